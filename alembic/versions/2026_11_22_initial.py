@@ -398,7 +398,7 @@ def upgrade() -> None:
             name=op.f("hold_kind_is_known"),
         ),
         sa.CheckConstraint(
-            "scope_kind IN ('specimen', 'lot', 'harvest', 'donor', 'container', 'shipment', 'excursion')",
+            "scope_kind IN ('specimen', 'lot', 'harvest', 'donor', 'container', 'shipment', 'excursion', 'bench_session')",
             name=op.f("hold_scope_is_known"),
         ),
         sa.CheckConstraint("(lifted_at IS NULL) = (lifted_by IS NULL)", name=op.f("a_lifted_hold_has_a_lifter")),
@@ -455,31 +455,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_kit_prepared", "kit", ["prepared_at", "code"], unique=False)
     op.create_table(
-        "label_print",
-        sa.Column("serial", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("code", sa.Text(), nullable=False),
-        sa.Column("template", sa.Text(), nullable=False),
-        sa.Column("copy_number", sa.Integer(), nullable=False),
-        sa.Column("print_number", sa.Integer(), nullable=False),
-        sa.Column("batch", sa.BigInteger(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("printed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("printed_by", sa.Text(), nullable=False),
-        sa.Column("event_hash", sa.LargeBinary(), nullable=True),
-        sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("destroyed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("verified_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("verified_by", sa.Text(), nullable=True),
-        sa.CheckConstraint("copy_number >= 1", name=op.f("first_copy_is_number_one")),
-        sa.CheckConstraint("print_number BETWEEN 1 AND 1023", name=op.f("a_label_says_its_number_in_two_characters")),
-        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_label_print_event_hash")),
-        sa.PrimaryKeyConstraint("serial", name=op.f("pk_label_print")),
-        sa.UniqueConstraint("code", "print_number", name="labels_of_a_code_are_numbered"),
-        sa.UniqueConstraint("code", "template", "copy_number", name="copies_of_a_label_are_numbered"),
-    )
-    op.create_index("ix_label_print_batch", "label_print", ["batch"], unique=False)
-    op.create_index("ix_label_print_code", "label_print", ["code"], unique=False)
-    op.create_table(
         "log_difference",
         sa.Column("part", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
@@ -518,10 +493,14 @@ def upgrade() -> None:
         sa.Column("use_by_s", sa.Integer(), nullable=True),
         sa.Column("warm_amber_s", sa.Integer(), nullable=True),
         sa.Column("warm_red_s", sa.Integer(), nullable=True),
+        sa.Column("contact_s", sa.Integer(), nullable=True),
+        sa.Column("to_tank_s", sa.Integer(), nullable=True),
+        sa.Column("highest_passage", sa.Integer(), nullable=True),
         sa.Column("source", sa.Text(), nullable=True),
         sa.Column("set_by", sa.Text(), nullable=False),
         sa.Column("event_hash", sa.LargeBinary(), nullable=False),
         sa.CheckConstraint("(warm_amber_s IS NULL) = (warm_red_s IS NULL)", name=op.f("a_budget_has_amber_and_red")),
+        sa.CheckConstraint("contact_s > 0 AND to_tank_s > 0 AND highest_passage >= 0", name=op.f("limits_of_work_are_counted")),
         sa.CheckConstraint("use_by_s > 0 AND warm_amber_s > 0 AND warm_red_s >= warm_amber_s", name=op.f("limits_are_in_order")),
         sa.CheckConstraint("warm_red_s IS NULL OR source IS NOT NULL", name=op.f("a_budget_has_a_source")),
         sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_material_limit_event_hash")),
@@ -654,7 +633,7 @@ def upgrade() -> None:
         sa.Column("problem", sa.Text(), nullable=False),
         sa.Column("answer", sa.Text(), nullable=False),
         sa.Column("set_by", sa.Text(), nullable=False),
-        sa.CheckConstraint("answer IN ('warn','refuse')", name=op.f("register_answer_is_known")),
+        sa.CheckConstraint("answer IN ('accept','warn','refuse')", name=op.f("register_answer_is_known")),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_register_rule_site_code")),
         sa.PrimaryKeyConstraint("site_code", "problem", name=op.f("pk_register_rule")),
     )
@@ -926,6 +905,45 @@ def upgrade() -> None:
         info={"append_only": True},
     )
     op.create_index("ix_alarm_step_alarm", "alarm_step", ["alarm_code", "id"], unique=False)
+    op.create_table(
+        "bench_session",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("workstation", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("opened_by", sa.Text(), nullable=False),
+        sa.Column("opened_second", sa.Text(), nullable=True),
+        sa.Column("opened_event", sa.LargeBinary(), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closed_by", sa.Text(), nullable=True),
+        sa.Column("closed_second", sa.Text(), nullable=True),
+        sa.Column("closed_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint("(closed_at IS NULL) = (closed_by IS NULL)", name=op.f("a_bench_is_closed_by_somebody")),
+        sa.CheckConstraint("closed_at >= opened_at", name=op.f("a_bench_closes_after_it_opened")),
+        sa.CheckConstraint(
+            "coalesce(opened_second <> opened_by, true) AND coalesce(closed_second <> closed_by, true)",
+            name=op.f("two_people_clear_a_line"),
+        ),
+        sa.ForeignKeyConstraint(["closed_event"], ["event.leaf_hash"], name=op.f("fk_bench_session_closed_event")),
+        sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_bench_session_donor_code")),
+        sa.ForeignKeyConstraint(["opened_event"], ["event.leaf_hash"], name=op.f("fk_bench_session_opened_event")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_bench_session_site_code")),
+        sa.ForeignKeyConstraint(["workstation"], ["register_entry.key"], name=op.f("fk_bench_session_workstation")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_bench_session")),
+        sa.UniqueConstraint("code", "donor_code", name="bench_session_is_named_by_code_and_donor"),
+        info={"never_deleted": True},
+    )
+    op.create_index(op.f("ix_bench_session_donor_code"), "bench_session", ["donor_code"], unique=False)
+    op.create_index("ix_bench_session_opened", "bench_session", ["opened_at", "code"], unique=False)
+    op.create_index("ix_bench_session_workstation", "bench_session", ["workstation", "opened_at"], unique=False)
+    op.create_index(
+        "one_session_is_open_at_a_workstation",
+        "bench_session",
+        ["workstation"],
+        unique=True,
+        postgresql_where=sa.text("closed_at IS NULL"),
+    )
     op.create_table(
         "consent",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -1482,6 +1500,34 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_kit_binding_donor_code"), "kit_binding", ["donor_code"], unique=False)
     op.create_table(
+        "label_print",
+        sa.Column("serial", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("template", sa.Text(), nullable=False),
+        sa.Column("copy_number", sa.Integer(), nullable=False),
+        sa.Column("print_number", sa.Integer(), nullable=False),
+        sa.Column("batch", sa.BigInteger(), nullable=False),
+        sa.Column("bench_session", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("printed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("printed_by", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=True),
+        sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("destroyed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("verified_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("verified_by", sa.Text(), nullable=True),
+        sa.CheckConstraint("copy_number >= 1", name=op.f("first_copy_is_number_one")),
+        sa.CheckConstraint("print_number BETWEEN 1 AND 1023", name=op.f("a_label_says_its_number_in_two_characters")),
+        sa.ForeignKeyConstraint(["bench_session"], ["bench_session.code"], name=op.f("fk_label_print_bench_session")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_label_print_event_hash")),
+        sa.PrimaryKeyConstraint("serial", name=op.f("pk_label_print")),
+        sa.UniqueConstraint("code", "print_number", name="labels_of_a_code_are_numbered"),
+        sa.UniqueConstraint("code", "template", "copy_number", name="copies_of_a_label_are_numbered"),
+    )
+    op.create_index("ix_label_print_batch", "label_print", ["batch"], unique=False)
+    op.create_index(op.f("ix_label_print_bench_session"), "label_print", ["bench_session"], unique=False)
+    op.create_index("ix_label_print_code", "label_print", ["code"], unique=False)
+    op.create_table(
         "lot_test",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("lot_code", sa.Text(), nullable=False),
@@ -1559,6 +1605,7 @@ def upgrade() -> None:
         sa.Column("operator", sa.Text(), nullable=False),
         sa.Column("equipment", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("reagent_lots", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("bench_session", sa.Text(), nullable=True),
         sa.Column("used", sa.BigInteger(), nullable=True),
         sa.Column("used_unit", sa.Text(), nullable=True),
         sa.Column("made", sa.BigInteger(), nullable=True),
@@ -1569,6 +1616,9 @@ def upgrade() -> None:
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("recorded_by", sa.Text(), nullable=False),
         sa.CheckConstraint("used >= 0 AND made >= 0 AND loss >= 0", name=op.f("run_amounts_are_not_negative")),
+        sa.ForeignKeyConstraint(
+            ["bench_session", "donor_code"], ["bench_session.code", "bench_session.donor_code"], name="run_is_of_its_benchs_donor"
+        ),
         sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_processing_donor_code")),
         sa.ForeignKeyConstraint(
             ["lot_code", "donor_code"], ["lot.code", "lot.donor_code"], name="processing_is_of_its_lots_donor"
@@ -1953,6 +2003,56 @@ def upgrade() -> None:
         info={"append_only": True},
     )
     op.create_index(op.f("ix_withdrawal_outcome_withdrawal_code"), "withdrawal_outcome", ["withdrawal_code"], unique=False)
+    op.create_table(
+        "bench_handling",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("session_code", sa.Text(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("used_in", sa.Text(), nullable=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_bench_handling_event_hash")),
+        sa.ForeignKeyConstraint(
+            ["session_code", "donor_code"],
+            ["bench_session.code", "bench_session.donor_code"],
+            name="handled_for_the_sessions_donor",
+        ),
+        sa.ForeignKeyConstraint(
+            ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="handled_is_of_the_specimens_donor"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bench_handling")),
+        info={"append_only": True},
+    )
+    op.create_index("ix_bench_handling_session", "bench_handling", ["session_code", "at"], unique=False)
+    op.create_index("ix_bench_handling_specimen", "bench_handling", ["specimen_code", "at"], unique=False)
+    op.create_table(
+        "culture_record",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("vessels", sa.Integer(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=True),
+        sa.Column("medium_lots", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("incubator", sa.Text(), nullable=True),
+        sa.Column("confluence_percent", sa.Integer(), nullable=True),
+        sa.Column("finding", sa.Text(), nullable=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("what IN ('medium_changed','looked_at','vessels_discarded')", name=op.f("culture_record_is_known")),
+        sa.CheckConstraint(
+            "vessels > 0 AND amount > 0 AND confluence_percent BETWEEN 0 AND 100", name=op.f("vessels_are_counted")
+        ),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_culture_record_event_hash")),
+        sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_culture_record_specimen_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_culture_record")),
+        info={"append_only": True},
+    )
+    op.create_index("ix_culture_record_specimen", "culture_record", ["specimen_code", "at"], unique=False)
     op.create_table(
         "deviation_unit",
         sa.Column("deviation_code", sa.Text(), nullable=False),
@@ -2616,6 +2716,11 @@ def downgrade() -> None:
     op.drop_table("excursion_item")
     op.drop_table("ending_notice")
     op.drop_table("deviation_unit")
+    op.drop_index("ix_culture_record_specimen", table_name="culture_record")
+    op.drop_table("culture_record")
+    op.drop_index("ix_bench_handling_specimen", table_name="bench_handling")
+    op.drop_index("ix_bench_handling_session", table_name="bench_handling")
+    op.drop_table("bench_handling")
     op.drop_index(op.f("ix_withdrawal_outcome_withdrawal_code"), table_name="withdrawal_outcome")
     op.drop_table("withdrawal_outcome")
     op.drop_index("ix_specimen_newest", table_name="specimen")
@@ -2661,6 +2766,10 @@ def downgrade() -> None:
     op.drop_table("pending_act")
     op.drop_index("ix_lot_test_lot", table_name="lot_test")
     op.drop_table("lot_test")
+    op.drop_index("ix_label_print_code", table_name="label_print")
+    op.drop_index(op.f("ix_label_print_bench_session"), table_name="label_print")
+    op.drop_index("ix_label_print_batch", table_name="label_print")
+    op.drop_table("label_print")
     op.drop_index(op.f("ix_kit_binding_donor_code"), table_name="kit_binding")
     op.drop_table("kit_binding")
     op.drop_index("ix_harvest_started", table_name="harvest")
@@ -2725,6 +2834,13 @@ def downgrade() -> None:
     op.drop_table("cosignature")
     op.drop_index("ix_consent_donor_kind", table_name="consent")
     op.drop_table("consent")
+    op.drop_index(
+        "one_session_is_open_at_a_workstation", table_name="bench_session", postgresql_where=sa.text("closed_at IS NULL")
+    )
+    op.drop_index("ix_bench_session_workstation", table_name="bench_session")
+    op.drop_index("ix_bench_session_opened", table_name="bench_session")
+    op.drop_index(op.f("ix_bench_session_donor_code"), table_name="bench_session")
+    op.drop_table("bench_session")
     op.drop_index("ix_alarm_step_alarm", table_name="alarm_step")
     op.drop_table("alarm_step")
     op.drop_index("ix_viability_fit_stratum", table_name="viability_fit")
@@ -2766,9 +2882,6 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_login_session_user_code"), table_name="login_session")
     op.drop_table("login_session")
     op.drop_table("log_difference")
-    op.drop_index("ix_label_print_code", table_name="label_print")
-    op.drop_index("ix_label_print_batch", table_name="label_print")
-    op.drop_table("label_print")
     op.drop_index("ix_kit_prepared", table_name="kit")
     op.drop_table("kit")
     op.drop_index("ix_job_waiting", table_name="job", postgresql_where=sa.text("state IN ('queued','running')"))

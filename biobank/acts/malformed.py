@@ -39,6 +39,7 @@ PREFIXES: Final = {
     "DV": "a deviation",
     "EX": "an excursion",
     "AL": "an alarm",
+    "BS": "a bench session",
     "SE": "a sensor",
 }
 """What a code that begins with these letters names."""

@@ -5,7 +5,7 @@ A hand-over has two sides: the giver offers, the receiver accepts with their own
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from biobank.auth.permissions import Permission
 from biobank.custody.effects import Effect, body, body_or_keep, elapsed, elapsed_until_known, entry, minus, restore, set_to
@@ -304,7 +304,16 @@ class PerformerDisputed(_PerformerAnswered):
     kind: Literal["user.hands_disputed"] = "user.hands_disputed"
 
 
-class HoldPlaced(Event):
+class _Held(BaseModel):
+    hold: str = Field(pattern=r"^[0-9a-f-]{36}$")
+    hold_kind: HoldKind
+    scope_kind: HoldScope
+    scope_id: str = CODE
+    blocks: tuple[HoldAct, ...]
+    reason: str = REASON
+
+
+class HoldPlaced(_Held, Event):
     """A hold on this specimen and on everything derived from it."""
 
     kind: Literal["specimen.hold_placed"] = "specimen.hold_placed"
@@ -312,13 +321,6 @@ class HoldPlaced(Event):
     call: ClassVar[str] = "/holds"
     label: ClassVar[str] = "Place a hold"
     annotates: ClassVar[bool] = True
-
-    hold: str = Field(pattern=r"^[0-9a-f-]{36}$")
-    hold_kind: HoldKind
-    scope_kind: HoldScope
-    scope_id: str = CODE
-    blocks: tuple[HoldAct, ...]
-    reason: str = REASON
 
 
 class HoldLifted(Event):
@@ -336,17 +338,10 @@ class HoldLifted(Event):
     signature: str = Field(pattern=r"^[0-9a-f-]{36}$", description="The signature's id.")
 
 
-class _ScopeHold(Event):
+class _ScopeHold(_Held, Event):
     """A hold on a scope that has a stream of its own (harvests are on their donor's)."""
 
     permission: ClassVar[Permission] = Permission.HOLD_PLACE
-
-    hold: str = Field(pattern=r"^[0-9a-f-]{36}$")
-    hold_kind: HoldKind
-    scope_kind: HoldScope
-    scope_id: str = CODE
-    blocks: tuple[HoldAct, ...]
-    reason: str = REASON
 
 
 class _ScopeHoldLifted(Event):
@@ -414,6 +409,20 @@ class ShipmentHoldLifted(_ScopeHoldLifted):
     kind: Literal["shipment.hold_lifted"] = "shipment.hold_lifted"
 
 
+class BenchHoldPlaced(_ScopeHold):
+    """A hold on everything that was handled at a workstation between two line clearances."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.hold_placed"] = "system.hold_placed"
+
+
+class BenchHoldLifted(_ScopeHoldLifted):
+    """Quality lifted it."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.hold_lifted"] = "system.hold_lifted"
+
+
 HOLD_EVENTS: dict[HoldScope, tuple[StreamKind, type[Any], type[Any]]] = {
     HoldScope.SPECIMEN: (StreamKind.SPECIMEN, HoldPlaced, HoldLifted),
     HoldScope.LOT: (StreamKind.LOT, LotHoldPlaced, LotHoldLifted),
@@ -422,6 +431,7 @@ HOLD_EVENTS: dict[HoldScope, tuple[StreamKind, type[Any], type[Any]]] = {
     HoldScope.CONTAINER: (StreamKind.CONTAINER, ContainerHoldPlaced, ContainerHoldLifted),
     HoldScope.SHIPMENT: (StreamKind.SHIPMENT, ShipmentHoldPlaced, ShipmentHoldLifted),
     HoldScope.EXCURSION: (StreamKind.CONTAINER, ContainerHoldPlaced, ContainerHoldLifted),
+    HoldScope.BENCH_SESSION: (StreamKind.SYSTEM, BenchHoldPlaced, BenchHoldLifted),
 }
 """Scope → its stream and its two events. An excursion's stand with the container that it happened in."""
 

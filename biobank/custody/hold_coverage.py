@@ -30,12 +30,13 @@ class HoldReach:
     """Common table expressions for `held`."""
 
 
+benches_reach: FromAbove[HoldReach] = FromAbove("benches")
 specimens_reach: FromAbove[HoldReach] = FromAbove("specimens")
 """Gives the table `line (target, member)`: each specimen with its ancestors."""
 storage_reach: FromAbove[HoldReach] = FromAbove("storage")
 shipping_reach: FromAbove[HoldReach] = FromAbove("shipping")
 excursions_reach: FromAbove[HoldReach] = FromAbove("monitoring")
-_REACHES = (specimens_reach, storage_reach, shipping_reach, excursions_reach)
+_REACHES = (specimens_reach, benches_reach, storage_reach, shipping_reach, excursions_reach)
 
 with_heirs: FromAbove[str] = FromAbove("specimens")
 """SQL, recursive over `candidate (code)`: the specimens of the table `held (code)` and all that was made of them."""
@@ -89,6 +90,19 @@ def covered_by() -> TextualSelect:
     """Select the `code` of every specimen that an active hold of the kind `:kind` covers; "any" is every kind."""
     active = "lifted_at IS NULL AND (:kind = 'any' OR kind = :kind)"
     return text(covered_by_those(active, "scope.target AS code")).columns(code=Text)
+
+
+@cache
+def _named_by() -> TextClause:
+    reaches = [reach.get() for reach in _REACHES]
+    tables = "".join(f", {reach.held_tables}" for reach in reaches if reach.held_tables)
+    active = "SELECT CAST(:kind AS text) AS scope_kind, CAST(:id AS text) AS scope_id, now() AS placed_at"
+    return text(f"WITH RECURSIVE active AS ({active}){tables} {' UNION '.join(reach.held for reach in reaches)}")
+
+
+def named_by(session: Session, kind: str, scope_id: str) -> list[str]:
+    """Return the specimens that a hold on this would cover by itself, without what was made of them."""
+    return sorted(session.execute(_named_by(), {"kind": kind, "id": scope_id}).scalars())
 
 
 def holds_on(session: Session, codes: Collection[str]) -> dict[str, tuple[ActiveHold, ...]]:

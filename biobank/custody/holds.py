@@ -1,9 +1,9 @@
 """Holds: placing them. Anyone who may record may place one; lifting takes quality's signature (`quality/holds.py`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select, update
@@ -12,11 +12,23 @@ from sqlmodel import Session
 from biobank.custody.entry import Head
 from biobank.custody.event import Event
 from biobank.custody.events import HOLD_EVENTS
+from biobank.custody.hold_coverage import named_by
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot, blocks_of
 from biobank.custody.models import hold
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
 from biobank.foundation.errors import Conflict
+from biobank.foundation.from_above import FromAbove
+
+IN_DOUBT: Final = "handled_with_one_in_doubt"
+"""Why everything of a bench session is held: one of what was handled in it may be another's."""
+
+DOUBTED: Final = frozenset({HoldScope.SPECIMEN, HoldScope.LOT, HoldScope.HARVEST, HoldScope.SHIPMENT})
+"""A doubt about one of these is one about what lay beside it at a bench. One about a person, a place or an excursion is not: a
+session has one donor, whose own hold covers it whole."""
+
+sessions_in_doubt: FromAbove[Callable[[Session, Collection[str]], list[tuple[str, str]]]] = FromAbove("benches")
+"""The bench sessions, each with its donor, in which these were handled last, and that no identity hold is on yet."""
 
 
 class HoldAlreadyLifted(Conflict):
@@ -47,7 +59,33 @@ def specimen_hold_fact(specimen: Snapshot, kind: HoldKind, head: Head, *, reason
 
 
 def keep_placed(session: Session, facts: Sequence[Fact], appended: Sequence[Appended]) -> list[UUID]:
-    """Write the hold rows of every hold-placing fact among `facts`; return their ids."""
+    """Write the hold rows of every hold-placing fact among `facts`; return their ids.
+
+    One whose identity is in doubt also holds what was handled at the same workstation since its last line clearance.
+    """
+    rows = _rows_of(facts, appended)
+    if rows:
+        session.execute(insert(hold), rows)
+    companions = _companions(session, rows, facts)
+    if companions:
+        session.execute(insert(hold), _rows_of(companions, append(session, companions)))
+    return [row["id"] for row in rows]
+
+
+def _companions(session: Session, rows: Sequence[dict[str, Any]], facts: Sequence[Fact]) -> list[Fact]:
+    """Return the facts that hold the bench sessions of what these holds doubt, each session once."""
+    heads = {fact.event.payload().get("hold"): fact.head for fact in facts}
+    found: dict[str, Fact] = {}
+    for row in rows:
+        if row["kind"] != HoldKind.IDENTITY.value or row["scope_kind"] not in DOUBTED:
+            continue
+        for code, donor in sessions_in_doubt.get()(session, named_by(session, row["scope_kind"], row["scope_id"])):
+            event = hold_event(HoldKind.IDENTITY, HoldScope.BENCH_SESSION, code, IN_DOUBT)
+            found.setdefault(code, Fact(StreamKind.SYSTEM, code, event, heads[str(row["id"])], donor_code=donor))
+    return list(found.values())
+
+
+def _rows_of(facts: Sequence[Fact], appended: Sequence[Appended]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for fact, done in zip(facts, appended, strict=True):
         if done.kind.endswith(".hold_placed"):
@@ -66,9 +104,7 @@ def keep_placed(session: Session, facts: Sequence[Fact], appended: Sequence[Appe
                     "placed_event": done.leaf_hash,
                 }
             )
-    if rows:
-        session.execute(insert(hold), rows)
-    return [row["id"] for row in rows]
+    return rows
 
 
 def placed_since(session: Session, scope: HoldScope, code: str, reason: str, since: datetime) -> bool:

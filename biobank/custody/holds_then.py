@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import TextClause, text
 from sqlmodel import Session
 
-from biobank.custody.hold_coverage import shipping_reach, specimens_reach
+from biobank.custody.hold_coverage import benches_reach, shipping_reach, specimens_reach
 from biobank.custody.legality import ActiveHold
 from biobank.custody.projection import Projection
 from biobank.custody.rebuild import entries_of, steps_of
@@ -59,10 +59,11 @@ def _instants(entry: dict[str, Any]) -> tuple[datetime, datetime]:
 
 @cache
 def _statement() -> TextClause:
-    reach, travelled = specimens_reach.get(), shipping_reach.get()
+    reach, handled, travelled = specimens_reach.get(), benches_reach.get(), shipping_reach.get()
     return text(
         f"""
-        WITH RECURSIVE {reach.tables}, own (target, scope_kind, scope_id, until) AS ({reach.scopes} UNION {travelled.scopes}),
+        WITH RECURSIVE {reach.tables}, own (target, scope_kind, scope_id, until) AS (
+            {reach.scopes} UNION {handled.scopes} WHERE h.at <= :at UNION {travelled.scopes}),
         scope AS (
             SELECT scope_kind, scope_id, until FROM own
             UNION {excursions_then.get()}

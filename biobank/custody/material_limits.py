@@ -7,21 +7,29 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from biobank.custody import holds as custody_holds
+from biobank.custody.effects import seconds_between
 from biobank.custody.entry import Head
 from biobank.custody.event import Event
+from biobank.custody.events import Amended
 from biobank.custody.legality import Snapshot
-from biobank.custody.states import Condition, HoldScope
+from biobank.custody.states import Condition, HoldKind, HoldScope
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.from_above import FromAbove
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a material in one condition is allowed: seconds of fitness for use, seconds out of the cold; None: no limit."""
+    """What a material in one condition is allowed: seconds of fitness for use, seconds out of the cold; None: no limit.
+
+    `contact_s`: with the cryoprotectant before cooling; `to_tank_s`: from the end of freezing into the tank.
+    """
 
     use_by_s: int | None = None
     warm_amber_s: int | None = None
     warm_red_s: int | None = None
+    contact_s: int | None = None
+    to_tank_s: int | None = None
+    highest_passage: int | None = None
 
 
 material_limits: FromAbove[Callable[[Session, str, str, frozenset[str]], Limits]] = FromAbove("specimens")
@@ -51,6 +59,39 @@ def frozen_too_old(before: Snapshot, after: Snapshot, head: Head) -> bool:
     """Say whether what was too old for use was frozen: that keeps it, and makes it no younger, though the clock ends there."""
     froze = before.projection.condition != Condition.FROZEN and after.projection.condition == Condition.FROZEN
     return froze and before.expires_at is not None and before.expires_at <= head.occurred_at
+
+
+CONTACT = "cryoprotectant_contact_too_long"
+"""Why a specimen is held that lay in its cryoprotectant for longer than its site allows before it was cooled."""
+TO_THE_TANK = "too_long_to_the_tank"
+"""Why a specimen is held that came into the tank later after freezing than its site allows."""
+
+
+def too_long(
+    before: Snapshot, after: Snapshot, event: Event, head: Head, limits: Callable[..., Limits]
+) -> list[tuple[HoldKind, str]]:
+    """Return the holds, with their reasons, of what took longer than its site allows: freezing and storing are never refused.
+
+    A contact time that is corrected upwards later holds as the first word would have.
+    """
+    found = []
+    said = event.value if isinstance(event, Amended) and event.field == "cryoprotectant_contact_s" else None
+    contact = getattr(event, "cryoprotectant_contact_s", said)
+    if contact is not None:
+        most = limits(before.material, Condition.FROZEN.value).contact_s
+        if most is not None and int(contact) > most:
+            found.append((HoldKind.QUALITY, CONTACT))
+    was, now = before.projection, after.projection
+    if (
+        was.condition == Condition.FROZEN
+        and was.out_since is not None
+        and was.out_since == was.banked_at
+        and now.out_since is None
+    ):
+        most = limits(before.material, Condition.FROZEN.value).to_tank_s
+        if most is not None and seconds_between(was.out_since, rfc3339(head.occurred_at)) > most:
+            found.append((HoldKind.TEMPERATURE, TO_THE_TANK))
+    return found
 
 
 def crosses_red(before: Snapshot, after: Snapshot, limits: Callable[..., Limits]) -> bool:

@@ -32,6 +32,7 @@ from biobank.custody.material_limits import (
     frozen_too_old,
     held_while_out,
     material_limits,
+    too_long,
     with_clock,
 )
 from biobank.custody.states import HoldKind, HoldScope, State, StreamKind
@@ -390,6 +391,10 @@ def record(
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], event.places_hold, head, reason="found"))
         if frozen_too_old(specimen, seen[specimen.code], head):
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], HoldKind.QUALITY, head, reason=FROZEN_TOO_OLD))
+        facts += [
+            custody_holds.specimen_hold_fact(seen[specimen.code], kind, head, reason=reason)
+            for kind, reason in too_long(specimen, seen[specimen.code], happened, head, partial(limits, sites=sites))
+        ]
         kind = inspection_hold(happened)
         if kind is not None and not custody_holds.stands(session, HoldScope.SPECIMEN, specimen.code, kind, INSPECTION):
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], kind, head, reason=INSPECTION))

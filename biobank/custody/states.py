@@ -78,6 +78,7 @@ class HoldScope(StrEnum):
     CONTAINER = "container"
     SHIPMENT = "shipment"
     EXCURSION = "excursion"
+    BENCH_SESSION = "bench_session"
 
 
 class HoldKind(StrEnum):

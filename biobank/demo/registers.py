@@ -19,6 +19,7 @@ _FORM: Final = "example consent form"
 CONSENT_FORM: Final = hashlib.sha256(_FORM.encode()).hexdigest()
 """The hash of the form that everybody of the example bank signed."""
 LABORATORY: Final = "Eastgate Microbiology"
+BENCHES = ("Bench A", "Bench B")
 PROCEDURES = ("SOP-21.3", "SOP-33.1", "SOP-41.1")
 NAMED: tuple[tuple[str, str], ...] = (
     ("cooling_programme", "slow-1C-per-min v2"),
@@ -50,7 +51,7 @@ def make_registers(session: Session, act: Act, people: list[str], today: date) -
     for name, due in (("Incubator 1", 90), ("Safety cabinet 2", 20), ("Cell counter", -10)):
         key = _enter(session, act, kind="equipment", name=name, calibration_due_on=today + timedelta(days=due))
         _qualify(session, act, key)
-    _enter(session, act, kind="workstation", name="Bench A")
+    enter_bench(session, act, name=BENCHES[0])
     shipper = _enter(session, act, kind="shipper", name="DS-04", holds_h=240, least_charge_g=3500, site=None)
     _qualify(session, act, shipper)
     collagenase = {"supplier": "Lakeside Reagents", "supplier_lot": "C-88213", "contains": [Substance.COLLAGENASE]}
@@ -60,6 +61,11 @@ def make_registers(session: Session, act: Act, people: list[str], today: date) -
         session, act, kind="reagent_lot", name="Trypsin", supplier_lot="T-1042", contains=[Substance.TRYPSIN], expires_on=expires
     )
     _qualify(session, act, _enter(session, act, kind="medium", name="DMEM with 10 % FBS", contains=[Substance.BOVINE_SERUM]))
+
+
+def enter_bench(session: Session, act: Act, name: str) -> str:
+    """Enter a workstation of the bank; return its code."""
+    return _enter(session, act, kind="workstation", name=name)
 
 
 def _enter(session: Session, act: Act, **said: Any) -> str:

@@ -5,18 +5,21 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlmodel import Session
 
+from biobank.benches.schemas import BenchSessionAnswer, CloseBench, OpenBench, ScanAtBench
+from biobank.benches.service import close_bench, open_bench, scan_at_bench
 from biobank.custody.states import HoldKind, HoldScope
 from biobank.demo.people import BANK, CLINIC
-from biobank.demo.registers import LABORATORY, TEST_METHODS
+from biobank.demo.registers import BENCHES, LABORATORY, TEST_METHODS, enter_bench
 from biobank.demo.stage import Stage
 from biobank.foundation import clock
 from biobank.quality.deviations import open_deviation
 from biobank.quality.hold_schemas import HoldRequest
 from biobank.quality.holds import place_hold
 from biobank.quality.schemas import DeviationRequest, DeviationSubjectPublic
+from biobank.registers.models import register_entry
 from biobank.shipping.handovers import offer
 from biobank.shipping.schemas import HandoverRequest, ShipmentRequest, SpecimenAsSeen
 from biobank.shipping.shipments import dispatch
@@ -34,6 +37,7 @@ def make_today(stage: Stage) -> None:
     """Record it, each in a transaction of its own."""
     for work in (_kits, _tests, _handovers, _shipment, _troubles):
         stage.bank.database.write_now(partial(work, stage=stage))
+    _benches(stage)
 
 
 def _seen(session: Session, state: str, holder: str, n: int) -> list[SpecimenAsSeen]:
@@ -95,3 +99,26 @@ def _troubles(session: Session, stage: Stage) -> None:
         severity="minor", topic="lid_left_open", site=BANK, description="The rack stood outside for a while.", affected=affected
     )
     open_deviation(session, stage.act("tess", at), request)
+
+
+def _benches(stage: Stage) -> None:
+    """Bench A was worked at this morning and closed; Bench B is open for somebody."""
+    write = stage.bank.database.write_now
+    seen = write(lambda s: _seen(s, "received", stage.actors["tess"].code, 6))
+    write(partial(enter_bench, act=stage.act("quinn", clock.now() - timedelta(days=1)), name=BENCHES[1]))
+    for name, tube, hours in zip(BENCHES, (seen[0].specimen, seen[-1].specimen), (4, 1), strict=True):
+        key: str = write(partial(_bench, name=name))
+        began = clock.now() - timedelta(hours=hours)
+        act, opening = stage.act("tess", began), OpenBench(workstation=key, cleared=True, specimen=tube)
+        opened = write(partial(open_bench, act=act, workstation=key, request=opening))
+        assert isinstance(opened, BenchSessionAnswer)
+        act, scan = stage.act("tess", began + timedelta(minutes=20)), ScanAtBench(specimens=[tube], what="processing")
+        write(partial(scan_at_bench, act=act, code=opened.code, request=scan))
+        if name == BENCHES[0]:
+            act, closing = stage.act("tess", began + timedelta(hours=2)), CloseBench(workstation=key, cleared=True)
+            write(partial(close_bench, act=act, code=opened.code, request=closing))
+
+
+def _bench(session: Session, name: str) -> str:
+    e = register_entry.c
+    return str(session.execute(select(e.key).where(e.kind == "workstation", e.name == name)).scalar_one())

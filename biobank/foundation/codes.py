@@ -72,6 +72,7 @@ class Prefix(StrEnum):
     DEVIATION = "DV"
     EXCURSION = "EX"
     ALARM = "AL"
+    BENCH_SESSION = "BS"
     SENSOR = "SE"
     REAGENT_LOT = "RG"
     EQUIPMENT = "EQ"

@@ -1,12 +1,24 @@
-"""Printed labels of places that show a name from before: a label says its place's own name and those of what it stands in."""
+"""What packages below ask of labels: those that show a name from before, and those that were printed for a bench session."""
 
 from sqlalchemy import select
 from sqlmodel import Session
 
+from biobank.benches.queries import labels_of
 from biobank.labels.files import prints
+from biobank.labels.reconciling import reconciliation
 from biobank.storage.naming import outdated_labels, renamed_around
 
 MOST = 500
+
+
+@labels_of.give
+def labels_of_session(session: Session, code: str) -> list[tuple[int, bool]]:
+    """Return the batches that were printed for a bench session, and whether two people said what became of each."""
+    said = select(reconciliation.c.batch)
+    rows = session.execute(
+        select(prints.c.batch, prints.c.batch.in_(said)).where(prints.c.bench_session == code).distinct().order_by(prints.c.batch)
+    )
+    return [(batch, reconciled) for batch, reconciled in rows]
 
 
 @outdated_labels.give

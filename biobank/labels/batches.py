@@ -81,7 +81,9 @@ def request_batch(session: Session, act: Act, request: BatchRequest) -> JobPubli
     _require_printable(session, act, codes)
     if request.printer is not None:
         printer_named(act.bank.settings, request.printer)
-    params = request.model_dump(mode="json", include={"template", "format", "dpi", "reason", "printer"}) | {"codes": codes}
+    params = request.model_dump(mode="json", include={"template", "format", "dpi", "reason", "printer", "workstation"}) | {
+        "codes": codes
+    }
     return enqueue(session, act, PRINT_KIND, params, total=len(codes) * (1 if request.printer else 2))
 
 
@@ -104,7 +106,14 @@ def print_batch(run: JobRun) -> MadeFile | None:
     while (numbered := len(run.answer.get("serials", []))) < len(codes):
         part = codes[numbered : numbered + STEP]
         run.step(
-            partial(_number, codes=part, template=template, reason=reason, batch=next(iter(run.answer.get("serials", [])), None)),
+            partial(
+                _number,
+                codes=part,
+                template=template,
+                reason=reason,
+                batch=next(iter(run.answer.get("serials", [])), None),
+                workstation=run.params.get("workstation"),
+            ),
             adds=len(part),
             answer=lambda serials: {"serials": [*run.answer.get("serials", []), *serials]},
         )
@@ -126,8 +135,10 @@ def _read(run: JobRun, serials: Sequence[int], *, counted_from: int) -> Drawing:
     return replace(parts[0], labels=tuple(label for one in parts for label in one.labels))
 
 
-def _number(session: Session, act: Act, codes: Sequence[str], template: str, reason: str, batch: int | None) -> list[int]:
-    return number_prints(session, act, codes, template, reason, NOW, batch=batch).serials
+def _number(
+    session: Session, act: Act, codes: Sequence[str], template: str, reason: str, batch: int | None, workstation: str | None
+) -> list[int]:
+    return number_prints(session, act, codes, template, reason, NOW, batch=batch, workstation=workstation).serials
 
 
 def _printed(session: Session, act: Act, serials: Sequence[int]) -> Drawing:

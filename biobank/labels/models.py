@@ -23,7 +23,8 @@ class LabelPrint(SQLModel, table=True):
     """One print of one label. A newer print of the same code on the same kind of label supersedes it.
 
     `print_number`: the how-manyth label of this code it is, whatever kind; its symbol says so. `batch`: the serial of the first
-    label that was numbered together with it. `destroyed_at`: when two people recorded it as destroyed unused.
+    label that was numbered together with it. `bench_session`: of the workstation that it was printed for. `destroyed_at`: when
+    two people recorded it as destroyed unused.
     """
 
     __tablename__ = "label_print"
@@ -42,6 +43,7 @@ class LabelPrint(SQLModel, table=True):
     copy_number: int = Field(sa_column=Column(Integer, nullable=False))
     print_number: int = Field(sa_column=Column(Integer, nullable=False))
     batch: int = Field(sa_column=Column(BigInteger, nullable=False))
+    bench_session: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("bench_session.code"), index=True))
     reason: str = Field(sa_column=Column(Text, nullable=False))
     printed_at: datetime = Field(sa_column=when())
     printed_by: str = Field(sa_column=Column(Text, nullable=False))

@@ -15,6 +15,7 @@ from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.benches.at_bench import label_at_bench
 from biobank.custody.ledger import Appended
 from biobank.custody.recording import Circumstances, Move, acknowledge, record
 from biobank.custody.snapshots import get_all_visible, get_visible
@@ -66,7 +67,15 @@ class Numbered:
 
 def print_labels(session: Session, act: Act, request: PrintRequest) -> PrintAnswer:
     """Number the prints and record them; the bytes are fetched afterwards. See `number_prints` for what it raises."""
-    done = number_prints(session, act, [*request.specimens, *request.things], request.template, request.reason, request)
+    done = number_prints(
+        session,
+        act,
+        [*request.specimens, *request.things],
+        request.template,
+        request.reason,
+        request,
+        workstation=request.workstation,
+    )
     serials = ",".join(str(s) for s in done.serials)
     return PrintAnswer(
         items=[_public(row) for row in done.rows],
@@ -84,13 +93,16 @@ def number_prints(
     given: Circumstances,
     *,
     batch: int | None = None,
+    workstation: str | None = None,
 ) -> Numbered:
     """Give every label a serial, record it on what it names, and supersede older prints of the same kind.
 
     `batch`: the serial of the first label of the batch that these belong to; None: they begin one.
+    `workstation`: where they are put on; they belong to the session that is open there.
 
     Specimens or things, not both: they are recorded on different streams. Raises UnknownTemplate, WrongTemplate, NotFound,
-    NotPermitted, MixedLabels, PrintedTooOften, and ReprintWithoutReason when a copy says "first_print".
+    NotPermitted, MixedLabels, PrintedTooOften, ReprintWithoutReason when a copy says "first_print", and where a
+    workstation is named AnotherPersonsMaterial, NoOpenSession, NotAWorkstation.
     """
     wanted = list(dict.fromkeys(code.upper() for code in codes))
     for code in wanted:
@@ -101,13 +113,26 @@ def number_prints(
     keep = _keep_things if things else _keep_specimens
     rows = _rows(session, act, wanted, template, reason, batch)
     events = keep(session, act, rows, given)
+    bench = None if workstation is None else _at_bench(session, act, workstation, wanted, things=bool(things))
     session.execute(
         update(prints)
         .where(prints.c.code.in_(wanted), prints.c.template == template, prints.c.superseded_at.is_(None))
         .values(superseded_at=act.at)
     )
-    session.execute(_INSERT, [row | {"event_hash": a.leaf_hash} for row, a in zip(rows, events, strict=True)])
+    session.execute(
+        _INSERT, [row | {"event_hash": a.leaf_hash, "bench_session": bench} for row, a in zip(rows, events, strict=True)]
+    )
     return Numbered(rows, events)
+
+
+def _at_bench(session: Session, act: Act, workstation: str, codes: Sequence[str], *, things: bool) -> str:
+    """Return the session that these labels belong to, and record that the tubes were handled there."""
+    if things:
+        donors = {code: thing_of(session, act, act.actor, code).donor for code in codes}
+        owners: dict[str, str | None] = {code: donor for code, donor in donors.items() if donor is not None}
+    else:
+        owners = {one.code: one.donor_code for one in get_all_visible(session, act.actor, codes)}
+    return label_at_bench(session, act, workstation, owners, handled=[] if things else codes)
 
 
 class MixedLabels(Conflict):
@@ -314,7 +339,8 @@ def _public(row: dict[str, Any]) -> PrintPublic:
 _SERIALS = text("SELECT nextval(pg_get_serial_sequence('label_print', 'serial')) FROM generate_series(1, :n)")
 _INSERT = text(
     "INSERT INTO label_print "
-    "(serial, code, template, copy_number, print_number, batch, reason, printed_at, printed_by, event_hash) "
+    "(serial, code, template, copy_number, print_number, batch, bench_session, reason, printed_at, printed_by, event_hash) "
     "OVERRIDING SYSTEM VALUE "
-    "VALUES (:serial, :code, :template, :copy_number, :print_number, :batch, :reason, :printed_at, :printed_by, :event_hash)"
+    "VALUES (:serial, :code, :template, :copy_number, :print_number, :batch, :bench_session, :reason, :printed_at, :printed_by, "
+    ":event_hash)"
 )

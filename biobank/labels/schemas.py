@@ -17,6 +17,16 @@ Reason = Annotated[str, CODED, FromList("labels")]
 PrinterName = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,40}$")]
 
 
+Workstation = Annotated[
+    str | None,
+    Field(
+        pattern=r"^EQ-[0-9A-Z]{7}$",
+        description="Where they are put on: a workstation whose session is open for this person. They are accounted for before "
+        "it is closed.",
+    ),
+]
+
+
 class PrintRequest(Circumstances):
     """Labels to print, numbered from here on."""
 
@@ -28,6 +38,7 @@ class PrintRequest(Circumstances):
     format: Literal["pdf", "zpl", "sheet"] = Field("pdf", description="`sheet` is PDF, many labels a page for office printers.")
     dpi: Dpi = 300
     reason: Reason = "first_print"
+    workstation: Workstation = None
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -51,6 +62,7 @@ class BatchRequest(BaseModel):
     dpi: Dpi = 300
     reason: Reason = "first_print"
     printer: PrinterName | None = Field(None, description="Send them there instead of making a file.")
+    workstation: Workstation = None
 
     @model_validator(mode="after")
     def _one_selection(self) -> Self:

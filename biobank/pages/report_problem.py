@@ -34,6 +34,7 @@ SCOPES = {
     Prefix.LOT: HoldScope.LOT,
     Prefix.DONOR: HoldScope.DONOR,
     Prefix.SHIPMENT: HoldScope.SHIPMENT,
+    Prefix.BENCH_SESSION: HoldScope.BENCH_SESSION,
 }
 LONGEST_REMARK = 500
 

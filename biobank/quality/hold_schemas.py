@@ -12,7 +12,7 @@ from biobank.quality.schemas import Code, Reason, Recorded, Token
 
 
 class HoldRequest(Circumstances):
-    """Stop acts on a specimen, or on everything of a lot, harvest, donor, container or shipment."""
+    """Stop acts on a specimen, or on everything of a lot, harvest, donor, container, shipment or bench session."""
 
     scope_kind: HoldScope
     scope_id: Code

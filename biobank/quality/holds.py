@@ -16,6 +16,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, EVERYWHERE, Place
 from biobank.auth.scope import Scope as SiteScope
+from biobank.benches.queries import SITES_OF_SESSION
 from biobank.custody import holds as custody_holds
 from biobank.custody.events import HOLD_EVENTS
 from biobank.custody.hold_coverage import covered_by_those, shipment_sites
@@ -100,6 +101,7 @@ _SITES = {
         SELECT NULL AS donor_code, site_code AS site FROM excursion WHERE code = {id}
         UNION SELECT NULL, c.site_code FROM excursion_item i JOIN custody c ON c.code = i.specimen_code
         WHERE i.excursion_code = {id}""",
+    HoldScope.BENCH_SESSION: SITES_OF_SESSION,
 }
 
 

@@ -83,7 +83,7 @@ class RegisterRuleSet(Event):
 
     site: str = Field(pattern=SITE)
     problem: str = Field(pattern=WORD)
-    answer: Literal["warn", "refuse"]
+    answer: Literal["accept", "warn", "refuse"]
 
 
 class UsedDespiteWarning(Event):

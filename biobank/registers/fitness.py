@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final, Literal
 
-Answer = Literal["warn", "refuse"]
+Answer = Literal["accept", "warn", "refuse"]
 
 
 class Problem(StrEnum):
@@ -24,6 +24,8 @@ class Problem(StrEnum):
     UNQUALIFIED = "unqualified"
     UNCALIBRATED = "uncalibrated"
     UNAUTHORISED = "unauthorised"
+    NO_BENCH_SESSION = "no_bench_session"
+    CLEARED_ALONE = "cleared_alone"
 
 
 USUAL: Final[Mapping[Problem, Answer]] = {
@@ -36,9 +38,14 @@ USUAL: Final[Mapping[Problem, Answer]] = {
     Problem.UNQUALIFIED: "warn",
     Problem.UNCALIBRATED: "warn",
     Problem.UNAUTHORISED: "warn",
+    Problem.NO_BENCH_SESSION: "accept",
+    Problem.CLEARED_ALONE: "accept",
 }
 FIXED: Final = frozenset({Problem.RECALLED, Problem.RECALLED_SINCE, Problem.RETIRED})
 """Every site answers these alike."""
+
+WAYS_OF_WORKING: Final = frozenset({Problem.NO_BENCH_SESSION, Problem.CLEARED_ALONE})
+"""No fault of a thing but how a site works: these alone may be accepted without a word."""
 
 SENTENCES: Final[Mapping[Problem, str]] = {
     Problem.RECALLED: "{name} was recalled. Put it aside and take another.",
@@ -48,6 +55,8 @@ SENTENCES: Final[Mapping[Problem, str]] = {
     Problem.OPEN_TOO_LONG: "{name} was opened more than {use_within_days} days before. Take a fresh one.",
     Problem.UNQUALIFIED: "{name} is not qualified for use here. Quality records that on its page.",
     Problem.UNCALIBRATED: "The calibration of {name} was due on {calibration_due_on}.",
+    Problem.NO_BENCH_SESSION: "No workstation is named that is open for this person. Clear one, open it and scan its label.",
+    Problem.CLEARED_ALONE: "{name} was cleared by one person alone.",
     Problem.UNAUTHORISED: "{person} is not authorised for {name} in the register.",
 }
 QUALIFIED_FIRST: Final = frozenset({"reagent_lot", "medium", "equipment", "shipper"})
@@ -110,9 +119,10 @@ def problems_of(entry: Entry, used_at: datetime, now: datetime) -> list[Problem]
 
 def answer_to(problem: Problem, own: Mapping[str, str]) -> Answer:
     """Return what a site does about a problem, given its `own` answers."""
-    if problem in FIXED or own.get(problem.value) not in {"warn", "refuse"}:
+    said = own.get(problem.value)
+    if problem in FIXED or said not in {"accept", "warn", "refuse"} or (said == "accept" and problem not in WAYS_OF_WORKING):
         return USUAL[problem]
-    return "warn" if own[problem.value] == "warn" else "refuse"
+    return "accept" if said == "accept" else "warn" if said == "warn" else "refuse"
 
 
 def fitness(
@@ -124,11 +134,14 @@ def fitness(
     used_at: datetime,
     now: datetime,
     keeping: bool = False,
+    unbound: bool = False,
+    alone: bool = False,
 ) -> list[Finding]:
     """Return every problem of using `entries` at an instant; the same for the form, the preview and the act.
 
     `people`: the badges of those who work; `authorised`: pairs (procedure's key, badge) that are in force; `own`: the site's
-    answers; `keeping`: the act keeps living material, so nothing is refused.
+    answers; `keeping`: the act keeps living material, so nothing is refused; `unbound`: no bench session is open
+    for it; `alone`: one person clears a line. What a site accepts is no finding.
     """
 
     def finding(entry: Entry, problem: Problem, person: str | None = None) -> Finding:
@@ -139,7 +152,8 @@ def fitness(
             use_within_days=entry.use_within_days,
             person=person,
         )
-        return Finding(entry, problem, "warn" if keeping else answer_to(problem, own), said, person)
+        answer = answer_to(problem, own)
+        return Finding(entry, problem, "warn" if keeping and answer == "refuse" else answer, said, person)
 
     found = [finding(entry, problem) for entry in entries for problem in problems_of(entry, used_at, now)]
     found += [
@@ -149,4 +163,6 @@ def fitness(
         for person in sorted(people)
         if (entry.key, person) not in authorised
     ]
-    return found
+    found += [finding(entry, Problem.NO_BENCH_SESSION) for entry in entries if unbound and entry.kind == "procedure"]
+    found += [finding(entry, Problem.CLEARED_ALONE) for entry in entries if alone and entry.kind == "workstation"]
+    return [one for one in found if one.answer != "accept"]

@@ -93,7 +93,7 @@ class RegisterRule(SQLModel, table=True):
     """What a site does about one problem of what is named, where it differs from the bank's usual answer."""
 
     __tablename__ = "register_rule"
-    __table_args__ = (CheckConstraint("answer IN ('warn','refuse')", name="register_answer_is_known"),)
+    __table_args__ = (CheckConstraint("answer IN ('accept','warn','refuse')", name="register_answer_is_known"),)
 
     site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), primary_key=True))
     problem: str = Field(sa_column=Column(Text, primary_key=True))

@@ -43,6 +43,7 @@ STANDARD: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "quality": (
         *("criteria_met", "reviewed", "results_complete", "checked", "explained", "determined", "identified", "assessed"),
+        *("labels_compared", "nothing_grew"),
         *("not_affected", "affected", "stayed_cold", "criteria_not_met", "failed_test", "late_result", "result_awaited"),
         *("reactive_result", "laboratory_error", "tested_again", "identity_in_doubt", "label_in_doubt", "found_warm", "damaged"),
         *("contaminated", "looks_cloudy", "donor_request", "clinician_objects", "authority_asks", "court_order", "recall"),

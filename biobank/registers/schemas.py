@@ -10,7 +10,7 @@ from biobank.custody.recording import Circumstances
 from biobank.donors.allergies import Substance
 from biobank.foundation.listed import CODED, FromList
 from biobank.foundation.paging import Listed
-from biobank.registers.fitness import Answer, Problem
+from biobank.registers.fitness import WAYS_OF_WORKING, Answer, Problem
 
 RegisterKind = Literal[
     "reagent_lot",
@@ -126,6 +126,14 @@ class SetRegisterRule(Circumstances):
     site: SiteCode
     problem: Problem
     answer: Answer
+
+    @model_validator(mode="after")
+    def _accepted(self) -> Self:
+        if self.answer == "accept" and self.problem not in WAYS_OF_WORKING:
+            raise ValueError(
+                "only how a site works may be accepted without a word: what is wrong with a thing is warned of or refused"
+            )
+        return self
 
 
 class RegisterPublic(BaseModel):

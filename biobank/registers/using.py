@@ -1,6 +1,6 @@
 """May this be used here, now, by these people? What every run, kit and count asks, and what a warning leaves behind."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from biobank.custody.states import StreamKind
 from biobank.foundation.errors import Conflict
 from biobank.foundation.terms import words
 from biobank.registers.events import UsedDespiteWarning
-from biobank.registers.fitness import Finding, fitness, has_code
+from biobank.registers.fitness import Answer, Finding, Problem, answer_to, fitness, has_code
 from biobank.registers.models import register_authorisation, register_entry, register_rule, register_warning
 from biobank.registers.queries import at_site, entry_of
 from biobank.registers.schemas import RegisterKind
@@ -51,6 +51,10 @@ class Use:
     """Keys of things: what has a code goes by it."""
     named: Mapping[RegisterKind, str] = field(default_factory=dict)
     keeping: bool = False
+    unbound: Callable[[Session], bool] | None = None
+    """Says, once what is named is locked, whether no bench session is open for it, and raises what stops it."""
+    alone: bool = False
+    """One person clears a line."""
 
 
 def in_force(at: datetime) -> "ColumnElement[bool]":
@@ -62,6 +66,7 @@ def in_force(at: datetime) -> "ColumnElement[bool]":
 def findings_of(session: Session, use: Use, *, now: datetime, lock: bool = False) -> list[Finding]:
     """Return what stands against a use, for the form, the preview and the act. Raises NotInRegister. Three statements."""
     rows = _rows(session, use, lock=lock)
+    unbound = use.unbound is not None and use.unbound(session)
     own = session.execute(select(register_rule.c.problem, register_rule.c.answer).where(register_rule.c.site_code == use.site))
     a = register_authorisation.c
     procedures = a.entry_key.in_([row.key for row in rows if row.kind == "procedure"])
@@ -74,7 +79,16 @@ def findings_of(session: Session, use: Use, *, now: datetime, lock: bool = False
         used_at=use.used_at,
         now=now,
         keeping=use.keeping,
+        unbound=unbound,
+        alone=use.alone,
     )
+
+
+def answer_at(session: Session, site: str, problem: Problem) -> Answer:
+    """Return what a site does about a problem."""
+    r = register_rule.c
+    own = session.execute(select(r.answer).where(r.site_code == site, r.problem == problem.value)).scalar()
+    return answer_to(problem, {} if own is None else {problem.value: own})
 
 
 def require_fit(session: Session, act: Act, use: Use) -> list[Finding]:

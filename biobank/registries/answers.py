@@ -1,5 +1,6 @@
 """Imports every module that tells a package below what it asked (`foundation.from_above`). Nothing is left unanswered."""
 
+from biobank.benches import answers as benches
 from biobank.custody import answers as custody
 from biobank.donors import answers as donors
 from biobank.foundation.from_above import FromAbove
@@ -13,9 +14,10 @@ from biobank.shipping import answers as shipping
 from biobank.specimens import answers as specimens
 from biobank.storage import answers as storage
 from biobank.storage import undoing
+from biobank.unfinished import answers as unfinished
 from biobank.viability import answers as viability
 from biobank.withdrawals import answers as withdrawals
 
-BELOW = (custody, registers, donors, specimens, storage, undoing, monitoring)
-MODULES = (*BELOW, quality, attachments, failures, paper, shipping, labels, outdated, viability, withdrawals)
+BELOW = (custody, registers, donors, benches, specimens, storage, undoing, monitoring)
+MODULES = (*BELOW, quality, attachments, failures, paper, shipping, labels, outdated, viability, withdrawals, unfinished)
 assert not FromAbove.missing, [question.giver for question in FromAbove.missing]

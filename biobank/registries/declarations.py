@@ -7,6 +7,7 @@ from biobank.acts import answers_and_attempts
 from biobank.acts.timers import TIMERS
 from biobank.acts.two_person import ACTS
 from biobank.alarms import watch as alarms
+from biobank.benches import service as benches
 from biobank.custody import reversal
 from biobank.donors import erasure, safety_contact
 from biobank.importing import jobs as imports
@@ -18,7 +19,7 @@ from biobank.labels import reconciling as label_reconciling
 from biobank.monitoring import sensors
 from biobank.people import roles
 from biobank.people import service as people
-from biobank.quality import disposal, identifying, identity_changes, recall_ending, reopening
+from biobank.quality import cultures, disposal, identifying, identity_changes, recall_ending, reopening
 from biobank.reconciliation import walk as reconciliation
 from biobank.shipping import arrivals, handovers
 from biobank.specimens import warm_time
@@ -29,6 +30,7 @@ from biobank.withdrawals import service as withdrawals
 MODULES = (
     answers_and_attempts,
     alarms,
+    benches,
     reconciliation,
     reversal,
     erasure,
@@ -41,6 +43,7 @@ MODULES = (
     sensors,
     roles,
     people,
+    cultures,
     disposal,
     identifying,
     identity_changes,

@@ -4,6 +4,7 @@ The ledger's questions to the packages above it are answered with it (`registrie
 """
 
 from biobank.alarms import events as alarms
+from biobank.benches import events as benches
 from biobank.custody import events as custody
 from biobank.custody.event import rules
 from biobank.donors import events as donors
@@ -16,6 +17,7 @@ from biobank.quality import incident_events as incidents
 from biobank.registers import events as registers
 from biobank.registries import answers
 from biobank.shipping import events as shipping
+from biobank.specimens import culture_events as cultures
 from biobank.specimens import events as specimens
 from biobank.storage import events as storage
 from biobank.unfinished import events as unfinished
@@ -29,10 +31,12 @@ MODULES = (
     donors,
     people,
     registers,
+    benches,
     quality,
     incidents,
     shipping,
     specimens,
+    cultures,
     storage,
     monitoring,
     viability,

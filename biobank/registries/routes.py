@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 from biobank import pages
 from biobank.acts.api import router as acts_api
 from biobank.alarms.api import router as alarms_api
+from biobank.benches.api import router as benches_api
 from biobank.custody.api import router as custody_api
 from biobank.custody.event_routes import event_routes
 from biobank.donors.api import router as donors_api
@@ -25,6 +26,7 @@ from biobank.people.api import router as people_api
 from biobank.people.sign_in_api import keys_router as keys_api
 from biobank.people.sign_in_api import router as sign_in_api
 from biobank.quality.api import router as quality_api
+from biobank.quality.culture_api import router as cultures_api
 from biobank.reconciliation.api import router as reconciliation_api
 from biobank.registers.api import router as registers_api
 from biobank.registries import declarations, event_kinds
@@ -49,6 +51,7 @@ ROUTERS = (
     storage_api,
     acts_api,
     alarms_api,
+    benches_api,
     donors_api,
     exports_api,
     bundle_api,
@@ -59,6 +62,7 @@ ROUTERS = (
     monitoring_api,
     people_api,
     quality_api,
+    cultures_api,
     reconciliation_api,
     registers_api,
     sign_in_api,

@@ -5,6 +5,7 @@ from sqlalchemy import MetaData
 from biobank.acts import models as acts
 from biobank.alarms import models as alarms
 from biobank.auth import models as auth
+from biobank.benches import models as benches
 from biobank.custody import models as custody
 from biobank.donors import models as donors
 from biobank.exports import models as exports
@@ -33,6 +34,7 @@ MODULES = (
     custody,
     donors,
     registers,
+    benches,
     quality,
     shipping,
     specimens,

@@ -20,12 +20,13 @@ class Action(StrEnum):
     STORE = "store"
     CHECK_OUT = "check_out"
     HAND_OVER = "hand_over"
+    BENCH = "bench"
     LOOK = "look"
 
 
 @dataclass(frozen=True)
 class Wording:
-    """How an action is written, and what it needs: its permission, and what its place is (a box, a badge or nothing).
+    """How an action is written, and what it needs: its permission, and its place (a box, a badge, a workstation or nothing).
 
     `offline`: a page without network may keep it for later. It is an observation of one person, and leads to no use.
     """
@@ -62,6 +63,14 @@ WORDINGS: dict[Action, Wording] = {
         Permission.HANDOVER_TAKE,
         "US",
     ),
+    Action.BENCH: Wording(
+        "Work at a bench",
+        "At the bench",
+        "Scan the workstation first, then what is handled there. Another person's tube is a full stop.",
+        "flask",
+        Permission.PROCESSING_RECORD,
+        "EQ",
+    ),
     Action.LOOK: Wording(
         "Only look",
         "Looked at",
@@ -94,6 +103,7 @@ _NUMBERS: dict[Action | Command, int] = {
     Action.CHECK_OUT: 3,
     Action.HAND_OVER: 4,
     Action.LOOK: 5,
+    Action.BENCH: 6,
     Command.COMMIT: 101,
     Command.REMOVE_LAST: 102,
     Command.UNDO: 103,

@@ -13,6 +13,8 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.benches.schemas import ScanAtBench
+from biobank.benches.service import scan_at_bench
 from biobank.custody.events import CheckedOut, Received
 from biobank.custody.locks import locked
 from biobank.custody.recording import NOW, Circumstances, require_expected
@@ -21,7 +23,7 @@ from biobank.custody.schemas import BatchEventRequest, EventReceipt, request_mod
 from biobank.custody.service import record_batch
 from biobank.donors.models import donor
 from biobank.foundation.config import Settings
-from biobank.foundation.errors import MalformedRequest
+from biobank.foundation.errors import MalformedRequest, Refused
 from biobank.scanning.commands import WORDINGS, Action
 from biobank.scanning.lists import NothingToRecord, Place, Row, ScanList, Wanted, check_list
 from biobank.scanning.rack_files import LONGEST_LIST, Line
@@ -95,7 +97,9 @@ class UndoneList(BaseModel):
     specimens: list[str]
 
 
-def commit_list(session: Session, act: Act, wanted: Wanted, tubes: Sequence[SeenTube], settings: Settings) -> RecordedList:
+def commit_list(
+    session: Session, act: Act, wanted: Wanted, tubes: Sequence[SeenTube], settings: Settings
+) -> RecordedList | Refused:
     """Record the list, all or nothing.
 
     Raises NothingToRecord, StaleSequence for a tube that moved on since the list was shown, and for the first tube that is not
@@ -117,7 +121,21 @@ def commit_list(session: Session, act: Act, wanted: Wanted, tubes: Sequence[Seen
         return store(session, act, listed, seqs)
     if wanted.action is Action.HAND_OVER:
         return _hand_over(session, act, listed, seqs)
+    if wanted.action is Action.BENCH:
+        return _at_bench(session, act, listed, seqs)
     return observe(session, act, wanted, seqs)
+
+
+def _at_bench(session: Session, act: Act, listed: ScanList, rows: Sequence[tuple[Row, int]]) -> RecordedList | Refused:
+    """Record that the tubes are handled at the workstation. That they were there is not taken back."""
+    assert listed.place is not None
+    assert listed.place.bench is not None
+    request = ScanAtBench(specimens=[row.code or "" for row, _ in rows])
+    answer = scan_at_bench(session, act, listed.place.bench.code, request)
+    if isinstance(answer, Refused):
+        return answer
+    items = [RecordedTube(specimen=row.code or "", seq=seq, undo="0" * 64) for row, seq in rows]
+    return RecordedList(action=Action.BENCH, items=items, place=listed.place.code, receipt=answer.receipt)
 
 
 def require_ready(row: Row) -> None:
@@ -184,6 +202,8 @@ def undo_list(session: Session, act: Act, request: UndoRequest) -> UndoneList:
     Raises what a reversal raises (NotTheLatest, LaterEventsRestOnIt, FormerPositionTaken, StaleSequence, NotPermitted).
     """
     codes = sorted(item.specimen for item in request.items)
+    if request.action is Action.BENCH:
+        raise MalformedRequest("That a tube was at a workstation is not taken back.")
     if request.action is Action.HAND_OVER:
         if request.handover is None:
             raise MalformedRequest("The hand-over to take back is not named. Open it under Today and take it back there.")
@@ -205,5 +225,7 @@ def _lock_donors(session: Session, codes: Sequence[str]) -> None:
 def words_of(recorded: RecordedList) -> str:
     """Say in one sentence what was recorded."""
     count = len(recorded.items)
-    where = f" in {recorded.place}" if recorded.action is Action.STORE else f" to {recorded.place}" if recorded.handover else ""
+    where = f" to {recorded.place}" if recorded.handover else ""
+    if recorded.action in {Action.STORE, Action.BENCH}:
+        where = f" in {recorded.place}" if recorded.action is Action.STORE else f" ({recorded.place})"
     return f"{WORDINGS[recorded.action].done}: {count} {'tube' if count == 1 else 'tubes'}{where}."

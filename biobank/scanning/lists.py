@@ -7,13 +7,16 @@ in a handful of statements, because it is looked at again with every scan.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
+from sqlalchemy import Row as SqlRow
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.benches.at_bench import stop_of
+from biobank.benches.queries import open_session_at
 from biobank.custody.events import CheckedOut, Received
 from biobank.custody.legality import BACK_TO_ITS_PLACE, TO_QUARANTINE, Snapshot, refusals_of
 from biobank.custody.recording import refusals_of_recording
@@ -56,8 +59,8 @@ class TubeNotRead(MalformedCode):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a list is for. `place`: a box (store) or a badge (hand over) as scanned; `purpose`: of a check-out; `site`: where
-    tubes are received.
+    """What a list is for. `place`: a box (store), a badge (hand over) or a workstation (bench) as scanned; `purpose`: of a
+    check-out; `site`: where tubes are received.
     """
 
     action: Action = Action.LOOK
@@ -107,12 +110,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the tubes of a list go: a container, or whoever has the badge."""
+    """Where the tubes of a list go: a container, whoever has the badge, or the workstation that is open."""
 
     code: str
     name: str
     box: Box | None = None
     receiver: Receiver | None = None
+    bench: "SqlRow[Any] | None" = None
 
 
 @dataclass(frozen=True)
@@ -212,6 +216,9 @@ def refusals_for(
         if place is None or place.box is None:
             return refusals_of(Moved if specimen.state is State.STORED else Stored, specimen)
         return placing_refusals(actor, specimen, place.box)
+    if wanted.action is Action.BENCH and place is not None and place.bench is not None:
+        stop = stop_of(place.bench, {specimen.code: specimen.donor_code})
+        return [] if stop is None else [stop]
     return []
 
 
@@ -220,6 +227,8 @@ def _missing(wanted: Wanted, place: Place | None) -> NothingToRecord | None:
         return NothingToRecord("Scan the box they go into.")
     if wanted.action is Action.HAND_OVER and place is None:
         return NothingToRecord("Scan the badge of whoever takes them.")
+    if wanted.action is Action.BENCH and place is None:
+        return NothingToRecord("Scan the workstation that they are handled at.")
     if wanted.action is Action.CHECK_OUT and wanted.purpose is None:
         return NothingToRecord("Say what they are checked out for.")
     if wanted.action is Action.RECEIVE and wanted.site is None:
@@ -238,6 +247,9 @@ def _place(session: Session, actor: Actor, wanted: Wanted, settings: Settings) -
         if code.prefix == Prefix.BADGE:
             receiver = read_receiver(session, "user", code.text)
             return Place(code.text, code.text, receiver=receiver), receiver.refusal
+        if code.prefix == Prefix.EQUIPMENT:
+            bench = open_session_at(session, actor, code.text)
+            return Place(code.text, f"{bench.name} · open for {bench.donor_code}", bench=bench), None
         text = code.text
         if code.prefix == Prefix.POSITION:
             position = queries.find_position(session, None, text)

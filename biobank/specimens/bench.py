@@ -11,6 +11,9 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
+from biobank.benches.at_bench import AtBench
+from biobank.benches.events import What
+from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import require_expected
 from biobank.custody.snapshots import get_all_visible
@@ -59,13 +62,14 @@ class Bench:
     specimens: list[Snapshot]
     relies_on: tuple[bytes, ...]
     warned: list[Finding]
+    at: AtBench
 
 
 def set_up_bench(session: Session, act: Act, run: MakingRun | FreezingRun | ThawingRun, named: Sequence[Named]) -> Bench:
     """Lock the donor, then the specimens, and check what holds for every run.
 
     Raises NotPermitted, NotFound, PreconditionMissing, StaleSequence, MaterialNotTaken for an unidentified item, SeveralDonors,
-    SpecimenElsewhere, ConsentMissing, ConsentIsRevoked, NotInRegister, NotFitForUse.
+    SpecimenElsewhere, ConsentMissing, ConsentIsRevoked, NotInRegister, NotFitForUse, AnotherPersonsMaterial, NotAWorkstation.
     """
     act.require(Permission.PROCESSING_RECORD, at=run.site)
     get_site(session, run.site)
@@ -84,10 +88,12 @@ def set_up_bench(session: Session, act: Act, run: MakingRun | FreezingRun | Thaw
                 site=one.projection.site_code,
             )
     consents = _consents(session, donor, specimens, run.occurred_at or act.at)
-    return Bench(donor, specimens, consents, require_fit(session, act, use_of(act, run)))
+    owners: dict[str, str | None] = {one.code: one.donor_code for one in specimens}
+    at = AtBench(run.workstation, run.equipment, owners, run.occurred_at or act.at)
+    return Bench(donor, specimens, consents, require_fit(session, act, use_of(act, run, at)), at)
 
 
-def use_of(act: Act, run: MakingRun | FreezingRun | ThawingRun) -> Use:
+def use_of(act: Act, run: MakingRun | FreezingRun | ThawingRun, at: AtBench) -> Use:
     """Return what a run names of the registers, and whose hands it is."""
     named: dict[RegisterKind, str] = {"procedure": run.procedure_version}
     if isinstance(run, FreezingRun):
@@ -98,9 +104,10 @@ def use_of(act: Act, run: MakingRun | FreezingRun | ThawingRun) -> Use:
         site=run.site,
         used_at=run.occurred_at or act.at,
         people=run.performed_by or [act.actor.code],
-        codes=[*run.equipment, *run.reagent_lots],
+        codes=[*run.devices, *run.reagent_lots],
         named=named,
         keeping=isinstance(run, FreezingRun),
+        unbound=at.without_session,
     )
 
 
@@ -145,8 +152,12 @@ def keep_run(
     parameters: Mapping[str, Any],
     amounts: Sequence[tuple[int | None, bool]],
     totals: Mapping[str, Any],
-) -> None:
-    """Write the run and its inputs down. `amounts`: (amount used, consumed) of each specimen, in their order."""
+    made: Sequence[str] = (),
+) -> list[Appended]:
+    """Write the run and its inputs down. `amounts`: (amount used, consumed) of each specimen, in their order.
+
+    Return what is recorded of it at the workstation: its specimens, and those that it `made`, were handled there.
+    """
     session.execute(
         insert(processing).values(
             id=run_id,
@@ -156,8 +167,9 @@ def keep_run(
             lot_code=lot,
             site_code=run.site,
             operator=run.performed_by[0] if run.performed_by else act.actor.code,
-            equipment=list(run.equipment),
+            equipment=run.devices,
             reagent_lots=list(run.reagent_lots),
+            bench_session=bench.at.bound,
             parameters=dict(parameters) | ({"no_reagents": True} if run.no_reagents else {}),
             started_at=run.occurred_at or act.at,
             recorded_at=act.at,
@@ -179,3 +191,5 @@ def keep_run(
         ],
     )
     keep_warnings(session, act, bench.warned, run, used_in=str(run_id), site=run.site)
+    what: What = {"freezing": "freezing", "thawing": "thaw"}.get(run.process, "processing")  # type: ignore[assignment]
+    return bench.at.keep(session, act, what, [*(one.code for one in bench.specimens), *made], str(run_id), run)

@@ -400,7 +400,7 @@ class LimitsSet(Event):
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.limits_set"] = "system.limits_set"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
 
     site: str = CODE
@@ -409,10 +409,14 @@ class LimitsSet(Event):
     use_by_s: int | None = Field(default=None, ge=1, le=2**31 - 1)
     warm_amber_s: int | None = Field(default=None, ge=1, le=2**31 - 1)
     warm_red_s: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    contact_s: int | None = Field(default=None, ge=1, le=2**31 - 1, description="In the cryoprotectant, seconds.")
+    to_tank_s: int | None = Field(default=None, ge=1, le=2**31 - 1, description="From the end of freezing into the tank.")
+    highest_passage: int | None = Field(default=None, ge=0, le=50)
     source: str | None = Field(default=None, pattern=SOURCE)
     signature: str = Field(pattern=UUID_TEXT, description="The signature's id.")
 
     @classmethod
     def upcast(cls, payload: dict[str, Any]) -> dict[str, Any]:
-        """Version 1 asked for no source."""
-        return payload | {"source": None}
+        """Version 1 asked for no source, version 2 for no limits of contact, of the way to the tank and of passages."""
+        unasked = dict.fromkeys(("source", "contact_s", "to_tank_s", "highest_passage"))
+        return unasked | payload

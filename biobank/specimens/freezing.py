@@ -48,7 +48,7 @@ def record_freezing(session: Session, act: Act, request: FreezingRun) -> Process
         cryoprotectant=request.cryoprotectant,
         cryoprotectant_contact_s=request.cryoprotectant_contact_s,
         curve_sha256=request.curve_sha256,
-        equipment=tuple(request.equipment),
+        equipment=tuple(request.devices),
         reagent_lots=tuple(request.reagent_lots),
         no_reagents=request.no_reagents,
     )
@@ -83,7 +83,9 @@ def _treat(
     appended = record(session, act, moves, request)
     heads = {done.stream_id: done for done in appended}
     amounts: Sequence[tuple[int | None, bool]] = [(None, False)] * len(moves)
-    keep_run(session, act, request, bench, run_id=run_id, lot=None, parameters=parameters, amounts=amounts, totals=NO_TOTALS)
+    handled = keep_run(
+        session, act, request, bench, run_id=run_id, lot=None, parameters=parameters, amounts=amounts, totals=NO_TOTALS
+    )
     return ProcessingRecorded(
         processing=run_id,
         process=request.process,
@@ -93,6 +95,6 @@ def _treat(
         specimens=[made_of_snapshot(one, heads[one.code]) for one in bench.specimens],
         inputs=[],
         events=[receipt_of(a) for a in appended],
-        receipt=acknowledge(act, appended),
+        receipt=acknowledge(act, [*appended, *handled]),
         warnings=[one.sentence for one in bench.warned],
     )

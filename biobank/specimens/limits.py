@@ -2,7 +2,7 @@
 
 A site may only be stricter than what the registry of materials has from a published source; where it has none, the site's own
 word with its own source replaces it. No figure for time out of the cold has a published source, so a budget exists only where a
-site sets it.
+site sets it. The same goes for the time in a cryoprotectant, for the way into the tank after freezing and for the last passage.
 `custody.recording.record` asks at every change of condition and whenever time out of the cold is counted.
 """
 
@@ -36,6 +36,12 @@ Seconds = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Source = Annotated[str, Field(pattern=SOURCE)]
 
 
+COUNTED = ("use_by_s", "warm_amber_s", "warm_red_s", "contact_s", "to_tank_s", "highest_passage")
+"""The limits of a material in one condition."""
+LIMITED = (*COUNTED, "source")
+"""What a site sets of a material in one condition."""
+
+
 class LooserThanTheRegistry(Conflict):
     """A site may shorten what the registry of materials says, never lengthen it."""
 
@@ -59,6 +65,15 @@ class SetLimits(Circumstances):
     use_by_s: Seconds | None = None
     warm_amber_s: Seconds | None = None
     warm_red_s: Seconds | None = None
+    contact_s: Seconds | None = Field(
+        default=None, description="Of what is frozen: longest in the cryoprotectant before cooling."
+    )
+    to_tank_s: Seconds | None = Field(
+        default=None, description="Of what is frozen: longest from the end of freezing into the tank."
+    )
+    highest_passage: Annotated[int, Field(ge=0, le=50)] | None = Field(
+        default=None, description="Of a culture: the last passage."
+    )
     source: Source | None = Field(default=None, description="A validation, a procedure or a publication. A budget needs one.")
     signature: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
@@ -72,6 +87,11 @@ class SetLimits(Circumstances):
             raise ValueError("a budget is of frozen material; of any other say for how long it is fit for use")
         if self.warm_red_s is not None and self.source is None:
             raise ValueError("a budget says its source: a validation, a procedure or a publication")
+        if self.condition is not Condition.FROZEN and (self.contact_s is not None or self.to_tank_s is not None):
+            raise ValueError("only what is frozen has a cryoprotectant and a way into the tank")
+        grown = self.condition is Condition.IN_CULTURE and MATERIALS[self.material].passaged
+        if self.highest_passage is not None and not grown:
+            raise ValueError("only a material in culture has passages")
         return self
 
 
@@ -84,6 +104,9 @@ class LimitsPublic(BaseModel):
     use_by_s: int | None = None
     warm_amber_s: int | None = None
     warm_red_s: int | None = None
+    contact_s: int | None = None
+    to_tank_s: int | None = None
+    highest_passage: int | None = None
     source: str | None = None
 
 
@@ -105,7 +128,7 @@ def limits_of(session: Session, material: str, condition: str, sites: frozenset[
     rows = session.execute(
         select(limit).where(limit.c.material == material, limit.c.condition == condition, limit.c.site_code.in_(sorted(sites)))
     )
-    said = {row.site_code: Limits(row.use_by_s, row.warm_amber_s, row.warm_red_s) for row in rows}
+    said = {row.site_code: Limits(**{name: getattr(row, name) for name in COUNTED}) for row in rows}
     return _strictest(material, condition, sites, said)
 
 
@@ -120,7 +143,7 @@ def limits_then(session: Session, material: str, condition: str, sites: frozense
     ).scalars()
     bodies = [parse_entry(bytes(entry))["body"] for entry in entries]
     said = {
-        body["site"]: Limits(body["use_by_s"], body["warm_amber_s"], body["warm_red_s"])
+        body["site"]: Limits(**{name: body.get(name) for name in COUNTED})
         for body in bodies
         if (body["material"], body["condition"]) == (material, condition)
     }
@@ -135,9 +158,17 @@ def _strictest(material: str, condition: str, sites: frozenset[str], said: Mappi
     stands = [named.seconds] if named is not None and silent else []
     return Limits(
         min([*own.values(), *stands], default=None),
-        min((one.warm_amber_s for one in said.values() if one.warm_amber_s is not None), default=None),
-        min((one.warm_red_s for one in said.values() if one.warm_red_s is not None), default=None),
+        _lowest(said, "warm_amber_s"),
+        _lowest(said, "warm_red_s"),
+        _lowest(said, "contact_s"),
+        _lowest(said, "to_tank_s"),
+        _lowest(said, "highest_passage"),
     )
+
+
+def _lowest(said: Mapping[str, Limits], name: str) -> int | None:
+    own: list[int | None] = [getattr(one, name) for one in said.values()]
+    return min((value for value in own if value is not None), default=None)
 
 
 def set_limits(session: Session, act: Act, request: SetLimits) -> LimitsRecorded:
@@ -158,7 +189,7 @@ def set_limits(session: Session, act: Act, request: SetLimits) -> LimitsRecorded
                 subject=request.site,
             )
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
-    values = {name: getattr(request, name) for name in ("use_by_s", "warm_amber_s", "warm_red_s", "source")}
+    values = {name: getattr(request, name) for name in LIMITED}
     decided = LimitsSet(
         site=request.site,
         material=request.material.value,
@@ -188,7 +219,7 @@ def list_limits(session: Session, actor: Actor) -> LimitsList:
         for entry in MATERIALS.values()
         for condition, named in entry.use_by.items()
     ]
-    names = ("material", "condition", "use_by_s", "warm_amber_s", "warm_red_s", "source")
+    names = ("material", "condition", *LIMITED)
     rows = session.execute(select(limit).order_by(limit.c.site_code, limit.c.material, limit.c.condition))
     found += [LimitsPublic(site=row.site_code, **{name: getattr(row, name) for name in names}) for row in rows]
     return LimitsList(items=found)

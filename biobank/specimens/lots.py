@@ -87,7 +87,7 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
     """
     # The donors first, as everywhere: an approval that reads the holds of one of them is finished, or sees these.
     row = _get(session, act.actor, code)
-    beside = _sharing(session, row) if request.result == "failed" else []
+    beside = sharing_with(session, row) if request.result == "failed" else []
     for one in sorted({row.donor_code, *(other.donor_code for other in beside)}):
         lock_donor(session, one)
     row = _get(session, act.actor, code, lock=True)
@@ -130,7 +130,7 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
         relies_on=relies_on,
     )
     appended = append(session, [Fact(StreamKind.LOT, code, event, head, donor_code=row.donor_code)])
-    hold = _hold(session, row, "failed_test", head, appended) if request.result == "failed" else None
+    hold = hold_lot(session, row, "failed_test", head, appended) if request.result == "failed" else None
     session.execute(
         insert(lot_test).values(
             id=test_id,
@@ -154,7 +154,7 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
     if hold is not None:
         for other in beside:
             own = replace(head, late=False, relies_on=(appended[0].leaf_hash,))
-            _hold(session, other, "shares_with_failed_lot", own, appended)
+            hold_lot(session, other, "shares_with_failed_lot", own, appended)
         held = tuple(other.code for other in beside)
         appended += failed_test.get()(session, act, row, request, appended[0].leaf_hash, held)
     kept = session.execute(select(lot_test).where(lot_test.c.id == test_id)).one()
@@ -244,7 +244,7 @@ def _pending(session: Session, code: str, request: RecordLotTest) -> "Row[Any]":
     return row
 
 
-def _hold(session: Session, of: "Row[Any]", reason: str, head: Head, appended: list[Appended]) -> UUID:
+def hold_lot(session: Session, of: "Row[Any]", reason: str, head: Head, appended: list[Appended]) -> UUID:
     """Place a quality hold on a lot and add its event to `appended`."""
     hold_id, placed = holds.place(
         session,
@@ -259,7 +259,7 @@ def _hold(session: Session, of: "Row[Any]", reason: str, head: Head, appended: l
     return hold_id
 
 
-def _sharing(session: Session, of: "Row[Any]") -> Sequence["Row[Any]"]:
+def sharing_with(session: Session, of: "Row[Any]") -> Sequence["Row[Any]"]:
     """Return the other lots that quality judges when this one fails: made of the same inputs, or with one of its reagent lots."""
     own, other = processing.alias("own"), processing.alias("other")
     its, theirs = processing_input.alias("its"), processing_input.alias("theirs")

@@ -25,11 +25,21 @@ from biobank.foundation.from_above import FromAbove
 from biobank.specimens.bench import Bench, keep_run, set_up_bench
 from biobank.specimens.creation import Draft, create_specimens, made_of_snapshot
 from biobank.specimens.events import Consumed, Derived, LotMade, PartUsed, ProcessStarted
+from biobank.specimens.limits import limits_of
 from biobank.specimens.models import lot, specimen
 from biobank.specimens.models import specimen_parent as _parent
 from biobank.specimens.processes import PROCESSES, Process
 from biobank.specimens.processing_schemas import BalancePublic, MakingRun, ProcessingRecorded, RunInput, RunOutput
-from biobank.specimens.run_rules import Making, Use, condition_after, made_total, refusal_of_run, used_total
+from biobank.specimens.run_rules import (
+    THERAPEUTIC,
+    Making,
+    PassageBeyondLimit,
+    Use,
+    condition_after,
+    made_total,
+    refusal_of_run,
+    used_total,
+)
 from biobank.specimens.shapes import SpecimenMade
 
 run_refusals: FromAbove[Callable[[Session, Act, Process, Sequence[Use], Sequence[Making]], None]] = FromAbove("quality")
@@ -63,7 +73,8 @@ def record_making(session: Session, act: Act, request: MakingRun) -> ProcessingR
     """Record a run that makes specimens.
 
     Raises what `set_up_bench` raises (NotPermitted, NotFound, StaleSequence, SeveralDonors, SpecimenElsewhere, ConsentMissing
-    …), what `refusal_of_run` answers, and IllegalTransition, OnHold, ReservedElsewhere, ImplausibleTime from `record`.
+    …), what `refusal_of_run` answers, PassageBeyondLimit, and IllegalTransition, OnHold, ReservedElsewhere,
+    ImplausibleTime from `record`.
     """
     process = PROCESSES[request.process]
     bench = set_up_bench(session, act, request, request.inputs)
@@ -72,6 +83,7 @@ def record_making(session: Session, act: Act, request: MakingRun) -> ProcessingR
     refusal = refusal_of_run(process, uses, makings, request.loss)
     if refusal is not None:
         raise refusal
+    _require_passages(session, request.site, uses, makings)
     run_refusals.get()(session, act, process, uses, makings)
     run = _Run(uuid4(), new_code(session, "LT"), process, request, bench, uses, makings)
     _insert_lot(session, act, run)
@@ -80,7 +92,7 @@ def record_making(session: Session, act: Act, request: MakingRun) -> ProcessingR
     heads = {done.stream_id: done for done in used}
     made, derived = _make(session, act, run, heads)
     balance = _balance(run)
-    keep_run(
+    handled = keep_run(
         session,
         act,
         request,
@@ -90,6 +102,7 @@ def record_making(session: Session, act: Act, request: MakingRun) -> ProcessingR
         parameters={},
         amounts=[(use.amount, use.consumed) for use in uses],
         totals=balance.model_dump(include={"used", "used_unit", "made", "made_unit", "loss"}),
+        made=[one.code for one in made],
     )
     appended = [opened, *used, *derived]
     return ProcessingRecorded(
@@ -101,9 +114,25 @@ def record_making(session: Session, act: Act, request: MakingRun) -> ProcessingR
         specimens=made,
         inputs=[made_of_snapshot(parent, heads[parent.code]) for parent in run.parents],
         events=[receipt_of(a) for a in appended],
-        receipt=acknowledge(act, appended),
+        receipt=acknowledge(act, [*appended, *handled]),
         warnings=[one.sentence for one in bench.warned],
     )
+
+
+def _require_passages(session: Session, site: str, uses: Sequence[Use], makings: Sequence[Making]) -> None:
+    """Raise PassageBeyondLimit for what would be grown for treatment further than the bank or the site allows."""
+    sites = frozenset({site, *(use.specimen.home_site_code for use in uses if use.specimen.home_site_code)})
+    for making in makings:
+        if making.passage is None or making.purpose != THERAPEUTIC:
+            continue
+        limit = limits_of(session, making.material, Condition.IN_CULTURE, sites).highest_passage
+        if limit is not None and making.passage > limit and all((use.specimen.passage or 0) < making.passage for use in uses):
+            raise PassageBeyondLimit(
+                f"What comes out is passage {making.passage}; for treatment it is grown to passage {limit} here. "
+                "Freeze it as it is, or make it for tests.",
+                subject=uses[0].specimen.code,
+                passage=making.passage,
+            )
 
 
 def _use_of(given: RunInput, one: Snapshot) -> Use:
@@ -146,7 +175,7 @@ def _open_lot(session: Session, act: Act, run: _Run) -> Appended:
         process=run.process.name,
         procedure_version=request.procedure_version,
         site=request.site,
-        equipment=tuple(request.equipment),
+        equipment=tuple(request.devices),
         reagent_lots=tuple(request.reagent_lots),
         no_reagents=request.no_reagents,
         inputs=tuple(parent.code for parent in run.parents),

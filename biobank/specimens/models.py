@@ -234,6 +234,9 @@ class Processing(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("id", "donor_code", name="processing_is_named_by_id_and_donor"),
         ForeignKeyConstraint(["lot_code", "donor_code"], ["lot.code", "lot.donor_code"], name="processing_is_of_its_lots_donor"),
+        ForeignKeyConstraint(
+            ["bench_session", "donor_code"], ["bench_session.code", "bench_session.donor_code"], name="run_is_of_its_benchs_donor"
+        ),
         UniqueConstraint("lot_code", name="a_lot_is_of_one_run"),
         CheckConstraint("used >= 0 AND made >= 0 AND loss >= 0", name="run_amounts_are_not_negative"),
         Index("ix_processing_started", "started_at", "id"),
@@ -249,6 +252,7 @@ class Processing(SQLModel, table=True):
     operator: str = Field(sa_column=_words())
     equipment: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     reagent_lots: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    bench_session: str | None = Field(default=None, sa_column=Column(Text))
     used: int | None = Field(default=None, sa_column=Column(BigInteger))
     used_unit: str | None = Field(default=None, sa_column=_words(nullable=True))
     made: int | None = Field(default=None, sa_column=Column(BigInteger))
@@ -349,13 +353,16 @@ class ViabilityAssay(SQLModel, table=True):
 
 
 class MaterialLimit(SQLModel, table=True):
-    """What a site allows a material in one condition: how long it is fit for use, how long it may be out of the cold, seconds."""
+    """What a site allows a material in one condition: how long it is fit for use, how long it may be out of the cold,
+    in its cryoprotectant and on its way into the tank, seconds; and up to which passage it is grown.
+    """
 
     __tablename__ = "material_limit"
     __table_args__ = (
         CheckConstraint("use_by_s > 0 AND warm_amber_s > 0 AND warm_red_s >= warm_amber_s", name="limits_are_in_order"),
         CheckConstraint("(warm_amber_s IS NULL) = (warm_red_s IS NULL)", name="a_budget_has_amber_and_red"),
         CheckConstraint("warm_red_s IS NULL OR source IS NOT NULL", name="a_budget_has_a_source"),
+        CheckConstraint("contact_s > 0 AND to_tank_s > 0 AND highest_passage >= 0", name="limits_of_work_are_counted"),
     )
 
     site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), primary_key=True))
@@ -364,12 +371,42 @@ class MaterialLimit(SQLModel, table=True):
     use_by_s: int | None = Field(default=None, sa_column=Column(Integer))
     warm_amber_s: int | None = Field(default=None, sa_column=Column(Integer))
     warm_red_s: int | None = Field(default=None, sa_column=Column(Integer))
+    contact_s: int | None = Field(default=None, sa_column=Column(Integer))
+    to_tank_s: int | None = Field(default=None, sa_column=Column(Integer))
+    highest_passage: int | None = Field(default=None, sa_column=Column(Integer))
     source: str | None = Field(default=None, sa_column=Column(Text))
     set_by: str = Field(sa_column=_words())
     event_hash: bytes = Field(sa_column=_event())
 
 
+class CultureRecord(SQLModel, table=True):
+    """New medium, a look, or vessels discarded, of a culture. `finding`: what was seen, or why vessels were discarded."""
+
+    __tablename__ = "culture_record"
+    __table_args__ = (
+        CheckConstraint("what IN ('medium_changed','looked_at','vessels_discarded')", name="culture_record_is_known"),
+        CheckConstraint("vessels > 0 AND amount > 0 AND confluence_percent BETWEEN 0 AND 100", name="vessels_are_counted"),
+        Index("ix_culture_record_specimen", "specimen_code", "at"),
+        {"info": {"append_only": True}},
+    )
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), nullable=False))
+    what: str = Field(sa_column=_words())
+    vessels: int = Field(sa_column=Column(Integer, nullable=False))
+    amount: int | None = Field(default=None, sa_column=Column(BigInteger))
+    medium_lots: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    incubator: str | None = Field(default=None, sa_column=_words(nullable=True))
+    confluence_percent: int | None = Field(default=None, sa_column=Column(Integer))
+    finding: str | None = Field(default=None, sa_column=_words(nullable=True))
+    at: datetime = Field(sa_column=when())
+    recorded_at: datetime = Field(sa_column=when())
+    by: str = Field(sa_column=_words())
+    event_hash: bytes = Field(sa_column=_event())
+
+
 # The tables, by the names under which everybody imports them.
+culture_record = table_of(CultureRecord)
 kit = table_of(Kit)
 kit_label = table_of(KitLabel)
 harvest = table_of(Harvest)

@@ -88,6 +88,7 @@ def _public(row: "Row[Any]", inputs: list[RunInputPublic], warnings: list[str]) 
         operator=row.operator,
         equipment=row.equipment,
         reagent_lots=row.reagent_lots,
+        bench_session=row.bench_session,
         balance=balance,
         parameters=row.parameters,
         inputs=inputs,

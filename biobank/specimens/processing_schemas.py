@@ -38,6 +38,9 @@ class _Run(Circumstances):
 
     procedure_version: Named = Field(description="Number and version of the procedure, e.g. `SOP-014 v3`.")
     site: SiteCode
+    workstation: EquipmentCode | None = Field(
+        default=None, description="Where it was done: a workstation whose session is open for this person."
+    )
     equipment: Annotated[list[EquipmentCode], Field(max_length=50)] = Field(default_factory=list)
     reagent_lots: Annotated[list[ReagentLot], Field(max_length=50)] = Field(default_factory=list)
     no_reagents: bool = Field(
@@ -49,6 +52,11 @@ class _Run(Circumstances):
         if self.no_reagents and self.reagent_lots:
             raise ValueError("name the reagent lots that were used, or say that no reagent was: one of the two")
         return self
+
+    @property
+    def devices(self) -> list[str]:
+        """Equipment and workstation, each once: what the record of the run names."""
+        return list(dict.fromkeys([*self.equipment, *([] if self.workstation is None else [self.workstation])]))
 
 
 class RunInput(Strict):
@@ -189,6 +197,7 @@ class ProcessingPublic(BaseModel):
     operator: str
     equipment: list[str]
     reagent_lots: list[str]
+    bench_session: str | None = Field(description="The session of the workstation that it was bound to.")
     balance: BalancePublic | None
     parameters: dict[str, Any]
     inputs: list[RunInputPublic]

@@ -62,6 +62,13 @@ class PassageOutOfStep(RunRefused):
     title = "Passage number out of step"
 
 
+class PassageBeyondLimit(RunRefused):
+    """The site does not grow this material so far for treatment."""
+
+    code = "passage_beyond_limit"
+    title = "Grown too far"
+
+
 class OutOfBalance(RunRefused):
     """More came out than went in, or the parts do not add up."""
 

@@ -30,6 +30,9 @@ _TOUCHED = text(
     UNION
     SELECT i.specimen_code FROM runs JOIN processing_input i ON i.processing_id = runs.id WHERE runs.lot_code IS NULL
     UNION
+    SELECT specimen_code FROM culture_record
+    WHERE (:entry = incubator OR :entry = ANY(medium_lots)) AND at BETWEEN :since AND :until
+    UNION
     SELECT specimen_code FROM viability_assay WHERE instrument = :entry AND measured_at BETWEEN :since AND :until
     UNION
     SELECT s.code FROM kit k JOIN harvest h ON h.kit_code = k.code JOIN specimen s ON s.harvest_code = h.code

@@ -38,6 +38,13 @@ class ContainerTimedOut(_TimedOut, Event):
     kind: Literal["container.timed_out"] = "container.timed_out"
 
 
+class BenchTimedOut(_TimedOut, Event):
+    """A workstation was opened and not cleared and closed in its time. It can still be."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.bench_timed_out"] = "system.bench_timed_out"
+
+
 class OpenActLimitSet(Event):
     """Quality set how long an act of a kind may stay open at a site."""
 

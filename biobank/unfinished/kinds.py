@@ -35,6 +35,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.models import site
 from biobank.auth.permissions import Permission
+from biobank.benches.models import bench_session
 from biobank.custody.models import custody
 from biobank.custody.states import StreamKind
 from biobank.foundation import clock
@@ -244,6 +245,16 @@ KINDS: Final[Mapping[str, OpenKind]] = {
         P.QUALITY_DECIDE,
         "Resolve a count that differs",
         "/storage/{}/count/resolve",
+    ),
+    "bench_session": OpenKind(
+        StreamKind.SYSTEM,
+        _found(bench_session.c.code, bench_session.c.code, bench_session.c.site_code, bench_session.c.opened_at).where(
+            bench_session.c.closed_at.is_(None)
+        ),
+        12 * 60,
+        P.PROCESSING_RECORD,
+        "Clear and close a workstation",
+        "/bench-sessions/{}",
     ),
     # Its own event ended it: the giver still holds what nobody took, and offers it again or puts it away.
     "hand_over": OpenKind(

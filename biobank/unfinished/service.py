@@ -21,7 +21,7 @@ from biobank.custody.snapshots import load
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.people.queries import get_site
-from biobank.unfinished.events import ContainerTimedOut, OpenActLimitSet, SpecimenTimedOut, WithdrawalTimedOut
+from biobank.unfinished.events import BenchTimedOut, ContainerTimedOut, OpenActLimitSet, SpecimenTimedOut, WithdrawalTimedOut
 from biobank.unfinished.kinds import KINDS, OpenAct, open_acts
 from biobank.unfinished.models import act_timed_out, open_act_limit
 
@@ -30,6 +30,7 @@ _EVENTS: dict[StreamKind, type[Any]] = {
     StreamKind.SPECIMEN: SpecimenTimedOut,
     StreamKind.WITHDRAWAL: WithdrawalTimedOut,
     StreamKind.CONTAINER: ContainerTimedOut,
+    StreamKind.SYSTEM: BenchTimedOut,
 }
 TIMED = tuple(name for name, kind in KINDS.items() if kind.usual_min is not None)
 

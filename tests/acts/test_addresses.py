@@ -18,6 +18,7 @@ NUMBER = next(n for n in range(2000) if {"0", "1"} <= set(make_code("BX", None, 
 NAMED = {
     "alarms": Prefix.ALARM,
     "adverse-events": Prefix.DEVIATION,
+    "bench-sessions": Prefix.BENCH_SESSION,
     "deviations": Prefix.DEVIATION,
     "donors": Prefix.DONOR,
     "excursions": Prefix.EXCURSION,
@@ -31,6 +32,7 @@ NAMED = {
     "storage-containers": Prefix.CONTAINER,
     "users": Prefix.BADGE,
     "withdrawals": Prefix.WITHDRAWAL,
+    "workstations": Prefix.EQUIPMENT,
     "wristbands": Prefix.WRISTBAND,
 }
 """What a code names in the addresses that take one alone."""

@@ -142,6 +142,10 @@ def _no_lot(_: World) -> dict[str, str]:
     return {"code": "LT-0000000"}
 
 
+def _no_session(_: World) -> dict[str, str]:
+    return {"code": "BS-0000000"}
+
+
 def _no_shipment(_: World) -> dict[str, str]:
     return {"code": "SH-0000000"}
 
@@ -510,6 +514,48 @@ SPECIMENS = (
     ),
     Row("GET", "/api/v1/processings", None),
     Row("GET", "/api/v1/processings/{processing_id}", P.SPECIMEN_READ, None, lambda _: {"processing_id": SOME_ID}, missing=True),
+    Row("GET", "/api/v1/specimens/{code}/culture", P.SPECIMEN_READ, None, lambda w: {"code": w.specimen}),
+    Row(
+        "POST",
+        "/api/v1/specimens/{code}/culture",
+        P.PROCESSING_RECORD,
+        lambda w: {"what": "looked_at", "vessels": 1, "finding": "as_expected", "expected_seq": w.seq()},
+        lambda w: {"code": w.specimen},
+    ),
+    Row(
+        "POST",
+        "/api/v1/specimens/{code}/culture/discard",
+        P.CUSTODY_RECORD,
+        lambda w: {"vessels": 1, "amount": 1, "reason": "broken", "expected_seq": w.seq()},
+        lambda w: {"code": w.specimen},
+    ),
+    Row("GET", "/api/v1/workstations/{code}", P.SPECIMEN_READ, None, lambda _: {"code": seed.EQUIPMENT}, missing=True),
+    Row(
+        "POST",
+        "/api/v1/workstations/{code}/sessions",
+        P.PROCESSING_RECORD,
+        lambda _: {"workstation": seed.EQUIPMENT, "cleared": True, "donor": "DN-0000000"},
+        lambda _: {"code": seed.EQUIPMENT},
+        missing=True,
+    ),
+    Row("GET", "/api/v1/bench-sessions", P.SPECIMEN_READ),
+    Row("GET", "/api/v1/bench-sessions/{code}", P.SPECIMEN_READ, None, _no_session, missing=True),
+    Row(
+        "POST",
+        "/api/v1/bench-sessions/{code}/scans",
+        P.PROCESSING_RECORD,
+        lambda w: {"specimens": [w.specimen]},
+        _no_session,
+        missing=True,
+    ),
+    Row(
+        "POST",
+        "/api/v1/bench-sessions/{code}/close",
+        P.PROCESSING_RECORD,
+        lambda _: {"workstation": seed.EQUIPMENT, "cleared": True},
+        _no_session,
+        missing=True,
+    ),
     Row(
         "POST",
         "/api/v1/registers",

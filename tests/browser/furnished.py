@@ -16,6 +16,7 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.importing.uploads import Upload, keep_upload
 from tests import seed
+from tests.benches import stories as benches
 from tests.conftest import Api, TestBank
 from tests.custody.test_performer_confirmations import helped
 from tests.enrolling import by_two
@@ -140,6 +141,7 @@ def furnish(api: Api) -> dict[str, str]:
     things |= _measured(api)
     things["notice"] = _told(api, things["deviation"])
     things["marker"] = _marker_to_decide(api, banked.donor)
+    things |= _benches(api)
     things["pending"] = _pending_role(api)
     item = {"site": "LAB", "condition": "frozen"}
     things["nameless"] = _made(api.lab_tech.post("/specimens/unidentified", json=item), "specimen")
@@ -159,6 +161,17 @@ def _to_be_labelled(api: Api) -> Story:
     story = thawed(api)
     story.print_label()
     return story
+
+
+def _benches(api: Api) -> dict[str, str]:
+    """A workstation that is open for somebody whose one tube is in doubt, and one that is free."""
+    bench, free = benches.workstation(api), benches.workstation(api, "Bench B")
+    tube = lab.raw_fat(api, lab.donor(api, family_name="Benchley", external_ids=[]))
+    code = benches.opened(api, bench, specimen=tube["code"])
+    assert benches.scanning(api.lab_tech, code, tube["code"]).status_code == 201
+    doubt = {"scope_kind": "specimen", "scope_id": tube["code"], "kind": "identity", "reason": "label_in_doubt"}
+    assert api.lab_tech.post("/holds", json=doubt).status_code == 201
+    return {"bench": bench, "free_bench": free, "bench_session": code}
 
 
 def _sensor_in_doubt(api: Api, tank: str) -> str:
@@ -211,6 +224,10 @@ def _made_in_the_laboratory(api: Api) -> dict[str, str]:
     fat = lab.received(api.lab_tech, harvest["specimens"][0])
     washed = lab.output("lipoaspirate", 40_000, "ul_washed")
     run = lab.made(lab.run(api.lab_tech, "wash", [lab.using(fat)], [washed]))
+    culture = lab.adsc(api, donor)
+    grown, looked = culture["code"], {"what": "looked_at", "vessels": 4, "finding": "as_expected", "confluence_percent": 40}
+    looked["expected_seq"] = culture["seq"]
+    assert api.lab_tech.post(f"/specimens/{grown}/culture", json=looked).status_code == 201
     due = clock.rfc3339(clock.now() + timedelta(days=14))
     test = {"test": "sterility", "sampled_at": clock.rfc3339(clock.now()), "due_at": due, "result": "pending"} | seed.TESTED
     pending = lab.made(api.lab_tech.post(f"/lots/{run['lot']}/tests", json=test))
@@ -221,6 +238,7 @@ def _made_in_the_laboratory(api: Api) -> dict[str, str]:
         "harvest": harvest["harvest"],
         "run": run["processing"],
         "made_lot": run["lot"],
+        "grown": grown,
         "washed": run["specimens"][0]["code"],
         "pending_test": pending["test"]["id"],
     }

@@ -175,6 +175,12 @@ STOPS: tuple[Stop, ...] = (
     stop("/processings/{run}", ("lab_tech", "quality"), 10, "/processings/{run_id}"),
     stop("/lots", ("lab_tech", "quality"), 6),
     stop("/registers", ("lab_tech", "quality"), 6),
+    stop("/workstations", ("lab_tech", "quality"), 8),
+    stop("/workstations/{bench}", ("lab_tech", "quality"), 10, "/workstations/{code}"),
+    stop("/workstations/{free_bench}/open", BENCH, 8, "/workstations/{code}/open"),
+    stop("/bench-sessions", ("lab_tech", "quality"), 6),
+    stop("/bench-sessions/{bench_session}", ("lab_tech", "quality"), 10, "/bench-sessions/{code}"),
+    stop("/bench-sessions/{bench_session}/close", BENCH, 10, "/bench-sessions/{code}/close"),
     stop("/registers/new", ("lab_tech", "quality"), 5),
     stop("/registers/{equipment}", ("lab_tech", "quality"), 6, "/registers/{code}"),
     stop("/registers/{procedure}", ("lab_tech", "quality"), 6, "/registers/{code}"),
@@ -183,6 +189,11 @@ STOPS: tuple[Stop, ...] = (
     stop("/register-rules", ("quality",), 5),
     stop("/lots/{made_lot}", ("lab_tech", "quality"), 13, "/lots/{code}"),
     stop("/lots/{made_lot}/test?completes={pending_test}", BENCH, 7, "/lots/{code}/test"),
+    stop("/specimens/{grown}/culture", ("lab_tech", "quality"), 8, "/specimens/{code}/culture"),
+    *(
+        stop(f"/specimens/{{grown}}/culture/{part}", BENCH, 12, f"/specimens/{{code}}/culture/{part}")
+        for part in ("look", "medium", "discard")
+    ),
     stop("/specimens/{washed}/assay", BENCH, 10, "/specimens/{code}/assay"),
     stop("/pending", ("quality", "admin"), 5),
     stop("/pending/{pending}", ("quality", "admin"), 4, "/pending/{pending}"),

@@ -31,8 +31,8 @@ def test_an_unknown_template_is_refused_with_the_names_there_are() -> None:
 def test_every_kind_of_thing_that_is_labelled_has_a_template_and_full_labels_come_first() -> None:
     for prefix in Prefix:
         # A donor is a person; the wristband is what is worn. Commands have their own sheet. Excursions and alarms are no things,
-        # and a sensor bears its maker's number: its code is an account.
-        if prefix not in (Prefix.DONOR, Prefix.COMMAND, Prefix.EXCURSION, Prefix.ALARM, Prefix.SENSOR):
+        # and a sensor bears its maker's number: its code is an account. A bench session is a time at a workstation.
+        if prefix not in (Prefix.DONOR, Prefix.COMMAND, Prefix.EXCURSION, Prefix.ALARM, Prefix.SENSOR, Prefix.BENCH_SESSION):
             assert catalogue().for_prefix(prefix), prefix
     assert catalogue().for_prefix(Prefix.DONOR) == ()
     for prefix in SPECIMENS:

@@ -37,6 +37,7 @@ BY_OTHER_NAMES = {
     "POST /slips/{slip}/draw": "/slips/{slip}",
     "POST /storage-containers": "/storage/new",
     "POST /storage-containers/{code}/placements": "/scan/commit",
+    "POST /bench-sessions/{code}/scans": "/scan/commit",
     # The password that signs stands in the form of the act itself.
     "POST /signatures": "/withdrawals/{code}/approve",
 }

@@ -12,6 +12,7 @@ PRINTED = {
     Action.STORE: "CM-XBT7CRY",
     Action.CHECK_OUT: "CM-68J78A0",
     Action.HAND_OVER: "CM-EFTRE8A",
+    Action.BENCH: "CM-2PA0AQ1",
     Action.LOOK: "CM-J80TAK7",
     Command.COMMIT: "CM-P0EC2HZ",
     Command.REMOVE_LAST: "CM-QG4B30X",

@@ -197,7 +197,8 @@ ActPage(
     reads=_printer,
     form=_draw_batch,
     model=BatchRequest,
-    names=("template", "reason", "format", "dpi", "printer"),
+    names=("template", "reason", "format", "dpi", "printer", "workstation"),
+    scans={"workstation": (Prefix.EQUIPMENT,)},
     given=_selected,
     use_case=batches.request_batch,
     after=lambda _at, _body, job: Done(f"/jobs/{job['id']}", "The labels are being made."),
@@ -258,11 +259,12 @@ async def _draw_label(at: Opened[Labelled]) -> OwnPage:
 
 async def _print(at: Acting[Labelled]) -> Done:
     """Number the print and offer its file, or send it to the printer."""
+    bench = {"workstation": at.scanned("workstation", Prefix.EQUIPMENT)} if "workstation" in at.form else {}
     if "printer" in at.form:
-        asked = at.parse(BatchRequest, "template", "reason", "printer", codes=[at.code])
+        asked = at.parse(BatchRequest, "template", "reason", "printer", codes=[at.code], **bench)
         job = await at.performing(batches.request_batch, asked)
         return Done(f"/jobs/{job['id']}", "On its way to the printer.")
-    named = {"things" if at.read.thing else "specimens": [at.code]}
+    named: dict[str, Any] = {"things" if at.read.thing else "specimens": [at.code], **bench}
     body = at.parse(PrintRequest, "template", "reason", "format", "dpi", **named)
     (one,) = (await at.performing(prints.print_labels, body))["items"]
     text = f"Print #{one['serial']} is numbered and recorded. Open the file below, print it, then scan it back."
@@ -318,7 +320,8 @@ def _output_fields(at: Opened[Any]) -> list[Field]:
     ]
     if own := _printers(at):
         fields.insert(0, Field("printer", "Send to", "select", typed.get("printer", ""), False, "Instead of a file.", own))
-    return fields
+    hint = "Where they are put on, if it is open for this person."
+    return [*fields, Field("workstation", "Workstation", "scan", typed.get("workstation", ""), False, hint, accepts="EQ")]
 
 
 def _printers(at: Asked) -> list[tuple[str, str]]:

@@ -89,7 +89,7 @@ WARNED = [
     Column("recorded_by", "By", "plain_code"),
 ]
 PEOPLE = [Column("person", "Badge", "code"), Column("since", "From", "day"), Column("until", "Until", "day")]
-ANSWERS = {"warn": "is warned", "refuse": "is refused"}
+ANSWERS = {"accept": "is not told", "warn": "is warned", "refuse": "is refused"}
 
 
 def read_registers(session: Session, actor: Actor, asked: Wanted) -> RegisterList:
@@ -184,6 +184,8 @@ def _acts(actor: Actor, one: RegisterDossier) -> list[ActionLink]:
         acts.append(ActionLink("Record what happened", f"{here}/change", "pen"))
     if decides and one.kind == "procedure":
         acts.append(ActionLink("Authorise a person", f"{here}/authorise", "person-check"))
+    if one.kind == "workstation":
+        acts.insert(0, ActionLink("Who and what is at it", f"/workstations/{one.entry}", "flask"))
     if has_code(one.entry) and any(actor.may(printer, at=ANYWHERE) for printer in KIT_PRINTERS):
         acts.append(ActionLink("Print its label", f"/labels/{one.entry}", "print"))
     if actor.may(Permission.LOG_READ, at=EVERYWHERE):

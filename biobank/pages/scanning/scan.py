@@ -18,6 +18,7 @@ from biobank.acts.web import Reader
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.benches.at_bench import AnotherPersonsMaterial
 from biobank.custody.events import CheckedOut
 from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.foundation.scanned_text import LONGEST_SCAN
@@ -30,7 +31,7 @@ from biobank.scanning.api import body_of, decoded
 from biobank.scanning.commands import COMMAND_LABELS, WORDINGS, Action, Command, actions_of, command_code, only_site
 from biobank.scanning.committing import RecordedList, SeenTube, UndoRequest, commit_list, undo_list, words_of
 from biobank.scanning.kept import FOR_USE
-from biobank.scanning.lists import ScanList, TubeNotRead, Wanted, check_list
+from biobank.scanning.lists import Row, ScanList, TubeNotRead, Wanted, check_list
 from biobank.scanning.rack_files import LONGEST_LIST, Line, ListTooLong
 from biobank.scanning.rack_tables import LARGEST_FILE
 from biobank.scanning.schemas import DecodeAnswer
@@ -97,7 +98,7 @@ async def record_list(request: Request, performing: PagePerforming, reading: Pag
         return await _draw(request, reading, wanted, lines, refusal=refusal)
     recorded = RecordedList.model_validate(answer)
     if not wants_page(request):
-        undo = _undo_of(recorded)
+        undo = _undo_of(recorded) if recorded.action is not Action.BENCH else None
         return JSONResponse({"words": words_of(recorded), "items": answer["items"], "undo": undo})
     return await _draw(request, reading, wanted, left, recorded=recorded)
 
@@ -199,7 +200,7 @@ async def _draw(
         wanted = replace(wanted, place=lines.rack)
     listed: ScanList = await reading(check_list, wanted, lines, reading.bank.settings)
     fresh = listed.rows[len(listed.rows) - lines.fresh :] if 0 < lines.fresh <= len(listed.rows) else []
-    await reading.keep([row.refusals[0] for row in fresh if row.code is None and not isinstance(row.refusals[0], TubeNotRead)])
+    await reading.keep([row.refusals[0] for row in fresh if row.refusals and _is_kept(row)])
     if not wants_page(request):
         return _answer(request, listed)
     return render(
@@ -216,8 +217,14 @@ async def _draw(
         refusal=None if refusal is None else refusal.problem(),
         recorded=recorded,
         recorded_words=None if recorded is None else words_of(recorded),
-        undo=None if recorded is None else json.dumps(_undo_of(recorded)),
+        undo=None if recorded is None or recorded.action is Action.BENCH else json.dumps(_undo_of(recorded)),
     )
+
+
+def _is_kept(row: Row) -> bool:
+    """Say whether a scan is a near miss by itself: what nobody knows, or another person's tube at a workstation."""
+    refusal = row.refusals[0]
+    return isinstance(refusal, AnotherPersonsMaterial) or (row.code is None and not isinstance(refusal, TubeNotRead))
 
 
 def _answer(request: Request, listed: ScanList) -> Response:

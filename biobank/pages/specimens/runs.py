@@ -39,16 +39,17 @@ from biobank.specimens.processing_schemas import MakingRun, ProcessingList, Proc
 
 router = APIRouter(include_in_schema=False)
 
-BENCH = ("site", "procedure_version", "equipment", "reagent_lots", "no_reagents")
+BENCH = ("site", "procedure_version", "workstation", "equipment", "reagent_lots", "no_reagents")
 BENCH_LABELS = {
     "procedure_version": "Procedure and version",
+    "workstation": "Workstation that is open (scan it)",
     "equipment": "Equipment (EQ codes)",
     "reagent_lots": "Reagent lots (RG codes)",
     "no_reagents": "No reagent was used",
     "site": "Where",
 }
 CHOSEN: tuple[RegisterKind, ...] = ("procedure", "cooling_programme", "cryoprotectant", "thawing_method")
-BENCH_CODES = {"equipment": (Prefix.EQUIPMENT,), "reagent_lots": (Prefix.REAGENT_LOT,)}
+BENCH_CODES = {"workstation": (Prefix.EQUIPMENT,), "equipment": (Prefix.EQUIPMENT,), "reagent_lots": (Prefix.REAGENT_LOT,)}
 TRAIL: list[tuple[str, str | None]] = [("Processing", "/processings"), ("Record a run", None)]
 INPUT_COLUMNS = [Column("specimen", "Specimen", "code"), Column("amount", "Went in"), Column("left", "Afterwards")]
 
@@ -205,7 +206,7 @@ def _draw_start(at: Opened[Bench], codes: Sequence[str]) -> ActForm:
             Field("specimen", "First specimen that goes in", "scan", first, accepts="HF AD"),
         ],
         more=[],
-        hidden={"start": "yes"},
+        hidden={"start": "yes", **({"workstation": at.form["workstation"]} if "workstation" in at.form else {})},
         submit="Go on",
         icon="arrow",
     )
@@ -243,7 +244,8 @@ async def _record(at: Acting[Bench]) -> Done | Response:
         raise FormFault({"process": "Process: choose one."}) from None
     if "start" in form:
         scanned = f"&specimen={at.scanned('specimen', *SPECIMENS)}" if "specimen" in form else ""
-        return see(f"/processings/new?process={name.value}{scanned}")
+        bench = f"&workstation={at.scanned('workstation', Prefix.EQUIPMENT)}" if "workstation" in form else ""
+        return see(f"/processings/new?process={name.value}{scanned}{bench}")
     known = await at.reading(known_specimens, input_codes(form, settings))
     given: dict[str, Any] = {
         "process": name,
@@ -258,7 +260,7 @@ async def _record(at: Acting[Bench]) -> Done | Response:
 
 RUN = ActPage(
     address="/processings/new",
-    asks=("process", "specimen"),
+    asks=("process", "specimen", "workstation"),
     reads=_begin,
     form=_draw,
     labels=BENCH_LABELS,
@@ -290,6 +292,7 @@ async def show_run(request: Request, run_id: UUID, reading: PageReading) -> Resp
         ("At", run.site),
         ("Operator", run.operator),
         ("When", when(run.started_at, request.state.zone)),
+        ("At the workstation in", None if run.bench_session is None else code_markup(run.bench_session)),
         ("Equipment", ", ".join(run.equipment) or None),
         ("Reagent lots", ", ".join(run.reagent_lots) or None),
     ]

@@ -238,6 +238,8 @@ def acts_of(allowed: AllowedEvents) -> list[ActionLink]:
                 acts["use-up"] = ActionLink("Allow to use it up", f"{here}/use-up", "drop", "get", "grave")
         elif item.kind in ("specimen.process_started", "specimen.part_used", "specimen.consumed"):
             acts["run"] = ActionLink("Process", f"/processings/new?specimen={allowed.specimen}", "flask")
+        elif item.kind in ("specimen.culture_seen", "specimen.medium_changed", "specimen.vessels_discarded"):
+            acts["culture"] = ActionLink("Look after the culture", f"{here}/culture", "flask")
         elif item.kind == "specimen.viability_measured":
             acts["assay"] = ActionLink("Record a viability assay", f"{here}/assay", "flask")
         elif item.mode == Mode.DIRECT.value:

@@ -108,7 +108,7 @@ def contact_s(form: Form) -> int:
 
 ActPage(
     address="/processings/freezing",
-    asks=("lot", "specimen"),
+    asks=("lot", "specimen", "workstation"),
     reads=_to_treat,
     form=_draw_freezing,
     labels=LABELS,
@@ -123,7 +123,7 @@ ActPage(
 
 ActPage(
     address="/processings/thawing",
-    asks=("specimen",),
+    asks=("specimen", "workstation"),
     reads=_to_treat,
     form=_draw_thawing,
     labels=LABELS,

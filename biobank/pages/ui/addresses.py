@@ -19,6 +19,8 @@ AlarmCode = Annotated[str, Path(pattern=r"^AL-[0-9A-Z]{7}$")]
 SensorCode = Annotated[str, Path(pattern=r"^SE-[0-9A-Z]{7}$")]
 DeviationCode = Annotated[str, Path(pattern=r"^DV-[0-9A-Z]{7}$")]
 UserCode = Annotated[str, Path(pattern=r"^US-[0-9A-Z]{7}$")]
+BenchSessionCode = Annotated[str, Path(pattern=r"^BS-[0-9A-Z]{7}$")]
+WorkstationCode = Annotated[str, Path(pattern=r"^EQ-[0-9A-Z]{7}$")]
 EntryKey = Annotated[str, Path(pattern=r"^((RG|EQ)-[0-9A-Z]{7}|[0-9a-f-]{36})$")]
 SiteCode = Annotated[str, Path(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
 
@@ -39,6 +41,8 @@ PLACES: Mapping[str, tuple[str, Any]] = {
     "handovers": ("Hand-overs", UUID),
     "kits": ("Kits", KitCode),
     "registers": ("Registers", EntryKey),
+    "workstations": ("Workstations", WorkstationCode),
+    "bench-sessions": ("Bench sessions", BenchSessionCode),
     "harvests": ("Harvests", KitCode),
     "processings": ("Processing", UUID),
     "viability": ("Viability", str),

@@ -18,6 +18,7 @@ PAGES: Final[Mapping[Prefix, str]] = {
     Prefix.DEVIATION: "/deviations/",
     Prefix.EXCURSION: "/excursions/",
     Prefix.ALARM: "/alarms/",
+    Prefix.BENCH_SESSION: "/bench-sessions/",
     Prefix.SENSOR: "/sensors/",
     Prefix.KIT: "/kits/",
     Prefix.LOT: "/lots/",

@@ -44,6 +44,7 @@ SCANNED = {
     "instrument": "EQ",
     "shipper": "EQ",
     "transport_medium": "RG",
+    "workstation": "EQ",
     "witnessed_by": "US",
 }
 """Fields that a gun fills, and the codes each waits for."""

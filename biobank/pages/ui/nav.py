@@ -103,6 +103,8 @@ SECTIONS: tuple[Section, ...] = (
             Part("Runs", "/processings", SEES_SPECIMENS),
             Part("Lots", "/lots", SEES_SPECIMENS),
             Part("Viability", "/viability", SEES_SPECIMENS),
+            Part("Workstations", "/workstations", SEES_SPECIMENS),
+            Part("Bench sessions", "/bench-sessions", SEES_SPECIMENS),
             Part("Registers", "/registers", SEES_SPECIMENS),
             Part("Limits of materials", "/material-limits", (P.QUALITY_DECIDE,)),
             Part("Rules of registers", "/register-rules", (P.QUALITY_DECIDE,)),

@@ -24,6 +24,7 @@ const TUBES = ["HF", "AD", "UN"];
 let waiting = []; // lines scanned and not yet checked
 let untold = 0; // tubes at the end of the list whose verdict nobody has heard yet
 let busy = false;
+let stale = false; // something of the form changed since it was last sent
 let recorded = null; // the last recorded list: {words, items, undo}
 let attempted = null; // the key of a list that was sent and not answered
 const made = new Set(); // lines scanned since the page was opened
@@ -79,10 +80,12 @@ const NO_ANSWER = t("No answer from the bank. The list is kept; it is looked at 
 // Judge the list as the form has it, with whatever waits.
 async function check() {
   keep();
+  stale = true; // a place that is scanned while the list is being looked at is asked about afterwards
   if (busy || isOffline()) return;
   busy = true;
   try {
     do {
+      stale = false;
       const sent = waiting;
       const data = new FormData(form);
       for (const name of ["codes", "one"]) data.delete(name);
@@ -97,7 +100,7 @@ async function check() {
         if (!(await lost(error))) refuse(error);
         return;
       }
-    } while (waiting.length);
+    } while (waiting.length || stale);
   } finally {
     busy = false;
     list.removeAttribute("aria-busy");
@@ -233,6 +236,9 @@ document.addEventListener("code-scanned", (event) => {
   else if (prefix === "BX" || prefix === "PS") placeScanned(prefix, code, label);
   else if (prefix === "US" && (chosen()?.value === "hand_over" || !lines().length)) {
     choose("hand_over");
+    goTo(code, label);
+  } else if (prefix === "EQ" && (chosen()?.value === "bench" || !lines().length)) {
+    choose("bench");
     goTo(code, label);
   } else {
     tell("stop");

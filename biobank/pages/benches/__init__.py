@@ -1,0 +1,1 @@
+"""Pages of workstations and bench sessions."""
