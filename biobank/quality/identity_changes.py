@@ -98,6 +98,8 @@ def change_identity(session: Session, act: Act, code: str, request: ChangeIdenti
     """
     row = get_visible_donor(session, act.actor, code, lock=True)
     require_not_erased(row)
+    needed = Permission.DONOR_REGISTER if request.pending_act is None else Permission.QUALITY_DECIDE
+    act.require(needed, at=row.clinic_site_code, subject=code)
     before = read_identity_document(session, act, row)
     raise_first(change_refusals(session, act, code))
     require_evidence(session, request.evidence_sha256, code)
@@ -106,7 +108,6 @@ def change_identity(session: Session, act: Act, code: str, request: ChangeIdenti
         identity, changed = changed_identity(before, request)
         if COMPARED.isdisjoint(changed):
             raise NothingChanges(f"The record of {code} already says that.", subject=code)
-        act.require(Permission.DONOR_REGISTER, at=row.clinic_site_code)
         commit = keep_document(session, act, code, "identity", identity)
     else:
         commit = bytes.fromhex(request.identity or "")

@@ -295,6 +295,7 @@ class Aliased(Event):
     call: ClassVar[str] = "/specimens/{specimen}/aliases"
     from_states: ClassVar[frozenset[State]] = frozenset({State.COLLECTED, State.RECEIVED, State.IN_PROCESS, State.STORED})
     unreserved: ClassVar[bool] = True
+    open_to_all: ClassVar[bool] = True
     label: ClassVar[str] = "Add another identifier"
 
     issuer: str = Field(pattern=r"^[a-z0-9_]{2,40}$")
