@@ -51,6 +51,7 @@ class Event(BaseModel):
     - `cold_first`: never refused for state, hold, reservation or lag: cold comes before paperwork.
     - `arrives`: it ends a journey: what was seen is judged, for the tube and what travelled with it (`arriving.py`).
     - `taken_from_its_site`: it may take the specimen to another site, and needs the right where the specimen is.
+    - `of_the_keeper`: the right is needed where the specimen is kept, and nowhere else (`Snapshot.keeper`).
     - `open_to_all`: whoever has the permission may, whoever holds the specimen; `in_person`: what a person holds, no colleague
       gives away; `from_courier`: also from a courier who has not left with it (`custodians.py`).
     - `may_end`: it can leave nothing usable of what is kept for treatment; the rule of ending is asked (`quality/ending.py`).
@@ -79,6 +80,7 @@ class Event(BaseModel):
     cold_first: ClassVar[bool] = False
     arrives: ClassVar[bool] = False
     taken_from_its_site: ClassVar[bool] = False
+    of_the_keeper: ClassVar[bool] = False
     open_to_all: ClassVar[bool] = False
     in_person: ClassVar[bool] = False
     from_courier: ClassVar[bool] = False

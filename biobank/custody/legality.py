@@ -109,6 +109,11 @@ class Snapshot:
         return (self.projection.site_code, self.home_site_code, self.clinic_site_code)
 
     @property
+    def keeper(self) -> str | None:
+        """The site whose quality decides about the specimen: where it is kept, else where it is."""
+        return self.home_site_code or self.projection.site_code
+
+    @property
     def where_now(self) -> str:
         """What to do with the tube in hand after a stop."""
         return what_now(self.projection, self.material)

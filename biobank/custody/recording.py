@@ -250,6 +250,8 @@ def permission_refusal(actor: Actor, event: type[Event], specimen: Snapshot, sit
         return None
     if takes_it_there(event):
         places: tuple[str | None, ...] = (site,)
+    elif event.of_the_keeper:
+        places = (specimen.keeper,)
     else:
         places = specimen.sites if event.taken_from_its_site else (*specimen.sites, site)
     if actor.may(event.permission, at=places):

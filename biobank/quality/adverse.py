@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
-from sqlalchemy import Row, Select, and_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
@@ -19,7 +19,7 @@ from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.auth.scope import ANYWHERE
+from biobank.auth.scope import ANYWHERE, Scope
 from biobank.custody import holds as custody_holds
 from biobank.custody.events import HOLD_EVENTS
 from biobank.custody.ledger import Appended, Fact, append
@@ -30,17 +30,19 @@ from biobank.custody.recording import AHEAD, NOW, Circumstances, ImplausibleTime
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.paging import Listed, Paging, read_page
 from biobank.people.queries import get_site
 from biobank.quality.deviations import add_deviation, deviation_scope, words_kept
-from biobank.quality.dispositions import ADVERSE
+from biobank.quality.dispositions import ADVERSE, cause_refusals
 from biobank.quality.incident_events import AdverseAssessed, AdverseRecorded, AdverseReported, ReportingRuleSet
+from biobank.quality.independence import harm_behind, independence_refusals
 from biobank.quality.models import adverse_event, reporting_rule
 from biobank.quality.models import deviation_subject as subject_table
 from biobank.quality.releases import end_held_releases
 from biobank.quality.schemas import Reason, Recorded, Token
 from biobank.quality.streams import record_on_stream
+from biobank.specimens.models import specimen
 from biobank.vault import Keystore, put_document
 
 AdverseKind = Literal["reaction", "event"]
@@ -129,8 +131,10 @@ class AdverseDetail(AdversePublic):
     """One with its units, and its words for those who treat or decide; `words_kept`: there are some."""
 
     units: list[str]
+    judged_at: list[str] = Field(description="Whose quality judges it: the clinic's, and of the banks that keep its units.")
     words: str | None
     words_kept: bool
+    against: list[str] = Field(description="Why you, of those whose quality judges it, are not the one to; empty when you may.")
 
 
 class AdverseAnswer(AdversePublic, Recorded):
@@ -253,10 +257,35 @@ def _rows() -> Select[Any]:
     return select(adverse_event, reporting_rule.c.days, reporting_rule.c.authority).outerjoin(reporting_rule, _RULE)
 
 
+_HOMES = (
+    select(specimen.c.home_site_code)
+    .join(subject_table, subject_table.c.subject_id == specimen.c.code)
+    .where(subject_table.c.deviation_code == adverse_event.c.deviation_code, subject_table.c.subject_kind == "specimen")
+    .correlate(adverse_event)
+)
+"""Where its units are kept: a lot of that bank may be concerned, so its quality reads and judges it as the clinic's does."""
+
+
+def _within(scope: Scope) -> ColumnElement[bool]:
+    if scope.everywhere:
+        return true()
+    return or_(scope.of(adverse_event.c.site_code), _HOMES.where(scope.of(specimen.c.home_site_code)).exists())
+
+
+def sites_of_adverse(session: Session, code: str, clinic: str) -> list[str]:
+    """Return where an adverse event is read and judged: at the clinic and where its units are kept."""
+    homes = session.execute(
+        select(specimen.c.home_site_code)
+        .join(subject_table, subject_table.c.subject_id == specimen.c.code)
+        .where(subject_table.c.deviation_code == code, subject_table.c.subject_kind == "specimen")
+    ).scalars()
+    return sorted({clinic, *(home for home in homes if home is not None)})
+
+
 def _find(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
-    found = _rows().where(adverse_event.c.deviation_code == code)
+    found = _rows().where(adverse_event.c.deviation_code == code, _within(deviation_scope(actor)))
     row = session.execute(found.with_for_update(of=adverse_event) if lock else found).first()
-    if row is None or not deviation_scope(actor).covers(row.site_code):
+    if row is None:
         raise NotFound(f"There is no adverse event {code} that you may see.", subject=code)
     return row
 
@@ -269,7 +298,7 @@ def list_adverse(session: Session, actor: Actor, *, open_only: bool = False, pag
     scope = deviation_scope(actor)
     if not scope:
         actor.require(Permission.DEVIATION_OPEN, at=ANYWHERE)
-    statement = _rows().where(scope.of(adverse_event.c.site_code))
+    statement = _rows().where(_within(scope))
     if open_only:
         statement = statement.where(adverse_event.c.reported_at.is_(None))
     page = read_page(session, statement, paging, key=adverse_event.c.deviation_code, orders=ORDERS, default="-known_at")
@@ -277,27 +306,51 @@ def list_adverse(session: Session, actor: Actor, *, open_only: bool = False, pag
 
 
 def adverse_to_do(session: Session, actor: Actor, most: int) -> list[AdversePublic]:
-    """Return what this actor still has to judge or to report, the earliest known first."""
+    """Return what this actor still has to judge or to report, the earliest known first; not what they gave or recorded."""
     scope = actor.scope(Permission.DEVIATION_DECIDE)
     if not scope:
         return []
     # What is serious waits for its report also where the site has set no days: that the rule is missing is itself to do.
     reportable = reporting_rule.c.days.is_not(None) | (adverse_event.c.seriousness == "serious")
     waits = (adverse_event.c.causality == "not_assessed") | (adverse_event.c.reported_at.is_(None) & reportable)
-    statement = _rows().where(scope.of(adverse_event.c.site_code), waits).order_by(adverse_event.c.known_at).limit(most)
-    return [AdversePublic(**_public(row)) for row in session.execute(statement)]
+    statement = _rows().where(_within(scope), waits).order_by(adverse_event.c.known_at).limit(most)
+    found = [AdversePublic(**_public(row)) for row in session.execute(statement)]
+    behind = harm_behind(session, {one.deviation for one in found}) if found else {}
+    barred = {code for code, touches in behind.items() if independence_refusals(actor, code, touches)}
+    return [one for one in found if one.causality != "not_assessed" or one.deviation not in barred]
 
 
-def reads_words(actor: Actor, site: str) -> bool:
-    """Say whether somebody reads what was written about a patient at a site: who treats there or decides on deviations there."""
-    return actor.may(Permission.WITHDRAWAL_ADMINISTER, at=site) or actor.may(Permission.DEVIATION_DECIDE, at=site)
+def reads_words(actor: Actor, site: str, judged_at: Collection[str] = ()) -> bool:
+    """Say whether somebody reads what was written about a patient at a site: who treats there or decides on deviations there,
+    or at one of the sites where it is judged."""
+    treats = actor.may(Permission.WITHDRAWAL_ADMINISTER, at=site)
+    return treats or actor.may(Permission.DEVIATION_DECIDE, at=[site, *judged_at])
 
 
 def describe_adverse(session: Session, actor: Actor, keystore: Keystore, code: str) -> AdverseDetail:
     """Return one, with its words for those who treat at its site or decide on deviations there."""
     row = _find(session, actor, code)
-    words = words_kept(session, keystore, row.words_commit, "adverse") if reads_words(actor, row.site_code) else None
-    return AdverseDetail(**_public(row), units=_units(session, code), words=words, words_kept=row.words_commit is not None)
+    judged_at = sites_of_adverse(session, code, row.site_code)
+    reads = reads_words(actor, row.site_code, judged_at)
+    words = words_kept(session, keystore, row.words_commit, "adverse") if reads else None
+    return AdverseDetail(
+        **_public(row),
+        units=_units(session, code),
+        judged_at=judged_at,
+        words=words,
+        words_kept=row.words_commit is not None,
+        against=[one.detail for one in judging_refusals(session, actor, code)] if decides(actor, judged_at) else [],
+    )
+
+
+def decides(actor: Actor, judged_at: Collection[str]) -> bool:
+    """Say whether somebody is of the quality that judges an adverse event."""
+    return actor.may(Permission.DEVIATION_DECIDE, at=judged_at)
+
+
+def judging_refusals(session: Session, actor: Actor, code: str) -> list[Refusal]:
+    """Return why the actor is not the one to judge an adverse event: what they had to do with it or its units."""
+    return cause_refusals(session, actor, code, load(session, _units(session, code)).values())
 
 
 def _units(session: Session, code: str) -> list[str]:
@@ -313,10 +366,13 @@ def units_of_adverse(session: Session, actor: Actor, code: str) -> list[str]:
 
 
 def assess_adverse(session: Session, act: Act, code: str, request: AssessAdverse) -> AdverseAnswer:
-    """Judge it: quality of its site, signed "decided". Where the cause may be in the lot, the lot is held now if it is not."""
+    """Judge it: quality of its clinic or of a bank that keeps its units, signed "decided"; nobody who gave, checked, recorded or
+    made what it is about. Where the cause may be in the lot, the lot is held now if it is not.
+    """
     row = _find(session, act.actor, code, lock=True)
-    act.require(Permission.DEVIATION_DECIDE, at=row.site_code, subject=code)
+    act.require(Permission.DEVIATION_DECIDE, at=sites_of_adverse(session, code, row.site_code), subject=code)
     units = load(session, _units(session, code), lock=True)
+    raise_first(judging_refusals(session, act.actor, code))
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     judged = {"seriousness": request.seriousness, "causality": request.causality, "in_lot": request.in_lot}
     event = AdverseAssessed(**judged, reason=request.reason, signature=str(signature.id))
@@ -336,7 +392,7 @@ def report_adverse(session: Session, act: Act, code: str, request: ReportAdverse
     """Say to whom it was reported and when, signed "decided". Raises AdverseNotAssessed, AdverseReportedAlready,
     ImplausibleTime."""
     row = _find(session, act.actor, code, lock=True)
-    act.require(Permission.DEVIATION_DECIDE, at=row.site_code, subject=code)
+    act.require(Permission.DEVIATION_DECIDE, at=sites_of_adverse(session, code, row.site_code), subject=code)
     if row.causality == "not_assessed":
         raise AdverseNotAssessed(f"{code} was not judged yet. Say first how serious it is and what caused it.", subject=code)
     if row.reported_at is not None:

@@ -169,7 +169,7 @@ async def read_proposed(code: CodePath, performing: Disclosing) -> ProposedIdent
 
 
 @router.post("/donors/{code}/reserves")
-async def set_reserve(code: CodePath, request: ReserveRequest, performing: Performing) -> ReserveRecorded:
+async def set_reserve(code: CodePath, request: ReserveRequest, performing: Performing) -> ReserveRecorded | Proposed:
     """Say how much of a donor's material stays: quality, signed "decided"."""
     return await performing(reserves.set_reserve, code.upper(), request)
 

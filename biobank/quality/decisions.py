@@ -167,7 +167,7 @@ def specimens_to_decide(session: Session, actor: Actor, codes: Sequence[str], *,
     """Read what is decided about; raise NotFound, and NotPermitted unless the actor may decide about each of them."""
     specimens = get_all_visible(session, actor, sorted(set(codes)), lock=lock, holds=True)
     for specimen in specimens:
-        actor.require(Permission.QUALITY_DECIDE, at=specimen.sites, subject=specimen.code)
+        actor.require(Permission.QUALITY_DECIDE, at=specimen.keeper, subject=specimen.code)
     return _deciding(session, actor, specimens)
 
 

@@ -29,7 +29,7 @@ from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.foundation.from_above import FromAbove
 from biobank.foundation.kept_files import FileHash
 from biobank.quality.incident_events import UnitsDisposed
-from biobank.quality.independence import NotIndependent, independence_refusals, read_touches
+from biobank.quality.independence import NotIndependent, Touch, harm_behind, independence_refusals, read_touches
 from biobank.quality.models import adverse_event, deviation_unit, notice, paper_form, unit_disposition
 from biobank.quality.models import deviation as deviation_table
 from biobank.quality.models import deviation_subject as subject
@@ -131,6 +131,17 @@ def of_standing_harm(session: Session, holds: Collection[UUID]) -> frozenset[UUI
     )
     these = (hold.c.id.in_(list(holds)), hold.c.reason == ADVERSE)
     return frozenset(session.execute(select(_holds_of(*these, deviation_table.c.code.in_(standing)).c.id)).scalars())
+
+
+def harm_of_holds(session: Session, holds: Collection[UUID]) -> dict[UUID, list[Touch]]:
+    """Return, by hold that an adverse event placed, who gave, checked or recorded what it is about: they do not lift it."""
+    found = _holds_of(hold.c.id.in_(list(holds)), hold.c.reason == ADVERSE, deviation_table.c.closed_at.is_(None))
+    of_each = session.execute(select(found.c.id, found.c.deviation_code)).all()
+    behind = harm_behind(session, {row.deviation_code for row in of_each}) if of_each else {}
+    return {
+        row.id: [one for other in of_each if other.id == row.id for one in behind.get(other.deviation_code, ())]
+        for row in of_each
+    }
 
 
 @cache
@@ -256,14 +267,16 @@ def undecided_refusals(deviation: str, units: Sequence[JudgedUnit]) -> list[Refu
 
 
 def cause_refusals(session: Session, actor: Actor, deviation: str, units: Collection[Snapshot] = ()) -> list[Refusal]:
-    """Return why the actor is not the one to judge: they processed, tested or asked for a unit, or stand on the paper form.
+    """Return why the actor is not the one to judge: they processed, tested or asked for a unit, stand on the paper form, or gave,
+    checked or recorded what it is about.
 
     A person counts, not a login.
     """
     form = select(paper_form.c.did_by, paper_form.c.second).where(paper_form.c.deviation_code == deviation)
     people = [code for row in session.execute(form) for code in row]
     theirs = {login for logins in logins_of_persons(session, people).values() for login in logins} if people else set()
-    found: list[Refusal] = []
+    harm = harm_behind(session, [deviation]).get(deviation, ())
+    found: list[Refusal] = [*independence_refusals(actor, deviation, harm)]
     if actor.code in theirs:
         found.append(NotIndependent(f"You did what {deviation} is about. Somebody else decides.", subject=deviation))
     touches = read_touches(session, units) if units else {}

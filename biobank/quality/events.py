@@ -52,7 +52,7 @@ class IsolationDecided(Event):
 
 
 class ReserveSet(Event):
-    """Quality set how much of a donor's material stays: units, an amount, both, or nothing any more. Signed."""
+    """Quality set how much of a donor's material stays: units, an amount, both, or nothing any more. Two sign what lowers it."""
 
     stream: ClassVar[StreamKind] = StreamKind.DONOR
     kind: Literal["donor.reserve_set"] = "donor.reserve_set"
@@ -62,7 +62,7 @@ class ReserveSet(Event):
     units: int | None = Field(default=None, ge=1, le=10_000)
     amount: int | None = Field(default=None, ge=1, le=10**15)
     unit: str | None = Field(default=None, pattern=r"^[a-z_]{1,20}$")
-    signature: str = SIGNATURE
+    signatures: tuple[str, ...] = SIGNATURES
 
 
 class MarkerEntered(Event):
@@ -125,6 +125,7 @@ class QualityDecided(Event):
 
     kind: Literal["specimen.quality_decided"] = "specimen.quality_decided"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    of_the_keeper: ClassVar[bool] = True
     call: ClassVar[str] = "/specimens/{specimen}/decision"
     annotates: ClassVar[bool] = True
     effect: ClassVar[Effect] = {"quality": body("decision")}
@@ -184,6 +185,7 @@ class BasisDecided(Event):
 
     kind: Literal["specimen.basis_decided"] = "specimen.basis_decided"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+    of_the_keeper: ClassVar[bool] = True
     open_to_all: ClassVar[bool] = True
     call: ClassVar[str] = "/specimens/{specimen}/basis"
     label: ClassVar[str] = "Determine regulatory basis"

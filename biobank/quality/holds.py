@@ -30,9 +30,9 @@ from biobank.custody.states import TERMINAL, HoldScope, State
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted, raise_first
 from biobank.foundation.paging import Paging, read_page
-from biobank.quality.dispositions import keep_covered, of_standing_harm
+from biobank.quality.dispositions import harm_of_holds, keep_covered, of_standing_harm
 from biobank.quality.hold_schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
-from biobank.quality.independence import independence_refusals, looks_behind
+from biobank.quality.independence import Touch, independence_refusals, looks_behind
 from biobank.quality.models import recall_closing, recall_item
 from biobank.quality.releases import end_held_releases
 from biobank.specimens.models import lot_test
@@ -250,8 +250,13 @@ def hold_to_lift(session: Session, actor: Actor, hold_id: UUID, *, lock: bool = 
             " may be in the material is held until its deviation is closed, with every unit decided.",
             subject=scope.id,
         )
-    raise_first(independence_refusals(actor, scope.id, looks_behind(session, [hold_id]).get(hold_id, ())))
+    raise_first(independence_refusals(actor, scope.id, _behind(session, [hold_id]).get(hold_id, ())))
     return row, scope
+
+
+def _behind(session: Session, holds: Collection[UUID]) -> dict[UUID, list[Touch]]:
+    """Return, by hold, who had to do with what it was placed for: they do not lift it."""
+    return looks_behind(session, holds) | harm_of_holds(session, holds)
 
 
 def _of_open_recalls(session: Session, holds: Collection[UUID]) -> frozenset[UUID]:
@@ -388,8 +393,7 @@ def liftable(session: Session, actor: Actor, every: Collection[UUID]) -> frozens
     """Return which of these active holds the actor may lift, as `hold_to_lift` decides it."""
     holds = frozenset(every)
     if holds:
-        looks = looks_behind(session, holds)
-        holds -= {one for one, touches in looks.items() if independence_refusals(actor, "", touches)}
+        holds -= {one for one, touches in _behind(session, holds).items() if independence_refusals(actor, "", touches)}
         holds -= _of_failed_tests(session, every) | _of_open_recalls(session, every) | of_standing_harm(session, every)
     if actor.may(Permission.HOLD_LIFT, at=EVERYWHERE):
         return holds

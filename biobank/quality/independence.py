@@ -25,6 +25,8 @@ from biobank.custody.models import hold
 from biobank.custody.performer_confirmations import named_performer
 from biobank.custody.states import HoldScope, PerformerAnswer, StreamKind
 from biobank.foundation.errors import NotPermitted, Refusal
+from biobank.quality.models import adverse_event
+from biobank.quality.models import deviation_subject as subject_table
 from biobank.specimens.assays import TOO_FEW_ALIVE
 from biobank.specimens.lineage import kin_of
 from biobank.specimens.models import specimen, specimen_parent
@@ -40,6 +42,9 @@ class Capacity(StrEnum):
     INSPECTED = "inspected"
     READ = "read"
     HANDLED = "handled"
+    GAVE = "gave"
+    CHECKED = "checked at the bedside"
+    RECORDED = "recorded"
 
 
 CAPACITIES: Mapping[str, Capacity] = {
@@ -200,6 +205,47 @@ def touches_of_entries(session: Session, leaves: Collection[bytes], capacity: Ca
         for row in rows
         for login, logins in sorted((row.hands or {}).items())
     ]
+
+
+HARM: Mapping[str, Capacity] = {
+    "specimen.administered": Capacity.GAVE,
+    "withdrawal.bedside_check_opened": Capacity.CHECKED,
+    "withdrawal.bedside_check_passed": Capacity.CHECKED,
+}
+"""What bars from judging a reaction and from lifting its hold, as having recorded it does: who gave the cells or checked them."""
+
+
+def harm_behind(session: Session, deviations: Collection[str]) -> dict[str, list[Touch]]:
+    """Return, by the deviation of an adverse event, who gave its units, checked them at the bedside or recorded it."""
+    a, e = adverse_event.c, event.c
+    rows = session.execute(
+        select(a.deviation_code, e.stream_id, e.kind, e.occurred_at, _HANDS.label("hands"))
+        .select_from(adverse_event)
+        .join(subject_table, subject_table.c.deviation_code == a.deviation_code, isouter=True)
+        .join(
+            event,
+            or_(
+                e.leaf_hash == a.event_hash,
+                and_(e.stream_kind == StreamKind.WITHDRAWAL.value, e.stream_id == a.withdrawal_code, e.kind.in_(sorted(HARM))),
+                and_(
+                    e.stream_kind == StreamKind.SPECIMEN.value,
+                    subject_table.c.subject_kind == "specimen",
+                    e.stream_id == subject_table.c.subject_id,
+                    e.kind.in_(sorted(HARM)),
+                ),
+            ),
+        )
+        .where(a.deviation_code.in_(sorted(deviations)))
+        .distinct()
+    )
+    found: dict[str, list[Touch]] = {}
+    for row in rows:
+        capacity = HARM.get(row.kind, Capacity.RECORDED)
+        found.setdefault(row.deviation_code, []).extend(
+            Touch(capacity, row.stream_id, login, frozenset(logins), row.occurred_at)
+            for login, logins in sorted((row.hands or {}).items())
+        )
+    return found
 
 
 _OF_A_LOOK = {INSPECTION, TOO_FEW_ALIVE}

@@ -7,18 +7,21 @@ question that a withdrawal asks (`quality/usable.py`). Whoever ends or gives uni
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
 
 from pydantic import BaseModel, Field, model_validator
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
+from biobank.acts.two_person import Proposed, propose_or_complete, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.legality import Snapshot
+from biobank.custody.models import custody
 from biobank.custody.recording import Circumstances, acknowledge
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldScope
@@ -32,6 +35,8 @@ from biobank.quality.streams import record_on_stream
 from biobank.quality.usable import is_usable
 from biobank.specimens.materials import MATERIALS, MaterialName, Unit, amount_text
 from biobank.specimens.models import specimen as specimen_table
+
+LOWER = "donor.lower_reserve"
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,7 @@ class ReserveRequest(Circumstances):
     amount: Annotated[int, Field(ge=1, le=10**15)] | None = Field(default=None, description="In `unit`.")
     unit: Unit | None = None
     signature: Token = None
+    pending_act: UUID | None = Field(default=None, description="The proposal to lower it that this completes.")
 
     @model_validator(mode="after")
     def _measured(self) -> Self:
@@ -191,25 +197,71 @@ class ReserveList(BaseModel):
 class ReserveRecorded(ReservePublic):
     """What stands now, and our signature."""
 
+    status: Literal["done"] = "done"
     receipt: str
 
 
-def donor_for_reserves(session: Session, actor: Actor, code: str, *, lock: bool = False) -> Scope:
-    """Find the donor; raise NotFound, and NotPermitted unless the actor decides on quality for them."""
+def donor_for_reserves(
+    session: Session, actor: Actor, code: str, material: str | None = None, *, lock: bool = False
+) -> tuple[Scope, list[str]]:
+    """Find the donor, and where what there is (of `material`) is kept; raise NotFound, and NotPermitted unless the actor decides
+    on quality there: at every one of these sites, or with no `material` at one.
+    """
     scope = find_scope(session, actor, HoldScope.DONOR, code, lock=lock)
-    actor.require(Permission.QUALITY_DECIDE, at=scope.sites, subject=code)
-    return scope
+    kept = select(func.coalesce(specimen_table.c.home_site_code, custody.c.site_code))
+    kept = kept.join(custody, custody.c.code == specimen_table.c.code).where(specimen_table.c.donor_code == code)
+    if material is not None:
+        kept = kept.where(specimen_table.c.material == material)
+    homes = sorted({site for site in session.execute(kept.distinct()).scalars() if site is not None})
+    for place in homes if material is not None else [homes]:
+        actor.require(Permission.QUALITY_DECIDE, at=place or None, subject=code)
+    return scope, homes
 
 
-def set_reserve(session: Session, act: Act, code: str, request: ReserveRequest) -> ReserveRecorded:
-    """Set what is to stay of a donor's material, signed. Raises NotFound, NotPermitted and what `use_signature` raises."""
-    scope = donor_for_reserves(session, act.actor, code, lock=True)
+def lowers(now: Reserve, wanted: Reserve) -> bool:
+    """Say whether `wanted` lets more go than the reserve `now` does. Pure."""
+    fewer = now.units is not None and (wanted.units is None or wanted.units < now.units)
+    if now.amount is None or fewer:
+        return fewer
+    return wanted.amount is None or wanted.unit != now.unit or wanted.amount < now.amount
+
+
+@two_person(
+    LOWER,
+    "Lower a reserve",
+    "I have seen what there is of the donor's material, and agree that less of it need stay.",
+    ReserveRequest,
+)
+def set_reserve(session: Session, act: Act, code: str, request: ReserveRequest) -> ReserveRecorded | Proposed:
+    """Set what is to stay of a donor's material, signed by quality of the bank that keeps it; two sign what lowers it.
+
+    Raises NotFound, NotPermitted and what `use_signature` and `propose_or_complete` raise.
+    """
+    scope, homes = donor_for_reserves(session, act.actor, code, request.material.value, lock=True)
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     unit = None if request.unit is None else request.unit.value
+    wanted = Reserve(request.units, request.amount, unit)
+    signatures: tuple[str, ...] = (str(signature.id),)
+    if lowers(reserve_of(session, code, request.material.value), wanted):
+        step = propose_or_complete(
+            session,
+            act,
+            LOWER,
+            code,
+            {"material": request.material.value, "units": request.units, "amount": request.amount, "unit": unit},
+            signature,
+            request.pending_act,
+            needs=Permission.QUALITY_DECIDE,
+            first_needs=Permission.QUALITY_DECIDE,
+            site=homes[0] if homes else None,
+        )
+        if isinstance(step, Proposed):
+            return step
+        signatures = (str(step.first_signature), str(step.second_signature))
     event = ReserveSet(
-        material=request.material.value, units=request.units, amount=request.amount, unit=unit, signature=str(signature.id)
+        material=request.material.value, units=request.units, amount=request.amount, unit=unit, signatures=signatures
     )
-    site = act.actor.first_site(Permission.QUALITY_DECIDE, scope.sites)
+    site = act.actor.first_site(Permission.QUALITY_DECIDE, homes or scope.sites)
     done = record_on_stream(session, act, code, event, request, site=site, donor_code=code)
     names = {"donor_code": code, "material": request.material.value}
     row: dict[str, Any] = {"units": request.units, "amount": request.amount, "unit": unit, "event_hash": done.leaf_hash}

@@ -142,6 +142,14 @@ _SAME_DAY: Final = UseBy(
     "starting value of this registry for a same-day product, without a published source; quality sets the site's own",
     False,
 )
+_ONCE_THAWED: Final = {
+    Condition.THAWED: UseBy(
+        4 * _HOUR,
+        "starting value of this registry, as long as for ADSC at most, without a published source; quality sets the site's own",
+        False,
+    )
+}
+"""What lives is used soon once it is thawed, whether or not somebody published how soon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,9 +167,9 @@ class Material:
     - `assays`, `estimand`: how its viability is measured and what the percentage is of; none: it has no living cells to count;
     - `release_tests`: the tests of its lot that a release rests on. Sterility, endotoxin and mycoplasma of cultured cells are
       what published release criteria ask for (Sci. 2022, 4664917; PMC5993622); what came out of culture medium is asked the same;
-    - `use_by`: the clock that a condition starts, where a source names one or the product is of the day; a site may set it
-      shorter, and one without a published source as it says (`limits.py`). No source says how long any of them may be warm
-      while frozen, so a budget of warm time exists only where a site sets one;
+    - `use_by`: the clock that a condition starts, where a source names one, the product is of the day or it was thawed; a site
+      may set it shorter, and one without a published source as it says (`limits.py`). No source says how long any of them may be
+      warm while frozen, so a budget of warm time exists only where a site sets one;
     - `default_basis`: the regulatory basis of a new specimen.
     """
 
@@ -215,7 +223,8 @@ _ENTRIES: Final = (
         frozen=NITROGEN,
         assays=(Assay.OUTGROWTH,),
         estimand=Estimand.FOLLICLE_OUTGROWTH,
-        use_by={Condition.FRESH: UseBy(6 * _HOUR, "Kim 2002, Ann Dermatol 14(3): in the room 92 % grow at 6 h, 40 % at 24 h")},
+        use_by=_ONCE_THAWED
+        | {Condition.FRESH: UseBy(6 * _HOUR, "Kim 2002, Ann Dermatol 14(3): in the room 92 % grow at 6 h, 40 % at 24 h")},
     ),
     Material(
         name=M.HF_STEM_CELLS,
@@ -229,6 +238,7 @@ _ENTRIES: Final = (
         release_tests=_OF_CULTURE,
         assays=_DYES,
         estimand=Estimand.CELL_MEMBRANE_INTEGRITY,
+        use_by=_ONCE_THAWED,
     ),
     Material(
         name=M.DERMAL_PAPILLA_CELLS,
@@ -242,6 +252,7 @@ _ENTRIES: Final = (
         release_tests=_OF_CULTURE,
         assays=_DYES,
         estimand=Estimand.CELL_MEMBRANE_INTEGRITY,
+        use_by=_ONCE_THAWED,
     ),
     Material(
         name=M.LIPOASPIRATE,
@@ -254,7 +265,8 @@ _ENTRIES: Final = (
         frozen=_FROZEN_CELLS,
         assays=_DYES,
         estimand=Estimand.CELL_MEMBRANE_INTEGRITY,
-        use_by={Condition.FRESH: UseBy(24 * _HOUR, "Carvalho 2011, doi 10.1159/000324892: yield unchanged up to 24 h")},
+        use_by=_ONCE_THAWED
+        | {Condition.FRESH: UseBy(24 * _HOUR, "Carvalho 2011, doi 10.1159/000324892: yield unchanged up to 24 h")},
     ),
     Material(
         name=M.MICRO_NANOFAT,
@@ -266,6 +278,7 @@ _ENTRIES: Final = (
         frozen=_FROZEN_CELLS,
         assays=_DYES,
         estimand=Estimand.CELL_MEMBRANE_INTEGRITY,
+        use_by=_ONCE_THAWED,
     ),
     Material(
         name=M.SVF,
@@ -277,6 +290,7 @@ _ENTRIES: Final = (
         frozen=_FROZEN_CELLS,
         assays=_DYES,
         estimand=Estimand.CELL_MEMBRANE_INTEGRITY,
+        use_by=_ONCE_THAWED,
     ),
     Material(
         name=M.ADSC,
@@ -303,7 +317,7 @@ _ENTRIES: Final = (
         harvested=True,
         fresh=frozenset({TemperatureClass.AMBIENT}),
         frozen=_FROZEN_CELLS,
-        use_by={Condition.FRESH: _SAME_DAY},
+        use_by=_ONCE_THAWED | {Condition.FRESH: _SAME_DAY},
     ),
     Material(
         name=M.PRF,
@@ -326,6 +340,7 @@ _ENTRIES: Final = (
         fresh=frozenset({TemperatureClass.FRIDGE}),
         frozen=_FROZEN_CELLS,
         release_tests=_OF_CULTURE,
+        use_by=_ONCE_THAWED,
     ),
     Material(
         name=M.UNIDENTIFIED,

@@ -30,6 +30,13 @@ class AnotherMaterial(Conflict):
     title = "Another material"
 
 
+class NoTimeForUse(Conflict):
+    """It was thawed, and nothing says until when it may be used."""
+
+    code = "no_time_for_use"
+    title = "No time for use"
+
+
 class WrongConditionForRoute(Conflict):
     """Its condition does not fit the route."""
 
@@ -61,6 +68,7 @@ def use_refusals(
         *refusals_of(event, specimen, withdrawal=withdrawal, lagging=lagging),
         *unfit_refusals(specimen, findings, at),
         _condition_refusal(specimen, route, conditions),
+        _clock_refusal(specimen),
     )
     return [refusal for refusal in found if refusal is not None]
 
@@ -80,6 +88,17 @@ def _material_refusal(specimen: Snapshot, material: str | None) -> Refusal | Non
         return None
     return AnotherMaterial(
         f"{specimen.code} is {specimen.material}; {material} was asked for. Choose another.", subject=specimen.code
+    )
+
+
+def _clock_refusal(specimen: Snapshot) -> Refusal | None:
+    if specimen.projection.condition != Condition.THAWED or specimen.projection.use_by is not None:
+        return None
+    return NoTimeForUse(
+        f"{specimen.code} was thawed and nothing says until when it may be used. It is not given; quality decides what becomes "
+        f"of it, and sets how long {specimen.material.replace('_', ' ')} may be used once thawed.",
+        where_now=specimen.where_now,
+        subject=specimen.code,
     )
 
 

@@ -1,4 +1,4 @@
-"""Who may take which step of a withdrawal, and where: the clinic's steps at the clinic, the bank's where the tubes are.
+"""Who may take which step of a withdrawal, and where: the clinic's steps at the clinic, the bank's where the tubes are kept.
 
 One table answers for the act and for its button. A step about every tube takes the right at every tube; one about a single tube
 takes it at one of them here, and its use case asks again at the tube that was scanned.
@@ -19,8 +19,14 @@ def _clinic(case: Case) -> list[tuple[str, Place]]:
     return [(case.code, case.clinic)]
 
 
+def _every_keeper(case: Case) -> list[tuple[str, Place]]:
+    """Who asked for the cells does not also decide that they leave: the bank that keeps them does."""
+    return [(code, tube.keeper) for code, tube in sorted(case.tubes.items())] or [(case.code, None)]
+
+
 def _every_tube(case: Case) -> list[tuple[str, Place]]:
-    return [(code, tube.sites) for code, tube in sorted(case.tubes.items())] or [(case.code, None)]
+    places = [(code, [tube.keeper, tube.projection.site_code]) for code, tube in sorted(case.tubes.items())]
+    return list(places) or [(case.code, None)]
 
 
 def _one_tube(case: Case) -> list[tuple[str, Place]]:
@@ -39,9 +45,9 @@ class Right:
 
 
 RIGHTS: Mapping[Step, tuple[Right, ...]] = {
-    Step.APPROVE: (Right(P.WITHDRAWAL_APPROVE, _every_tube),),
-    Step.REJECT: (Right(P.WITHDRAWAL_APPROVE, _every_tube),),
-    Step.CANCEL: (Right(P.WITHDRAWAL_REQUEST, _clinic), Right(P.WITHDRAWAL_APPROVE, _every_tube)),
+    Step.APPROVE: (Right(P.WITHDRAWAL_APPROVE, _every_keeper),),
+    Step.REJECT: (Right(P.WITHDRAWAL_APPROVE, _every_keeper),),
+    Step.CANCEL: (Right(P.WITHDRAWAL_REQUEST, _clinic), Right(P.WITHDRAWAL_APPROVE, _every_keeper)),
     Step.REPLACE: (Right(P.WITHDRAWAL_REQUEST, _clinic),),
     Step.PICK: (Right(P.WITHDRAWAL_PICK, _one_tube),),
     Step.THAW: (Right(P.CUSTODY_RECORD, _one_tube),),

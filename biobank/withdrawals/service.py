@@ -292,7 +292,7 @@ def _require_first(session: Session, case: Case, grounds: Grounds, login: str) -
 
 def _bank_of(case: Case) -> str | None:
     """A bank that keeps the tubes, under which the proposal is listed; at each of them both must be allowed to approve."""
-    homes = {tube.home_site_code or tube.projection.site_code for tube in case.tubes.values()}
+    homes = {tube.keeper for tube in case.tubes.values()}
     return min((home for home in homes if home is not None), default=None)
 
 

@@ -104,6 +104,14 @@ def test_every_change_of_condition_starts_the_clock_of_its_material(api: Api) ->
     assert set(clocks().values()) == {SITES_OWN}
 
 
+def test_whatever_may_be_frozen_has_a_time_for_use_once_thawed_and_without_one_nothing_is_given() -> None:
+    living = [entry for entry in MATERIALS.values() if entry.freezable and entry.name != "unidentified"]
+    assert [entry.name for entry in living if Condition.THAWED not in entry.use_by] == []
+
+    thawed = tube({"condition": Condition.THAWED.value})
+    assert [one.code for one in use_refusals(Thawed, thawed, donor="DN-A", at=AT)][-1] == "no_time_for_use"
+
+
 def test_what_was_given_to_the_registry_as_a_clock_names_where_it_is_from() -> None:
     published = {
         (entry.name, condition): (one.seconds // 3600, one.published)
@@ -111,7 +119,9 @@ def test_what_was_given_to_the_registry_as_a_clock_names_where_it_is_from() -> N
         for condition, one in entry.use_by.items()
     }
 
+    thawed = {"intact_follicles", "hf_stem_cells", "dermal_papilla_cells", "lipoaspirate", "micro_nanofat", "svf", "prp"}
     assert published == {
+        **{(name, "thawed"): (4, False) for name in (*thawed, "exosome_preparation")},
         ("intact_follicles", "fresh"): (6, True),
         ("lipoaspirate", "fresh"): (24, True),
         ("adsc", "thawed"): (4, True),
@@ -136,7 +146,7 @@ def test_freezing_stops_the_clock_and_thawing_starts_it_anew(api: Api) -> None:
     fresh, frozen, thawed = api.test_bank.write(work)
 
     assert fresh is not None
-    assert (frozen, thawed) == (None, None), "nobody has said how long thawed PRP is fit for use"
+    assert frozen is None and thawed is not None, "frozen it keeps; thawed it has as long as the registry begins with"
 
 
 def test_what_is_frozen_when_it_is_too_old_is_kept_and_held(api: Api) -> None:

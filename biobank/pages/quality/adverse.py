@@ -102,27 +102,29 @@ async def show_adverse_event(request: Request, code: DeviationCode, reading: Pag
         facts=facts,
         acts=acts_on(actor, one),
         tables=[],
-        note="Its deviation is closed when it is judged and, where a date is set, reported.",
+        note=" ".join([*one.against, "Its deviation is closed when it is judged and, where a date is set, reported."]),
     )
 
 
-def acts_on(actor: Actor, one: AdversePublic) -> list[ActionLink]:
+def acts_on(actor: Actor, one: AdverseDetail) -> list[ActionLink]:
     """Return what this reader may do about it."""
     here = f"/adverse-events/{one.deviation}"
     acts = [ActionLink("Its deviation", f"/deviations/{one.deviation}", "triangle")]
     if actor.may(Permission.LOG_READ, at=EVERYWHERE):
         acts.append(ActionLink("Look back: lots, siblings, inputs", f"{here}/look-back", "search"))
-    if not actor.may(Permission.DEVIATION_DECIDE, at=one.site):
+    if not actor.may(Permission.DEVIATION_DECIDE, at=one.judged_at):
         return acts
     waits = one.causality == "not_assessed"
     if one.reported_at is None and not waits:
         acts.insert(0, ActionLink("Record the report", f"{here}/report", "pen", weight="main"))
+    if one.against:
+        return acts
     return [ActionLink("Judge it", f"{here}/assess", "pen", weight="main" if waits else "plain"), *acts]
 
 
 def _read(session: Session, actor: Actor, asked: Asked) -> AdverseDetail:
     one = adverse.describe_adverse(session, actor, asked.bank.keystore, asked.code)
-    actor.require(Permission.DEVIATION_DECIDE, at=one.site, subject=asked.code)
+    actor.require(Permission.DEVIATION_DECIDE, at=one.judged_at, subject=asked.code)
     return one
 
 

@@ -1,5 +1,8 @@
 """How much of a donor's material stays: what there is now, and setting the reserve of one material, signed."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import APIRouter
 from sqlmodel import Session
 
@@ -35,8 +38,8 @@ def _draw(at: Opened[ReserveList]) -> ActForm:
         submit="Sign and set",
         icon="pen",
         lead="Giving away or ending what would leave less than this takes a second signature of quality, or is refused. Say "
-        "units (containers), an amount with its measure, or both; leave all empty to keep no reserve. Now: "
-        + " ".join(item.sentence for item in items),
+        "units (containers), an amount with its measure, or both; leave all empty to keep no reserve. Two of quality sign what "
+        "lowers it. Now: " + " ".join(item.sentence for item in items),
         labels={"units": "Units that stay", "amount": "Amount that stays", "unit": "Measured in"},
         options={
             "material": [(item.material, MATERIALS[MaterialName(item.material)].title) for item in items],
@@ -47,6 +50,12 @@ def _draw(at: Opened[ReserveList]) -> ActForm:
     )
 
 
+def _done(at: Opened[ReserveList], _body: ReserveRequest, answer: Mapping[str, Any]) -> Done:
+    if answer["status"] == "pending":
+        return Done(f"/donors/{at.code}", "Proposed.", "Two of quality sign what lowers a reserve; the second finds it on Today.")
+    return Done(f"/donors/{at.code}", "The reserve is set.", answer["sentence"])
+
+
 ActPage(
     address="/donors/{code}/reserve",
     reads=_reserves,
@@ -55,5 +64,5 @@ ActPage(
     names=("material", "units", "amount", "unit"),
     meaning=Meaning.DECIDED,
     use_case=set_reserve,
-    after=lambda at, _body, answer: Done(f"/donors/{at.code}", "The reserve is set.", answer["sentence"]),
+    after=_done,
 ).on(router)
