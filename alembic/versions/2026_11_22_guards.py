@@ -74,6 +74,33 @@ WRITTEN_ONCE = (
 )  # fmt: skip
 """Table, trigger, the columns that are filled in once, and the sentence of the refusal. Nothing else of a row changes."""
 
+TWO_PEOPLE = (
+    ("withdrawal", "requester_and_approver_are_two_people", "requested_by", "approved_by"),
+    ("withdrawal_pick", "picking_takes_two_people", "picked_by", "confirmed_by"),
+    ("bedside_check", "bedside_check_takes_two_people", "first_checker", "second_checker"),
+)
+"""Table, trigger, and the two columns that name different people: another login of a person is still that person."""
+
+AT_THE_END = (
+    ("withdrawal", "nothing_is_issued_without_two_confirmed_picks", "issued",
+     """EXISTS (
+            SELECT FROM withdrawal_item i LEFT JOIN withdrawal_pick p
+                ON p.withdrawal_code = i.withdrawal_code AND p.specimen_code = i.specimen_code
+            WHERE i.withdrawal_code = NEW.code AND p.confirmed_by IS NULL)""",
+     "a withdrawal is issued when two people picked each of its tubes"),
+    ("withdrawal", "what_is_delivered_is_at_its_clinic", "delivered",
+     """NOT EXISTS (
+            SELECT FROM withdrawal_item i JOIN custody c ON c.code = i.specimen_code
+            WHERE i.withdrawal_code = NEW.code AND c.state = 'delivered' AND c.site_code = NEW.clinic_site_code)""",
+     "a withdrawal is delivered when a tube of it is at its clinic"),
+    ("custody", "a_tube_is_issued_under_an_approval_and_two_picks", "issued",
+     """NOT EXISTS (
+            SELECT FROM withdrawal w JOIN withdrawal_pick p ON p.withdrawal_code = w.code AND p.specimen_code = NEW.code
+            WHERE w.code = NEW.reserved_for AND w.approval_event IS NOT NULL AND p.confirmed_by IS NOT NULL)""",
+     "a tube is issued for the approved withdrawal that reserves it, picked by two"),
+)  # fmt: skip
+"""Table, constraint trigger, the state on whose way it is asked at the end of the transaction, what it refuses, and the sentence."""
+
 HIDDEN_FROM_AUDITOR = (
     "vault_document",
     "donor_index",
@@ -147,6 +174,37 @@ def upgrade() -> None:
         op.execute(f"CREATE TRIGGER {name} BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()")
         op.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
 
+    for table, name, first, second in TWO_PEOPLE:
+        op.execute(f"""
+            CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF EXISTS (SELECT FROM app_user a JOIN app_user b
+                               ON COALESCE(a.person_code, a.code) = COALESCE(b.person_code, b.code)
+                           WHERE a.code = NEW.{first} AND b.code = NEW.{second}) THEN
+                    RAISE EXCEPTION 'two people, not two logins of one' USING ERRCODE = 'check_violation', CONSTRAINT = '{name}';
+                END IF;
+                RETURN NEW;
+            END $$""")
+        op.execute(
+            f"CREATE TRIGGER {name} BEFORE INSERT OR UPDATE OF {first}, {second} ON {table} "
+            f"FOR EACH ROW WHEN (NEW.{first} <> NEW.{second}) EXECUTE FUNCTION {name}()"
+        )
+        op.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
+    for table, name, state, refused, sentence in AT_THE_END:
+        op.execute(f"""
+            CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF {refused} THEN
+                    RAISE EXCEPTION '{sentence}' USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = '{name}';
+                END IF;
+                RETURN NULL;
+            END $$""")
+        op.execute(
+            f"CREATE CONSTRAINT TRIGGER {name} AFTER UPDATE OF state ON {table} DEFERRABLE INITIALLY DEFERRED "
+            f"FOR EACH ROW WHEN (NEW.state = '{state}' AND OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION {name}()"
+        )
+        op.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
+
     # The queue is small and churns; vacuum it by count, not by share.
     op.execute("ALTER TABLE pending SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000)")
 
@@ -178,6 +236,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    for table, name, *_ in (*AT_THE_END, *TWO_PEOPLE):
+        op.execute(f"DROP TRIGGER {name} ON {table}")
+        op.execute(f"DROP FUNCTION {name}()")
     for table, name, _free, _sentence in WRITTEN_ONCE:
         op.execute(f"DROP TRIGGER {name} ON {table}")
         op.execute(f"DROP FUNCTION {name}()")

@@ -7,7 +7,7 @@ that a laptop solves; the key is not in the database.
 import hmac
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Row, bindparam, delete, insert, select, text
 from sqlmodel import Session
@@ -17,7 +17,6 @@ from biobank.acts.models import attempt, idempotency
 from biobank.acts.timers import timer
 from biobank.foundation.connections import DURABLE
 from biobank.foundation.errors import IdempotencyKeyReused, Refusal
-from biobank.foundation.from_above import FromAbove
 
 ANSWERS_KEPT = timedelta(days=90)
 
@@ -27,8 +26,24 @@ _find = select(idempotency.c.request_hash, idempotency.c.status, idempotency.c.a
 )
 _keep = insert(idempotency)
 _keep_attempt = insert(attempt)
-site_of_specimen: FromAbove[Callable[[Session, str], str | None]] = FromAbove("custody")
-"""Where a specimen stands now, if the code names one and its site is known."""
+SITE_OF: dict[str, Callable[[Session, str, str], str | None]] = {}
+"""By the letters of a code, where the thing stands now that a refused attempt was about: given the code and the path of the call.
+
+The owner of each kind of thing says it (`site_of`)."""
+
+SiteOf = TypeVar("SiteOf", bound=Callable[[Session, str, str], str | None])
+
+
+def site_of(*prefixes: str) -> Callable[[SiteOf], SiteOf]:
+    """Declare that the function says where things with codes of these letters stand."""
+
+    def declare(function: SiteOf) -> SiteOf:
+        for prefix in prefixes:
+            assert prefix not in SITE_OF, f"two say where {prefix} stands"
+            SITE_OF[prefix] = function
+        return function
+
+    return declare
 
 
 class Replayed(Exception):
@@ -111,8 +126,8 @@ def keep_attempt(session: Session, act: Act, refusal: Refusal, *, evidence: bool
     `detail` is one of our own sentences and holds codes only.
     """
     subject, site = refusal.members.get("subject"), refusal.members.get("site")
-    if site is None and subject is not None:
-        site = site_of_specimen.get()(session, subject)
+    if site is None and subject is not None and (says := SITE_OF.get(subject[:2])) is not None:
+        site = says(session, subject, act.path)
     session.execute(
         _keep_attempt,
         {

@@ -3,8 +3,9 @@
 from sqlalchemy import select
 from sqlmodel import Session
 
+from biobank.acts.answers_and_attempts import site_of
 from biobank.custody.reversal import donor_lock
-from biobank.donors.models import donor
+from biobank.donors.models import donor, wristband
 from biobank.donors.visibility import lock_donor
 from biobank.exports.bundling import clinic_of_donor
 
@@ -15,3 +16,15 @@ donor_lock.give(lock_donor)
 def _clinic(session: Session, code: str) -> tuple[str | None] | None:
     row = session.execute(select(donor.c.clinic_site_code).where(donor.c.code == code)).first()
     return None if row is None else (row.clinic_site_code,)
+
+
+@site_of("DN")
+def _clinic_site(session: Session, code: str, _path: str) -> str | None:
+    at: str | None = session.execute(select(donor.c.clinic_site_code).where(donor.c.code == code)).scalar()
+    return at
+
+
+@site_of("WB")
+def _band_site(session: Session, code: str, _path: str) -> str | None:
+    at: str | None = session.execute(select(wristband.c.site_code).where(wristband.c.code == code)).scalar()
+    return at

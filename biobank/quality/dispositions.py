@@ -33,7 +33,7 @@ from biobank.quality.independence import NotIndependent, Touch, harm_behind, ind
 from biobank.quality.models import adverse_event, deviation_unit, notice, paper_form, unit_disposition
 from biobank.quality.models import deviation as deviation_table
 from biobank.quality.models import deviation_subject as subject
-from biobank.quality.notices import TREATS
+from biobank.quality.notices import TREATS, standing_in
 from biobank.quality.releases import withdrawals_of_releases
 from biobank.quality.schemas import Code, JudgedUnit, Reason, Token
 from biobank.quality.stored_files import require_stored
@@ -283,10 +283,26 @@ def cause_refusals(session: Session, actor: Actor, deviation: str, units: Collec
     return found + [why for code, seen in sorted(touches.items()) for why in independence_refusals(actor, code, seen)]
 
 
-def _unread(session: Session, deviation: str) -> list[str]:
-    """Return who treats, was told of it, and did not acknowledge that yet."""
-    open_ones = (notice.c.deviation_code == deviation, notice.c.rank == TREATS, notice.c.acknowledged_at.is_(None))
-    return sorted(set(session.execute(select(notice.c.user_code).where(*open_ones)).scalars()))
+def _unread(session: Session, deviation: str, donors: Collection[str]) -> list[str]:
+    """Return who treats, was told of it, and did not acknowledge that yet.
+
+    For a login that was ended it is enough that one of those acknowledged who treat at the clinic now.
+    """
+    told = select(notice.c.user_code, notice.c.acknowledged_at).where(notice.c.deviation_code == deviation)
+    rows = session.execute(told.where(notice.c.rank == TREATS)).all()
+    read = {row.user_code for row in rows if row.acknowledged_at is not None}
+    # Who received or holds a unit and treats too has acknowledged the same.
+    others = told.where(notice.c.rank != TREATS, notice.c.acknowledged_at.is_not(None))
+    known = read | set(session.execute(others).scalars()) if rows else read
+    waiting = {row.user_code for row in rows if row.acknowledged_at is None}
+    standing = standing_in(session, waiting, donors) if waiting else {}
+    unread: set[str] = set()
+    for one in waiting:
+        if one not in standing:
+            unread.add(one)
+        elif known.isdisjoint(standing[one]):
+            unread |= standing[one]
+    return sorted(unread)
 
 
 def record_dispositions(
@@ -315,7 +331,8 @@ def record_dispositions(
             raise why
     raise_first(cause_refusals(session, act.actor, deviation, [reached[code][0] for code in set(asked)]))
     given = [code for code in asked if reached[code][1].state == State.ADMINISTERED.value]
-    if given and (unread := _unread(session, deviation)):
+    patients = {str(reached[code][0].donor_code) for code in given}
+    if given and (unread := _unread(session, deviation, patients)):
         raise NoticeUnread(
             f"{some(unread)} treated with what {deviation} reaches and has not acknowledged the notice yet. Call them first.",
             subject=deviation,

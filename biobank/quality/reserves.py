@@ -20,6 +20,7 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Proposed, propose_or_complete, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import Place
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.custody.recording import Circumstances, acknowledge
@@ -213,8 +214,9 @@ def donor_for_reserves(
     if material is not None:
         kept = kept.where(specimen_table.c.material == material)
     homes = sorted({site for site in session.execute(kept.distinct()).scalars() if site is not None})
-    for place in homes if material is not None else [homes]:
-        actor.require(Permission.QUALITY_DECIDE, at=place or None, subject=code)
+    places: list[Place] = [*homes] if material is not None and homes else [homes or scope.sites]
+    for place in places:
+        actor.require(Permission.QUALITY_DECIDE, at=place, subject=code)
     return scope, homes
 
 

@@ -3,6 +3,7 @@
 from sqlalchemy import ColumnElement, FromClause, delete, select
 from sqlmodel import Session
 
+from biobank.acts.answers_and_attempts import site_of
 from biobank.auth.scope import Scope
 from biobank.custody.hold_coverage import HoldReach, specimens_reach, with_heirs
 from biobank.custody.models import custody
@@ -12,7 +13,7 @@ from biobank.donors.erasure import DonorsCells, donors_cells
 from biobank.donors.models import donor
 from biobank.donors.retention import SpecimenEnd
 from biobank.donors.visibility import keeps_cells_of
-from biobank.specimens.models import harvest, specimen
+from biobank.specimens.models import harvest, kit, specimen
 from biobank.specimens.resolving import alias
 from biobank.transparency.models import event
 
@@ -109,3 +110,9 @@ donors_cells.give(
         forget_aliases=_forget_aliases,
     )
 )
+
+
+@site_of("KT")
+def _kit_site(session: Session, code: str, _path: str) -> str | None:
+    at: str | None = session.execute(select(kit.c.site_code).where(kit.c.code == code)).scalar()
+    return at

@@ -1,9 +1,10 @@
 """Questions about harvests. Each takes the actor; what the actor may not know of is not found."""
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, or_, select
+from sqlalchemy import Row, or_, select, text
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -90,3 +91,31 @@ def _summary(row: "Row[Any]") -> dict[str, Any]:
         "recorded_at": row.recorded_at,
         "recorded_by": row.recorded_by,
     }
+
+
+_ROOTS = text(
+    """
+    WITH RECURSIVE line (unit, code) AS (
+        SELECT code, code FROM specimen WHERE code = ANY(:units)
+        UNION SELECT line.unit, p.parent_code FROM line JOIN specimen_parent p ON p.child_code = line.code
+    )
+    SELECT line.unit, bool_and(i.completed_at IS NOT NULL) AS every, bool_or(i.completed_at IS NOT NULL) AS some,
+           max(i.completed_at) AS latest
+    FROM line JOIN specimen s ON s.code = line.code
+    LEFT JOIN harvest h ON h.code = s.harvest_code
+    LEFT JOIN identification i ON i.id = h.identification_id
+    WHERE NOT EXISTS (SELECT FROM specimen_parent up WHERE up.child_code = line.code)
+    GROUP BY line.unit
+    """
+)
+
+
+def identified_at_harvest(session: Session, units: Collection[str]) -> dict[str, str]:
+    """Return for each unit, in words, whether two people identified the donor at every harvest that it comes from."""
+    found = {}
+    for row in session.execute(_ROOTS, {"units": sorted(units)}) if units else ():
+        if row.every:
+            found[row.unit] = f"identified by two on {row.latest:%Y-%m-%d}"
+        else:
+            found[row.unit] = "not asked at every harvest" if row.some else "not asked"
+    return found

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.acts.answers_and_attempts import site_of
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.donors.consents import treatment_revoked
@@ -80,3 +81,20 @@ def _after_issue(session: Session, act: Act, issued: Collection[Snapshot], state
         its = [one.code for one in issued if one.projection.reserved_for == case.code and one.code in case.tubes]
         found += [refusal for code in sorted(its) for refusal in onward_refusals(case, grounds, code)]
     return found
+
+
+_AT_THE_TUBES = frozenset({"approve", "reject", "picks", "pick", "confirm", "issue", "thaw"})
+"""The steps of a withdrawal that are taken where its tubes stand; the others are the clinic's."""
+
+
+@site_of("WD")
+def _of_step(session: Session, code: str, path: str) -> str | None:
+    row = session.execute(select(withdrawal.c.clinic_site_code).where(withdrawal.c.code == code)).first()
+    if row is None or path.rpartition("/")[2] not in _AT_THE_TUBES:
+        return None if row is None else str(row.clinic_site_code)
+    tubes = _item.join(custody, custody.c.code == _item.c.specimen_code)
+    stand = (
+        select(custody.c.site_code).select_from(tubes).where(_item.c.withdrawal_code == code, custody.c.site_code.is_not(None))
+    )
+    at: str | None = session.execute(stand.order_by(custody.c.code).limit(1)).scalar()
+    return at or str(row.clinic_site_code)

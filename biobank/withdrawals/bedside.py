@@ -16,7 +16,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.models import user
-from biobank.auth.queries import every_login
+from biobank.auth.queries import actor_of_user, every_login
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import NOW, Circumstances
 from biobank.custody.states import HoldKind
@@ -28,6 +28,7 @@ from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.withdrawals.arrival import hold_specimens
 from biobank.withdrawals.case import Case, open_case, record_on_case
 from biobank.withdrawals.events import CheckFailed, CheckOpened, CheckPassed
+from biobank.withdrawals.gate import step_permission_refusal
 from biobank.withdrawals.given_then import judged_then, strictly
 from biobank.withdrawals.models import BedsideCheck
 from biobank.withdrawals.models import bedside_release as release_table
@@ -119,6 +120,7 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
         or open_check.paper != request.paper
         or act.actor.code in open_check.readers
         or open_check.wristband_code != band.code
+        or (live and not _may_still_check(session, case, open_check.first_checker))
         # On paper the later reader may have entered first: the earlier reading opens, and the later is entered again after it.
         or (request.paper is not None and at < open_check.opened_at)
     ):
@@ -130,6 +132,12 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
             f"{open_check.first_checker} scanned on this device. Scan on another, signed in as yourself.", subject=product
         )
     return _pass_check(session, act, max(at, open_check.opened_at), case, request, product, band, open_check, consents)
+
+
+def _may_still_check(session: Session, case: Case, login: str) -> bool:
+    """Say whether whoever scanned first could scan now: the scans of a login that was ended are nobody's half."""
+    first = actor_of_user(session, login)
+    return first is not None and step_permission_refusal(first, Step.CHECK, case) is None
 
 
 def open_checks(session: Session, codes: Collection[str]) -> Sequence[Any]:

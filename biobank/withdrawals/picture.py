@@ -30,6 +30,7 @@ from biobank.quality.findings import Findings
 from biobank.quality.lot_tests import LotTests, missing_tests
 from biobank.quality.models import adverse_event, deviation, deviation_subject
 from biobank.quality.reserves import amounts_of, remaining, reserve_of
+from biobank.specimens.harvest_queries import identified_at_harvest
 from biobank.specimens.models import specimen as specimen_table
 from biobank.specimens.residues import allergies_among
 from biobank.specimens.viability import viability_bp, wilson_bp
@@ -179,6 +180,7 @@ def read_picture(
         grounds.at,
         reserve_of(session, case.donor, material),
     )
+    authorisations = authorisations_of(session, shown)
     met = allergies_among(session, dict.fromkeys(sorted(shown), case.donor), {case.donor: allergies})
     return Picture(
         seen_at=seen_at,
@@ -186,7 +188,7 @@ def read_picture(
         lasting_salt=_salt(secrets, case.code, "whenever"),
         request=_request(case),
         donor=_donor(case, grounds, identity_changed_at(session, case.donor)),
-        units=_units(case, shown, markers, grounds, estimates, authorisations_of(session, shown)),
+        units=_units(case, shown, markers, grounds, estimates, authorisations, identified_at_harvest(session, shown)),
         tests=lots_seen(shown, case.findings),
         allergies=[one.sentence for one in met],
         dose=dose,
@@ -247,6 +249,7 @@ def _units(
     grounds: Grounds,
     estimates: Mapping[str, EstimatePublic],
     authorisations: Mapping[str, str],
+    identified: Mapping[str, str],
 ) -> list[UnitSeen]:
     against = {
         code: use_of_tube(case, tube, case.findings[code], Reserved, BEFORE_ISSUE[case.route], at=grounds.at, lagging=False)
@@ -263,6 +266,7 @@ def _units(
             condition=tube.projection.condition,
             quality=tube.projection.quality,
             site=tube.projection.site_code,
+            identified=identified[code],
             basis=tube.regulatory_basis,
             authorisation=authorisations.get(code),
             lot=tube.lot_code,

@@ -45,6 +45,7 @@ class UnitSeen(BaseModel):
     condition: str
     quality: str
     site: str | None
+    identified: str = Field(description="Whether two people identified the donor at every harvest it comes from, in words.")
     basis: str
     authorisation: str | None = Field(description="Number or statute that quality named when it determined the basis.")
     lot: str | None

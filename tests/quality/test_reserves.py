@@ -14,7 +14,7 @@ from biobank.quality.reserves import NO_RESERVE, Reserve, remaining, remaining_a
 from tests.conftest import Api
 from tests.custody.test_database_refuses import attack
 from tests.seed import PASSWORD
-from tests.withdrawals.stories import AMOUNT, a_donor, bank_vials, kinds_of, refused, sign_and_post
+from tests.withdrawals.stories import AMOUNT, a_donor, bank_vials, by_two, kinds_of, refused, sign_and_post
 
 
 def test_what_is_doubted_reserved_or_thawed_does_not_remain(api: Api) -> None:
@@ -92,7 +92,7 @@ def test_quality_sets_a_reserve_with_a_signature_and_everybody_who_reads_withdra
     assert seen["sentence"].endswith("The reserve is 2 units."), seen
     left = api.test_bank.write(lambda s: remaining_after(s, donor, "adsc", codes[:1]))
     assert (left.below_reserve, left.units) == (True, 1)
-    assert sign_and_post(api.quality, "decided", path, {"material": "adsc"}).json()["units"] is None
+    assert by_two(api.quality, api.quality2, path, {"material": "adsc"}).json()["units"] is None
     assert kinds_of(api, "donor", donor)[-2:] == ["donor.reserve_set"] * 2
 
 

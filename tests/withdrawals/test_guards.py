@@ -11,7 +11,7 @@ import pytest
 
 from tests import seed
 from tests.conftest import Api, Told
-from tests.withdrawals.stories import Story, a_story
+from tests.withdrawals.stories import Story, a_story, of_one_person
 
 CHECKERS = (seed.USERS["clinician"].code, seed.USERS["clinic_staff"].code)
 
@@ -247,3 +247,39 @@ def test_an_administration_is_never_rewritten(attack: Attack) -> None:
 def _flat(statement: tuple[str, list[object]]) -> tuple[Any, ...]:
     sql, values = statement
     return (sql, *values)
+
+
+def test_the_database_ties_an_issue_to_picks_by_two_people_and_a_delivery_to_the_clinic(api: Api) -> None:
+    story = a_story(api, 3).up_to("approve")
+    with psycopg.connect(api.test_bank.dsn("app")) as connection:
+        attack = Attack(story, story, connection)
+        to = "UPDATE withdrawal SET state = %s WHERE code = %s"
+        attack.refused_by("nothing_is_issued_without_two_confirmed_picks", to, "issued", story.code)
+        attack.refused_by("what_is_delivered_is_at_its_clinic", to, "delivered", story.code)
+        out = "UPDATE custody SET state = 'issued', container_code = NULL, position_code = NULL WHERE code = %s"
+        connection.execute(out, (story.vials[0],))
+        with pytest.raises(psycopg.errors.IntegrityError, match="picked by two"):
+            connection.execute("SET CONSTRAINTS a_tube_is_issued_under_an_approval_and_two_picks IMMEDIATE")
+        connection.rollback()
+        assert story.pick().status_code == 201
+        attack.refused_by("nothing_is_issued_without_two_confirmed_picks", to, "issued", story.code)
+
+
+def test_the_database_counts_persons_and_not_logins(api: Api) -> None:
+    checked = a_story(api, 3).up_to("thaw")
+    assert checked.check(api.clinician2).status_code == 201
+    of_one_person(api, "lab_tech", "lab_tech2")
+    of_one_person(api, "clinician", "clinic_staff")
+    picked, asked = a_story(api, 3).up_to("approve"), a_story(api, 3).up_to("request")
+    assert picked.pick().status_code == 201
+    with psycopg.connect(api.test_bank.dsn("app")) as connection:
+        attack = Attack(picked, asked, connection)
+        confirm = "UPDATE withdrawal_pick SET confirmed_by = %s, confirmed_at = now() WHERE withdrawal_code = %s"
+        attack.refused_by("picking_takes_two_people", confirm, seed.USERS["lab_tech2"].code, picked.code)
+        approve = "UPDATE withdrawal SET approved_by = %s WHERE code = %s"
+        attack.refused_by("requester_and_approver_are_two_people", approve, seed.USERS["clinic_staff"].code, asked.code)
+    of_one_person(api, "clinician2", "other_clinician")
+    with psycopg.connect(api.test_bank.dsn("app")) as connection:
+        attack = Attack(checked, checked, connection)
+        second = "UPDATE bedside_check SET second_checker = %s WHERE withdrawal_code = %s"
+        attack.refused_by("bedside_check_takes_two_people", second, seed.USERS["other_clinician"].code, checked.code)

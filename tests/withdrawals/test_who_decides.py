@@ -3,17 +3,23 @@
 from typing import Any
 
 import httpx
+import psycopg
 
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
+from biobank.quality.passing_on import pass_notices_on
 from tests.conftest import Api, Client
+from tests.donors import stories as donors
 from tests.granting import also
+from tests.quality.test_decisions import lot_of
+from tests.seed import USERS
 from tests.withdrawals.stories import (
     Story,
     a_donor,
     a_story,
     approve,
     bank_vials,
+    everyone,
     later,
     passed_tests_of,
     sealed,
@@ -30,7 +36,7 @@ def adverse(client: Client, story: Story, **changes: Any) -> httpx.Response:
 
 def judged(client: Client, code: str) -> httpx.Response:
     """Somebody of quality judges it."""
-    body = {"seriousness": "not_serious", "causality": "unrelated", "in_lot": False, "reason": "anxiety"}
+    body = {"seriousness": "not_serious", "causality": "unrelated", "in_lot": False, "reason": "judged"}
     return sign_and_post(client, "decided", f"/adverse-events/{code}/assess", body)
 
 
@@ -135,3 +141,63 @@ def test_no_living_material_is_given_nine_hours_after_its_thaw(api: Api) -> None
         sealed(api)
         late = story.check()
         assert (late.status_code, late.json()["code"]) == (409, "expired"), late.text
+
+
+def test_the_scans_of_a_login_that_was_ended_are_nobodys_half(api: Api) -> None:
+    story = a_story(api, 2).up_to("thaw")
+    assert story.check().status_code == 201
+    ended(api, "clinician")
+    alone = story.check(api.clinic_staff)
+    assert (alone.status_code, alone.json()["status"]) == (201, "waiting_for_second_person"), alone.text
+    assert story.check(api.clinician2).json()["status"] == "released"
+
+
+def ended(api: Api, login: str) -> None:
+    """A login is ended."""
+    answer = api.admin.patch(f"/users/{USERS[login].code}", json={"active": False, "reason": "left_the_bank"})
+    assert answer.status_code == 200, answer.text
+
+
+def test_who_treats_now_is_told_for_a_login_that_was_ended_and_their_word_closes_the_recall(api: Api) -> None:
+    story = a_story(api, 2, lot=True).up_to("administer")
+    body = {"criteria": {"lot": lot_of(api, story.vials[0])}, "reason": "late_sterility", "severity": "critical"}
+    recall = api.quality.post("/recalls", json=body | {"site": "LAB", "description": "Medium."}).json()
+    ended(api, "clinician")
+    follow = {"specimens": story.vials[:1], "disposition": "followed_up", "reason": "told"}
+    path = f"/recalls/{recall['id']}/dispositions"
+    unread = sign_and_post(api.quality, "decided", path, follow)
+    assert (unread.status_code, unread.json()["code"]) == (409, "notice_unread")
+    act = everyone(api.test_bank)
+    assert api.test_bank.write(lambda s: pass_notices_on(s, act)) > 0
+    assert api.test_bank.write(lambda s: pass_notices_on(s, act)) == 0, "nobody is told twice"
+    (notice,) = api.clinician2.get("/notices", params={"open_only": True}).json()["items"]
+    assert sign_and_post(api.quality, "decided", path, follow).json()["code"] == "notice_unread", "told is not read"
+    assert api.clinician2.post(f"/notices/{notice['id']}/acknowledge", json={}).status_code == 200
+    assert sign_and_post(api.quality, "decided", path, follow).status_code == 200
+
+
+def test_the_picture_says_whether_two_people_identified_the_donor_at_the_harvest(api: Api) -> None:
+    story = a_story(api, 3).up_to("request")
+
+    def seen() -> set[str]:
+        units = api.quality.get(f"/withdrawals/{story.code}/picture").json()["picture"]["units"]
+        return {one["identified"] for one in units}
+
+    assert seen() == {"not asked"}
+    donors.identified(api, story.donor)
+
+    with psycopg.connect(api.test_bank.dsn("owner")) as connection:
+        connection.execute(
+            "UPDATE harvest SET identification_id = i.id FROM identification i WHERE i.donor_code = harvest.donor_code"
+        )
+    assert seen() == {f"identified by two on {clock.now():%Y-%m-%d}"}
+
+
+def test_a_near_miss_has_the_place_of_its_step(api: Api) -> None:
+    story = a_story(api, 3).up_to("approve")
+    other = {"name": {"family_name": "Brown", "given_names": "Anna"}, "date_of_birth": "1990-01-01"}
+    assert donors.half(api.clinician, story.donor, stated=other).status_code == 409
+    assert story.issue().status_code == 409
+    assert story.receive().status_code == 409
+    counted = {(one["why"], one["site"]) for one in api.quality.get("/attempt-counts").json()["items"]}
+    assert counted >= {("check_what_was_typed", "CLINIC"), ("wrong_step", "LAB"), ("wrong_step", "CLINIC")}, counted

@@ -64,6 +64,7 @@ UNITS = [
     Column("expected", "Living after thawing, expected"),
     Column("banked", "Banked", "when"),
     Column("markers", "Markers", "words"),
+    Column("identified", "Whose it was, at the harvest"),
     Column("authorisation", "Authorisation"),
     Column("why", "Why not"),
 ]
@@ -192,6 +193,7 @@ def _unit(one: UnitSeen) -> dict[str, Any]:
         "markers": f"reactive: {', '.join(one.reactive_for)}"
         if one.reactive_for
         else ("evaluated" if one.markers_evaluated else "not_evaluated"),
+        "identified": one.identified,
         "authorisation": one.authorisation,
         "why": " ".join(one.refusals) or None,
     }
