@@ -202,7 +202,7 @@ def test_a_password_does_not_run_out(api: Api) -> None:
     assert answer.status_code == 200
 
 
-CIPHERS = {"AESGCM", "Fernet"}
+CIPHERS = {"AESGCM", "Fernet", "MultiFernet"}
 """Authenticated both: AES-GCM, and AES-CBC with HMAC-SHA-256."""
 
 

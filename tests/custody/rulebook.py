@@ -38,7 +38,7 @@ RULEBOOK: dict[str, tuple[set[str], str | None]] = {
     "specimen.consumed": ({"in_process"}, "consumed"),
     "specimen.part_used": ({"in_process"}, None),
     "specimen.viability_measured": (ANY, None),
-    "specimen.aliased": (ANY, None),
+    "specimen.aliased": ({"collected", "received", "in_process", "stored"}, None),
     "specimen.stored": ({"received", "in_process", "checked_out"}, "stored"),
     "specimen.moved": ({"stored"}, "stored"),
     "specimen.safeguarded": (ALIVE, "stored"),
