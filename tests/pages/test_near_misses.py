@@ -88,10 +88,11 @@ def test_one_step_is_one_count_however_many_things_it_was_about(api: Api, monkey
     stranger = donors.band(api, a_story(api).donor)
     for story in [a_story(api).up_to("thaw") for _ in range(3)]:
         assert story.check(wristband=stranger).status_code == 409
-    monkeypatch.setattr(near_misses, "MOST_COUNTS", 2)
+    monkeypatch.setattr(near_misses, "MOST_COUNTS", 3)
     answer = api.auditor.get("/attempt-counts")
     assert answer.status_code == 200, answer.text
-    counted = answer.json()["items"]
+    # The story tries names until it finds one that nobody has.
+    counted = [one for one in answer.json()["items"] if one["why"] != "identifier_taken"]
     assert [(one["why"], one["times"]) for one in counted if one["why"] == "wrong_recipient"] == [("wrong_recipient", 3)]
     assert len(counted) == 3, "what was refused and set aside at approval is one count each, too"
     monkeypatch.setattr(near_misses, "MOST_COUNTS", 0)

@@ -85,7 +85,7 @@ def test_boxes_are_sealed_and_compared_one_by_one_on_the_page(api: Api, visit: V
     assert "Seal of box 1" in sent.text and "S-1" in sent.text
     receiver, address = visit("north_tech"), f"{sent.url.path}/receive"
     assert 'value="1"' in receiver.get_page(address)
-    fields = {"scanned": " ".join(tubes), "seal_intact": "true", "rows-boxes": "1", "box-boxes-0": "1"}
+    fields = {"scanned": " ".join(tubes), "seal_intact": "true", "rows-boxes": "1", "box-boxes-0": "1", "temperature_mc": "-185"}
 
     compared = receiver.submit(address, fields | {"sealnumber-boxes-0": "S-8", "sealintact-boxes-0": "true"})
 

@@ -146,7 +146,7 @@ def test_a_lot_that_waits_for_a_test_is_released_only_conditionally_with_a_plan(
     signed = plan | acceptances(api, vial)
     for wrong, code in (
         ({"patient_acceptance": stored(api, b"the bank's own").json()["sha256"]}, "acceptance_required"),
-        ({"patient_acceptance": "ab" * 32}, "attachment_unknown"),
+        ({"patient_acceptance": "0f" * 32}, "attachment_unknown"),
         ({"physician": seed.USERS["lab_tech"].code}, "acceptance_required"),
         ({"physician": seed.USERS["quality"].code}, "acceptance_required"),
         ({"patient_accepted_at": "2099-01-01T00:00:00Z"}, "implausible_time"),

@@ -134,7 +134,7 @@ def test_the_donors_word_is_a_file_about_that_donor_whatever_the_route(api: Api)
     refused(by_two(api.quality, api.quality2, path, body), 409, "reason_not_on_record")
     refused(by_two(api.quality, api.quality2, path, body | {"donors_request": other}), 409, "reason_not_on_record")
     refused(
-        by_two(api.quality, api.quality2, path, body | {"donors_request": own, "evidence": "ab" * 32}), 409, "attachment_unknown"
+        by_two(api.quality, api.quality2, path, body | {"donors_request": own, "evidence": "0f" * 32}), 409, "attachment_unknown"
     )
     assert by_two(api.quality, api.quality2, path, body | {"donors_request": own}).status_code == 200
 
