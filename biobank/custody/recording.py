@@ -56,8 +56,7 @@ def _writable(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def _within_reach(instant: datetime) -> datetime:

@@ -4,12 +4,12 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, or_, select, text
+from sqlalchemy import Row, Text, column, func, or_, select, text
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.custody.entry import parse_entry
-from biobank.donors.models import donor
+from biobank.donors.models import donor, identification
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.specimens.harvest_schemas import ContainerTaken, HarvestList, HarvestPublic, HarvestSummary
@@ -93,27 +93,41 @@ def _summary(row: "Row[Any]") -> dict[str, Any]:
     }
 
 
-_ROOTS = text(
-    """
-    WITH RECURSIVE line (unit, code) AS (
-        SELECT code, code FROM specimen WHERE code = ANY(:units)
-        UNION SELECT line.unit, p.parent_code FROM line JOIN specimen_parent p ON p.child_code = line.code
+_ROOTS = (
+    text(
+        """
+        WITH RECURSIVE line (unit, code) AS (
+            SELECT code, code FROM specimen WHERE code = ANY(:units)
+            UNION SELECT line.unit, p.parent_code FROM line JOIN specimen_parent p ON p.child_code = line.code
+        )
+        SELECT line.unit, s.harvest_code FROM line JOIN specimen s ON s.code = line.code
+        WHERE NOT EXISTS (SELECT FROM specimen_parent up WHERE up.child_code = line.code)
+        """
     )
-    SELECT line.unit, bool_and(i.completed_at IS NOT NULL) AS every, bool_or(i.completed_at IS NOT NULL) AS some,
-           max(i.completed_at) AS latest
-    FROM line JOIN specimen s ON s.code = line.code
-    LEFT JOIN harvest h ON h.code = s.harvest_code
-    LEFT JOIN identification i ON i.id = h.identification_id
-    WHERE NOT EXISTS (SELECT FROM specimen_parent up WHERE up.child_code = line.code)
-    GROUP BY line.unit
-    """
+    .columns(column("unit", Text), column("harvest_code", Text))
+    .subquery("root")
+)
+_TWICE = identification.c.completed_at
+_HOW = (
+    select(
+        _ROOTS.c.unit,
+        func.bool_and(_TWICE.is_not(None)).label("every"),
+        func.bool_or(_TWICE.is_not(None)).label("some"),
+        func.max(_TWICE).label("latest"),
+    )
+    .select_from(
+        _ROOTS.outerjoin(harvest, harvest.c.code == _ROOTS.c.harvest_code).outerjoin(
+            identification, identification.c.id == harvest.c.identification_id
+        )
+    )
+    .group_by(_ROOTS.c.unit)
 )
 
 
 def identified_at_harvest(session: Session, units: Collection[str]) -> dict[str, str]:
     """Return for each unit, in words, whether two people identified the donor at every harvest that it comes from."""
     found = {}
-    for row in session.execute(_ROOTS, {"units": sorted(units)}) if units else ():
+    for row in session.execute(_HOW, {"units": sorted(units)}) if units else ():
         if row.every:
             found[row.unit] = f"identified by two on {row.latest:%Y-%m-%d}"
         else:
