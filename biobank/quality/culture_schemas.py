@@ -28,7 +28,7 @@ class RecordCulture(Circumstances):
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
         if (self.what == "medium_changed") != bool(self.medium_lots):
-            raise ValueError("a change of medium names the lots of the new medium, a look names none")
+            raise ValueError("say the lots of the new medium with a change of medium, and leave them out of a look")
         if (self.what == "looked_at") != (self.finding is not None):
             raise ValueError("a look says what was found; a change of medium finds nothing")
         if self.what == "medium_changed" and self.confluence_percent is not None:

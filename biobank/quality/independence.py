@@ -20,7 +20,7 @@ from biobank.auth.models import user
 from biobank.auth.queries import every_login
 from biobank.custody.arriving import FOUND_ON_ARRIVAL, INSPECTION
 from biobank.custody.legality import Snapshot
-from biobank.custody.material_limits import FROZEN_TOO_OLD, WARM_TIME_BUDGET
+from biobank.custody.material_limits import CONTACT, FROZEN_TOO_OLD, TO_THE_TANK, WARM_TIME_BUDGET
 from biobank.custody.models import hold
 from biobank.custody.performer_confirmations import named_performer
 from biobank.custody.states import HoldScope, PerformerAnswer, StreamKind
@@ -249,7 +249,7 @@ def harm_behind(session: Session, deviations: Collection[str]) -> dict[str, list
 
 
 _OF_A_LOOK = {INSPECTION, TOO_FEW_ALIVE}
-_OF_HANDLING = {WARM_TIME_BUDGET, FROZEN_TOO_OLD, *FOUND_ON_ARRIVAL}
+_OF_HANDLING = {WARM_TIME_BUDGET, FROZEN_TOO_OLD, CONTACT, TO_THE_TANK, *FOUND_ON_ARRIVAL}
 HANDLED: Mapping[str, Capacity] = {"specimen.checked_out": Capacity.HANDLED, "specimen.frozen": Capacity.HANDLED}
 """What bars from lifting the hold of a time out of the cold, beside the entry that placed it: it may be the bank's own timer."""
 LOOKS: Mapping[str, Capacity] = {

@@ -231,7 +231,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/compliance", ("clinician", "quality"), 10),
     stop("/withdrawals/queue", ("quality",), 14),
     stop("/withdrawals/{requested}", ("clinician", "quality"), 16, "/withdrawals/{code}"),
-    stop("/withdrawals/{requested}/approve", ("quality",), 24, "/withdrawals/{code}/approve"),
+    stop("/withdrawals/{requested}/approve", ("quality",), 25, "/withdrawals/{code}/approve"),
     stop("/specimens/{planned}/notification-plan", ("clinician", "quality"), 8, "/specimens/{code}/notification-plan"),
     stop("/withdrawals/{requested}/indication", ("clinician", "quality"), 13, "/withdrawals/{code}/indication"),
     stop("/withdrawals/{requested}/reject", ("quality",), 12, "/withdrawals/{code}/reject"),
