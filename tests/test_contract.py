@@ -19,9 +19,15 @@ from tests.sealing import seal
 ROLES = ["lab_tech", "clinician", "clinic_staff", "quality", "auditor", "admin"]
 EXPORTS = "/api/v1/custody-log"
 PROPOSED = "/api/v1/donors/{code}/proposed-identity"
-REFUSED_FOR_RAW_FAT = {"/api/v1/specimens/{code}/viability/estimate", "/api/v1/specimens/{code}/notification-plan", PROPOSED}
+NOT_OF_THE_LIVING = {"/api/v1/donors/{code}/death", "/api/v1/donors/{code}/safety-contact"}
+REFUSED_FOR_RAW_FAT = {
+    "/api/v1/specimens/{code}/viability/estimate",
+    "/api/v1/specimens/{code}/notification-plan",
+    PROPOSED,
+    *NOT_OF_THE_LIVING,
+}
 """What the seeded specimen is rightly refused; its successes are in tests/viability, tests/withdrawals/test_words_read.py, and of
-its donor, for whom nothing was proposed, in tests/quality/test_identity_changes.py."""
+its donor, for whom nothing was proposed, in tests/quality/test_identity_changes.py, and who lives, in tests/donors/test_life.py."""
 
 
 def operations(api: Api) -> list[Any]:
