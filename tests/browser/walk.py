@@ -68,7 +68,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/specimens/unidentified/new", BENCH, 4),
     stop("/specimens/{nameless}/resolve", ("quality",), 4, "/specimens/{code}/resolve"),
     stop("/donors/{consenting}/erase", ("quality",), 12, "/donors/{code}/erase"),
-    stop("/holds", ("lab_tech", "quality", "auditor"), 8),
+    stop("/holds", ("lab_tech", "quality", "auditor"), 9),
     stop("/notices", ("lab_tech", "quality"), 7),
     stop("/recalls", ("quality",), 7),
     stop("/recalls/{recall}", ("quality",), 11, "/recalls/{recall}"),

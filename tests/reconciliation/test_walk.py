@@ -87,11 +87,11 @@ def test_what_the_owner_of_the_database_changes_is_found_and_nothing_else(api: A
     bank = api.test_bank
     story = a_story(api, vials=2).up_to("administer")
     (tube,) = bank.write(lambda s: s.execute(text("SELECT code FROM custody WHERE state = 'stored'")).scalars().all())
-    for reason in ("stays", "is_lifted"):
+    for reason in ("found_warm", "damaged"):
         body = {"scope_kind": "specimen", "scope_id": tube, "kind": "investigation", "reason": reason}
         hold = api.lab_tech.post("/holds", json=body).json()["id"]
     assert sign_and_post(api.quality, "hold_lifted", f"/holds/{hold}/lift", {"reason": "explained"}).status_code == 200
-    hold = bank.write(lambda s: s.execute(text("SELECT id FROM hold WHERE reason = 'stays'")).scalar_one())
+    hold = bank.write(lambda s: s.execute(text("SELECT id FROM hold WHERE reason = 'found_warm'")).scalar_one())
     seal(bank)
     names = {"tube": tube, "hold": hold, "login": bank.actor("clinic_staff").code, "withdrawal": story.code}
 

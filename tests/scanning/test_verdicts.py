@@ -62,7 +62,8 @@ def set_up(bank: TestBank) -> Stage:
     stage: Stage = bank.write(lambda session: make_stage(session, bank, changes))
     with psycopg.connect(bank.dsn("owner")) as connection:
         connection.execute("SET CONSTRAINTS ALL DEFERRED")
-        connection.execute("ALTER TABLE event DISABLE TRIGGER USER")
+        for table in ("event", "custody"):
+            connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         for code, values in changes.items():
             columns = ", ".join(f"{name} = %s" for name in values)
             connection.execute(f"UPDATE custody SET {columns} WHERE code = %s", (*values.values(), code))
@@ -72,7 +73,8 @@ def set_up(bank: TestBank) -> Stage:
                 (code,),
             )
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        connection.execute("ALTER TABLE event ENABLE TRIGGER USER")
+        for table in ("event", "custody"):
+            connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
     return stage
 
 

@@ -470,7 +470,7 @@ def test_a_corrected_arrival_is_judged_as_if_it_had_been_said_at_once(api: Api, 
         assert receive(api, held, [tube], temperature_mc=-180_000).status_code == 200
         client, value = api.north_tech, 18_000
     wrong = [one for one in client.get(f"/specimens/{tube}/custody").json()["items"] if one["kind"] == "specimen.received"][-1]
-    body = {"corrects": wrong["leaf_hash"], "field": "temperature_mc", "value": value, "reason": "sign_mistyped"}
+    body = {"corrects": wrong["leaf_hash"], "field": "temperature_mc", "value": value, "reason": "typed_wrong"}
 
     answer = client.post(f"/specimens/{tube}/amend", json=body | {"expected_seq": now_of(api, tube)["seq"]})
 
