@@ -152,7 +152,7 @@ def after(step: Step, state: WithdrawalState, items: Collection[Item] = ()) -> W
         if state in _NOTHING_EXPECTED:
             return state
         if not all(settled(item) for item in items):
-            return S.DELIVERED
+            return S.ISSUED if state is S.ISSUED else S.DELIVERED  # one came back, the others are still on their way
         return S.ADMINISTERED if any(item.given for item in items) else S.RETURNED
     return state
 

@@ -85,7 +85,7 @@ def test_a_lot_of_twelve_is_released_in_four_steps_with_one_password(api: Api, s
     hand.page.wait_for_url(f"**/lots/{lot}")
     hand.click(hand.page.locator(f'main a[href="/lots/{lot}/decision"]').first)
     hand.choose("main [name=decision]", "released_to_bank")
-    hand.page.locator("main [name=reason]").fill("tests passed")
+    hand.page.locator("main [name=reason]").fill("results complete")
     hand.page.get_by_label("My password").fill(seed.PASSWORD)
     hand.press("Sign the decision")
     expect(hand.page.get_by_text("12 specimens.")).to_be_visible()

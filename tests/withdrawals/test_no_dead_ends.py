@@ -155,7 +155,8 @@ def test_what_is_found_after_all_comes_back_whatever_the_withdrawal_has_become(a
 
 def test_a_vial_comes_back_to_the_withdrawal_it_left_for_and_to_no_earlier_one(api: Api) -> None:
     first = two_issued(api)
-    assert first.take_back(tube=first.vials[0]).status_code == 200
+    back = first.take_back(tube=first.vials[0])
+    assert back.status_code == 200, back.text
     put_away(api, first.vials[0])
     second = Story(api, first.donor, first.vials[:1]).up_to("issue")
     refused(first.take_back(), 409, "illegal_transition")

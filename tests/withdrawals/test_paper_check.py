@@ -221,8 +221,9 @@ def test_what_stood_at_its_own_time_refuses_it_also_when_it_was_lifted_or_stated
 
 
 def died(api: Api, story: Story, at: datetime) -> None:
-    body = {"status": "deceased", "occurred_at": rfc3339(at), "late_entry": True, "reason_text": "Told by the family."}
-    answer = api.clinician.patch(f"/donors/{story.donor}", json=body)
+    told = {"occurred_at": rfc3339(at), "late_entry": True, "reason_text": "Told by the family."}
+    body = {"died_on": at.date().isoformat(), "source": "family"} | told
+    answer = api.clinician.post(f"/donors/{story.donor}/death", json=body)
     assert answer.status_code in (200, 201), answer.text
 
 
