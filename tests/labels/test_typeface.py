@@ -51,7 +51,8 @@ def test_set_text_keeps_every_word_in_order_and_stays_in_its_box(texts: list[str
         assert run.baseline_dots + bottom / 10 - 0.2 <= box.bottom
     assert len({(run.em_dots, run.stretch_percent) for run in runs}) == 1
     gaps = [later.baseline_dots - run.baseline_dots for run, later in itertools.pairwise(runs)]
-    assert all(gap > 0.98 * runs[0].em_dots - 1 for gap in gaps)
+    # 0.24 em between the ink of two rows, and figures and capitals are 0.72 em high; a dot of rounding.
+    assert all(gap > 0.95 * runs[0].em_dots - 1 for gap in gaps)
 
 
 @unhurried
