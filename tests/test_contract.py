@@ -26,8 +26,8 @@ REFUSED_FOR_RAW_FAT = {
     PROPOSED,
     *NOT_OF_THE_LIVING,
 }
-"""What the seeded specimen is rightly refused; its successes are in tests/viability, tests/withdrawals/test_words_read.py, and of
-its donor, for whom nothing was proposed, in tests/quality/test_identity_changes.py, and who lives, in tests/donors/test_life.py."""
+"""What the seeded specimen is rightly refused; its successes are in tests/viability, tests/withdrawals/test_words_read.py; of its
+donor, who lives and for whom nothing was proposed: tests/donors/test_life.py, tests/quality/test_identity_changes.py."""
 
 
 def operations(api: Api) -> list[Any]:
