@@ -57,7 +57,7 @@ def test_long_contact_with_the_cryoprotectant_is_frozen_and_held(api: Api) -> No
 def test_whoever_froze_it_does_not_lift_what_holds_it_for_long_contact(api: Api) -> None:
     limited(api, FROZEN | {"contact_s": 900, "source": "VAL-2026-020, contact study"})
     vial = vial_of(api)
-    body = {"process": "freezing", "procedure_version": "SOP-020 v1", "site": "LAB", "programme": "CRF-1 slow v2"}
+    body: dict[str, Any] = {"process": "freezing", "procedure_version": "SOP-020 v1", "site": "LAB", "programme": "CRF-1 slow v2"}
     body |= {"specimens": [{"specimen": vial["code"], "expected_seq": vial["seq"]}]}
     made(api.acts_here.post("/processings", json=body | {"cryoprotectant": "DMSO 5 %", "cryoprotectant_contact_s": 22 * 3600}))
     (held,) = api.quality.get("/holds", params={"scope": vial["code"]}).json()["items"]
