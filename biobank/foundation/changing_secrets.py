@@ -4,12 +4,12 @@ The file `<name>` holds today's secret, `<name>.former` the one before while a c
 every use, so no process has to be told. A change that was broken off is gone on with by the same command.
 """
 
-import os
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
 from biobank.foundation.config import MINIMUM_SECRET_BYTES, read_secret
+from biobank.foundation.durable_files import flush_folder, write_private
 
 _read: dict[Path, tuple[tuple[int, int, int], bytes]] = {}
 """What was read last of each file, and what the file looked like: asking that again costs a hundredth of reading."""
@@ -48,35 +48,16 @@ def begin_change(folder: Path, name: str) -> None:
     """
     present, former = read_secret(folder, name), _former(folder, name)
     if not former.exists():
-        _write(former, present)
+        write_private(former, present)
     if read_secret(folder, former.name) == present:
-        _write(folder / name, secrets.token_bytes(MINIMUM_SECRET_BYTES))
+        write_private(folder / name, secrets.token_bytes(MINIMUM_SECRET_BYTES))
 
 
 def end_change(folder: Path, name: str) -> None:
     """Forget the former secret: nothing is under it any more."""
     _former(folder, name).unlink(missing_ok=True)
-    _flush(folder)
+    flush_folder(folder)
 
 
 def _former(folder: Path, name: str) -> Path:
     return folder / f"{name}.former"
-
-
-def _write(path: Path, value: bytes) -> None:
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(value)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    _flush(path.parent)
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from biobank.foundation.durable_files import flush_folder, write_private
 from biobank.postgres.programs import Account, EmbeddedPostgresError, reachable
 
 PORT: Final = 5432
@@ -70,7 +71,7 @@ class Cluster:
         if fresh.exists():
             shutil.rmtree(fresh)
         fresh.mkdir(mode=0o700)
-        write_private(password_file, password)
+        write_private(password_file, password.encode())
         os.chown(fresh, uid, gid)
         os.chown(password_file, uid, gid)
         command: list[str | Path] = [programs / "initdb", "-D", fresh, "-U", owner, f"--pwfile={password_file}"]
@@ -84,7 +85,7 @@ class Cluster:
         if made.returncode != 0:
             raise EmbeddedPostgresError(f"initdb failed: {_last_words(made.stdout)}")
         fresh.rename(self.data)
-        _sync_folder(self.home)
+        flush_folder(self.home)
 
     def launch(self, programs: Path, socket_dir: Path) -> subprocess.Popen[bytes]:
         """Start `postgres` as a direct child: pg_ctl would hide its death, and gives up on a long crash recovery."""
@@ -154,17 +155,6 @@ def end(server: subprocess.Popen[bytes]) -> None:
     raise EmbeddedPostgresError(f"PostgreSQL (process {server.pid}) did not stop when asked to, twice.")
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a small file with mode 0600, whole or not at all, and make it durable."""
-    fresh = path.with_name(f"{path.name}.new")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    _sync_folder(path.parent)
-
-
 def _home(state_dir: Path) -> Path:
     """`state_dir`/postgres, made if missing; where the server's account cannot reach it, what it then links to."""
     place = state_dir / "postgres"
@@ -219,12 +209,3 @@ def _tie_to_parent(parent: int) -> Callable[[], None]:
 
 def _last_words(output: bytes) -> str:
     return " / ".join(output.decode(errors="replace").strip().splitlines()[-3:])
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -25,7 +25,8 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from biobank.postgres.cluster import PORT, Cluster, end, write_private
+from biobank.foundation.durable_files import write_private
+from biobank.postgres.cluster import PORT, Cluster, end
 from biobank.postgres.programs import EmbeddedPostgresError, usable_by
 from biobank.postgres.programs import find as find_programs
 
@@ -175,7 +176,7 @@ class EmbeddedPostgres:
                 raise EmbeddedPostgresError(f"PostgreSQL was not ready in {self._timeout_s:.0f} s: {self._last_error}.")
             time.sleep(0.02)
         self._bootstrap()
-        write_private(self._state / "postgres.json", json.dumps({"socket_dir": self._socket_dir}))
+        write_private(self._state / "postgres.json", json.dumps({"socket_dir": self._socket_dir}).encode())
 
     def _credentials(self, data: Path) -> dict[str, str]:
         """One password per role, generated before the first cluster is made."""
@@ -186,7 +187,7 @@ class EmbeddedPostgres:
                     f"{path} is missing, and nothing else opens {data}. Restore the file; or, when nothing in there is wanted "
                     "any more, delete that folder to begin with an empty database."
                 )
-            write_private(path, json.dumps({role: secrets.token_urlsafe(32) for role in LOGINS}))
+            write_private(path, json.dumps({role: secrets.token_urlsafe(32) for role in LOGINS}).encode())
         passwords: dict[str, str] = json.loads(path.read_text())
         return passwords
 

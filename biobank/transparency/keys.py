@@ -26,6 +26,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from biobank.foundation.durable_files import flush_folder
 from biobank.transparency.note import MalformedKey, Signer, Verifier
 from biobank.transparency.receipt import receipt_key_name
 
@@ -159,7 +160,7 @@ def promote_next_log_key(folder: Path, old: Verifier, public: Path | None = None
     (folder / f"{NEXT_LOG_KEY}.skey").replace(folder / f"{LOG_KEY}.skey")
     for place in places:
         (place / f"{NEXT_LOG_KEY}.vkey").replace(place / f"{LOG_KEY}.vkey")
-        _sync_folder(place)
+        flush_folder(place)
 
 
 def load_signer(path: Path, key_name: str) -> Signer:
@@ -207,14 +208,5 @@ def _publish(path: Path, text: str, mode: int) -> bool:
             return False
     finally:
         os.unlink(temporary)
-    _sync_folder(path.parent)
+    flush_folder(path.parent)
     return True
-
-
-def _sync_folder(path: Path) -> None:
-    """Make what was named or renamed in a folder survive a power cut."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

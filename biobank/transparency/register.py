@@ -22,6 +22,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+from biobank.foundation.durable_files import flush_folder
+
 
 class RegisterError(Exception):
     """The register cannot be used."""
@@ -81,7 +83,7 @@ class FileRegister:
                 raise RegisterMoved(f"a checkpoint register exists at {self._path}")
             for each in (folder, *made):  # the register is as durable as the folders it lies in
                 with suppress(PermissionError):  # a folder that may not be opened was not made for us just now
-                    _flush_folder(each.parent)
+                    flush_folder(each.parent)
             self._replace(note)
 
     def compare_and_swap(self, old: str, new: str) -> None:
@@ -104,7 +106,7 @@ class FileRegister:
             file.flush()
             os.fsync(file.fileno())
         self._new_path.replace(self._path)
-        _flush_folder(self._path.parent)
+        flush_folder(self._path.parent)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -117,11 +119,3 @@ class FileRegister:
             yield
         finally:
             os.close(descriptor)  # closing releases the lock
-
-
-def _flush_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

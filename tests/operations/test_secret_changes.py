@@ -15,6 +15,7 @@ from biobank.acts.bank import SECRETS, ensure_secrets
 from biobank.auth.second_factor import begin, typed_step
 from biobank.cli import app
 from biobank.foundation import changing_secrets, clock
+from biobank.foundation.durable_files import write_private
 from biobank.operations import secret_changes
 from biobank.operations.secret_changes import change_secret
 from biobank.scanning.kept import key_for, session_began
@@ -192,7 +193,7 @@ def test_dying_anywhere_at_the_beginning_of_a_change_loses_no_secret(
     present = (secrets / "vault-master").read_bytes()
     steps = ["before anything", "after the former was written", "after the new one was written"].index(died)
     written: list[Path] = []
-    write = changing_secrets._write
+    write = write_private
 
     def dying(path: Path, value: bytes) -> None:
         if len(written) == steps:
@@ -200,7 +201,7 @@ def test_dying_anywhere_at_the_beginning_of_a_change_loses_no_secret(
         written.append(path)
         write(path, value)
 
-    monkeypatch.setattr(changing_secrets, "_write", dying)
+    monkeypatch.setattr(changing_secrets, "write_private", dying)
     if steps < 2:
         with pytest.raises(KeyboardInterrupt):
             changing_secrets.begin_change(secrets, "vault-master")
