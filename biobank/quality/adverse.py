@@ -257,12 +257,12 @@ def _rows() -> Select[Any]:
     return select(adverse_event, reporting_rule.c.days, reporting_rule.c.authority).outerjoin(reporting_rule, _RULE)
 
 
-_HOMES = (
-    select(specimen.c.home_site_code)
-    .join(subject_table, subject_table.c.subject_id == specimen.c.code)
-    .where(subject_table.c.deviation_code == adverse_event.c.deviation_code, subject_table.c.subject_kind == "specimen")
-    .correlate(adverse_event)
-)
+def _homes_of(deviation: ColumnElement[str] | str) -> Select[tuple[str | None]]:
+    about = (subject_table.c.deviation_code == deviation, subject_table.c.subject_kind == "specimen")
+    return select(specimen.c.home_site_code).join(subject_table, subject_table.c.subject_id == specimen.c.code).where(*about)
+
+
+_HOMES = _homes_of(adverse_event.c.deviation_code).correlate(adverse_event)
 """Where its units are kept: a lot of that bank may be concerned, so its quality reads and judges it as the clinic's does."""
 
 
@@ -274,11 +274,7 @@ def _within(scope: Scope) -> ColumnElement[bool]:
 
 def sites_of_adverse(session: Session, code: str, clinic: str) -> list[str]:
     """Return where an adverse event is read and judged: at the clinic and where its units are kept."""
-    homes = session.execute(
-        select(specimen.c.home_site_code)
-        .join(subject_table, subject_table.c.subject_id == specimen.c.code)
-        .where(subject_table.c.deviation_code == code, subject_table.c.subject_kind == "specimen")
-    ).scalars()
+    homes = session.execute(_homes_of(code)).scalars()
     return sorted({clinic, *(home for home in homes if home is not None)})
 
 

@@ -139,6 +139,13 @@ MEASURED = frozenset({"specimen.viability_measured"})
 """What counts of a sibling: the unit that was thawed and counted speaks for its lot."""
 
 
+def _touches(row: Any, capacity: Capacity, subject: str) -> list[Touch]:
+    """Return whose hands are behind an entry, each with every login of the person. `row`: with `hands` and `occurred_at`."""
+    return [
+        Touch(capacity, subject, login, frozenset(logins), row.occurred_at) for login, logins in sorted((row.hands or {}).items())
+    ]
+
+
 def read_touches(session: Session, units: Collection[Snapshot], of: Actor | None = None) -> dict[str, Sequence[Touch]]:
     """Return who had to do with each unit, by its code: two statements however many. `of`: only what a person did.
 
@@ -177,10 +184,7 @@ def read_touches(session: Session, units: Collection[Snapshot], of: Actor | None
     )
     found: dict[str, list[Touch]] = {one.code: [] for one in units}
     for row in rows:
-        touches = [
-            Touch(CAPACITIES[row.kind], row.stream_id, login, frozenset(logins), row.occurred_at)
-            for login, logins in sorted((row.hands or {}).items())
-        ]
+        touches = _touches(row, CAPACITIES[row.kind], row.stream_id)
         if row.stream_kind == StreamKind.WITHDRAWAL.value:
             concerned = set(row.named)
         else:
@@ -200,11 +204,7 @@ def _by(session: Session, actor: Actor) -> ColumnElement[bool]:
 def touches_of_entries(session: Session, leaves: Collection[bytes], capacity: Capacity, subject: str) -> list[Touch]:
     """Return whose hands are behind these entries, as a capacity that they had in `subject`. One statement."""
     rows = session.execute(select(event.c.occurred_at, _HANDS.label("hands")).where(event.c.leaf_hash.in_(sorted(leaves)))).all()
-    return [
-        Touch(capacity, subject, login, frozenset(logins), row.occurred_at)
-        for row in rows
-        for login, logins in sorted((row.hands or {}).items())
-    ]
+    return [touch for row in rows for touch in _touches(row, capacity, subject)]
 
 
 HARM: Mapping[str, Capacity] = {
@@ -241,10 +241,7 @@ def harm_behind(session: Session, deviations: Collection[str]) -> dict[str, list
     found: dict[str, list[Touch]] = {}
     for row in rows:
         capacity = HARM.get(row.kind, Capacity.RECORDED)
-        found.setdefault(row.deviation_code, []).extend(
-            Touch(capacity, row.stream_id, login, frozenset(logins), row.occurred_at)
-            for login, logins in sorted((row.hands or {}).items())
-        )
+        found.setdefault(row.deviation_code, []).extend(_touches(row, capacity, row.stream_id))
     return found
 
 
@@ -299,7 +296,6 @@ def looks_behind(session: Session, holds: Collection[UUID]) -> dict[UUID, list[T
         counts, other = (LOOKS, Capacity.INSPECTED) if row.reason in _OF_A_LOOK else (HANDLED, Capacity.HANDLED)
         for one in seen:
             if (one.stream_id in units[row.scope_id] and one.kind in counts) or one.leaf_hash == row.placed_event:
-                for login, logins in sorted((one.hands or {}).items()):
-                    yield Touch(counts.get(one.kind, other), one.stream_id, login, frozenset(logins), one.occurred_at)
+                yield from _touches(one, counts.get(one.kind, other), one.stream_id)
 
     return {row.id: list(touches(row)) for row in rows}
