@@ -15,7 +15,7 @@ from biobank.benches import queries, service
 from biobank.benches.schemas import BenchSessionList, BenchSessionPublic, BenchSessionSummary, CloseBench
 from biobank.foundation.codes import Prefix
 from biobank.foundation.terms import words
-from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, proposed
 from biobank.pages.ui.addresses import BenchSessionCode
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
@@ -184,7 +184,7 @@ def _draw_close(at: Opened[tuple[BenchSessionPublic, bool]]) -> ActForm:
 
 def _closed(at: Opened[Any], _body: Any, answer: Mapping[str, Any]) -> Done:
     if answer["status"] == "pending":
-        return Done(f"/bench-sessions/{at.code}", "Proposed.", "It waits for the second person, who finds it on Today.")
+        return proposed(f"/bench-sessions/{at.code}")
     return Done(f"/workstations/{at.read[0].workstation}", "The workstation is clear and closed.")
 
 

@@ -15,7 +15,7 @@ from biobank.benches.schemas import BenchSessionList, OpenBench, WorkstationPubl
 from biobank.foundation.codes import SPECIMENS, Prefix
 from biobank.foundation.paging import Listed
 from biobank.pages.benches.sessions import CLEAR, acts_of
-from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, proposed
 from biobank.pages.ui.addresses import WorkstationCode
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
@@ -140,7 +140,7 @@ def _draw_open(at: Opened[WorkstationPublic]) -> ActForm:
 
 def _opened(at: Opened[WorkstationPublic], _body: OpenBench, answer: Mapping[str, Any]) -> Done:
     if answer["status"] == "pending":
-        return Done(f"/workstations/{at.code}", "Proposed.", "It waits for the second person, who finds it on Today.")
+        return proposed(f"/workstations/{at.code}")
     text = f"Only material of {answer['donor']} may be there until it is closed."
     return Done(f"/bench-sessions/{answer['code']}", f"{answer['name']} is open.", text)
 

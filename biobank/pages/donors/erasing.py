@@ -10,7 +10,7 @@ from biobank.donors.erasure import describe_erasure, erase_donor
 from biobank.donors.schemas import EraseDonor, ErasureOutlook
 from biobank.foundation.terms import words
 from biobank.pages.donors.about import about_donor
-from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Opened, proposed
 
 router = APIRouter(include_in_schema=False)
 
@@ -48,7 +48,5 @@ ActPage(
     names=("reason",),
     meaning=Meaning.ERASED,
     use_case=erase_donor,
-    after=lambda at, _body, _answer: Done(
-        f"/donors/{at.code}", "Proposed.", "It waits for the second person, who finds it on Today."
-    ),
+    after=lambda at, _body, _answer: proposed(f"/donors/{at.code}"),
 ).on(router)

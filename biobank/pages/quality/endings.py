@@ -20,7 +20,7 @@ from biobank.custody.snapshots import get_visible
 from biobank.foundation import clock
 from biobank.foundation.terms import words
 from biobank.pages.quality.attachments import about
-from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Needs, Opened
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Needs, Opened, proposed
 from biobank.quality import disposal
 from biobank.quality.disposal import ending_refusals
 from biobank.quality.ending import Facts, Route, goes_at_once, waits
@@ -148,7 +148,7 @@ def _transfer(at: Opened[Ending]) -> ActForm:
 
 
 def _proposed(at: Opened[Ending], _body: object, _answer: object) -> Done:
-    return Done(f"/specimens/{at.code}", "Proposed.", "It waits for the second person, who finds it on Today.")
+    return proposed(f"/specimens/{at.code}")
 
 
 for part, draw, model, names, use_case in (

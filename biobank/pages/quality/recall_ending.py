@@ -10,7 +10,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
 from biobank.pages.quality.dispositions import disposing_form, disposing_page
-from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Opened, proposed
 from biobank.quality.recall_ending import CloseRecallRequest, close_recall, closing_refusals, dispose
 from biobank.quality.recalls import read_recall
 from biobank.quality.schemas import RecallDetail
@@ -77,7 +77,5 @@ ActPage(
     names=("reason",),
     meaning=Meaning.CLOSED,
     use_case=close_recall,
-    after=lambda at, _body, _answer: Done(
-        f"/recalls/{at.read.id}", "Proposed.", "It waits for the second person, who finds it on Today."
-    ),
+    after=lambda at, _body, _answer: proposed(f"/recalls/{at.read.id}"),
 ).on(router)

@@ -5,7 +5,7 @@ from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
-from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Opened, proposed
 from biobank.quality.reopening import Rejection, ReopenRequest, rejection_of, reopen
 
 router = APIRouter(include_in_schema=False)
@@ -39,9 +39,5 @@ for part in ("specimens", "lots"):
         names=("deviation", "reason"),
         meaning=Meaning.DECIDED,
         use_case=reopen,
-        after=lambda at, _body, _answer: Done(
-            f"/{'lots' if at.code.startswith('LT-') else 'specimens'}/{at.code}",
-            "Proposed.",
-            "It waits for the second person, who finds it on Today.",
-        ),
+        after=lambda at, _body, _answer: proposed(f"/{'lots' if at.code.startswith('LT-') else 'specimens'}/{at.code}"),
     ).on(router)

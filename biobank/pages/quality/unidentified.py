@@ -12,7 +12,7 @@ from biobank.custody.snapshots import get_visible
 from biobank.foundation.codes import Prefix
 from biobank.pages.people.site_choices import Choices, only, sites_for
 from biobank.pages.quality.attachments import about
-from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, proposed
 from biobank.quality.events import Identified
 from biobank.quality.identifying import resolve
 from biobank.quality.schemas import ResolveRequest
@@ -81,7 +81,5 @@ ActPage(
     scans={"same_as": (Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE)},
     meaning=Meaning.DECIDED,
     use_case=resolve,
-    after=lambda at, _body, _answer: Done(
-        f"/specimens/{at.code}", "Proposed.", "It waits for the second person, who finds it on Today."
-    ),
+    after=lambda at, _body, _answer: proposed(f"/specimens/{at.code}"),
 ).on(router)

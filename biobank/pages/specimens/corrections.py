@@ -20,7 +20,7 @@ from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.terms import words
 from biobank.pages.quality.attachments import about
 from biobank.pages.specimens.about import about_specimen
-from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened, proposed
 from biobank.pages.ui.forms import FormFault, Measure, as_typed, called, fields_of, measure_of, typed
 from biobank.specimens.aliases import add_alias
 from biobank.specimens.schemas import AddAlias
@@ -81,7 +81,7 @@ UNDO = {"reason": "Why, in a few words", "evidence_sha256": "What shows that it 
 
 def _undone(at: Opened[ToUndo], _body: ReverseRequest, answer: Mapping[str, Any]) -> Done:
     if answer["status"] == "pending":
-        return Done(f"/specimens/{at.code}", "Proposed.", "It waits for the second person, who finds it on Today.")
+        return proposed(f"/specimens/{at.code}")
     return Done(f"/specimens/{at.code}", "Undone.", "Look where it is now, and put it there.", "care")
 
 

@@ -16,7 +16,7 @@ from biobank.custody.states import Condition
 from biobank.foundation.codes import Prefix
 from biobank.foundation.terms import words
 from biobank.pages.specimens.run_forms import typed_amount
-from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened, proposed
 from biobank.pages.ui.addresses import SpecimenCode
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.forms import Field, fields_of
@@ -183,7 +183,5 @@ ActPage(
     given=_amount,
     meaning=Meaning.DECIDED,
     use_case=discard_vessels,
-    after=lambda at, _body, _answer: Done(
-        f"/specimens/{at.code}/culture", "Proposed.", "It waits for the second person, who finds it on Today."
-    ),
+    after=lambda at, _body, _answer: proposed(f"/specimens/{at.code}/culture"),
 ).on(router)

@@ -144,6 +144,11 @@ class Done(NamedTuple):
     kind: str = "ok"
 
 
+def proposed(location: str) -> Done:
+    """What the first of two people is told."""
+    return Done(location, "Proposed.", "It waits for the second person, who finds it on Today.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ActForm:
     """What the page of an act shows. `fields` None: those of the page's names, with its `labels` and `options`.
