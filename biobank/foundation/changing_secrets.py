@@ -8,6 +8,7 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
+from biobank.foundation import clock
 from biobank.foundation.config import MINIMUM_SECRET_BYTES, read_secret
 from biobank.foundation.durable_files import flush_folder, write_private
 
@@ -24,7 +25,7 @@ def secrets_of(folder: Path, name: str) -> tuple[bytes, ...]:
 
 
 def changed_at(folder: Path, name: str) -> datetime:
-    """Return since when today's secret stands."""
+    """Return since when today's secret stands: by our own clock, which dates the sessions that are compared with it."""
     return datetime.fromtimestamp((folder / name).stat().st_mtime, UTC)
 
 
@@ -50,7 +51,7 @@ def begin_change(folder: Path, name: str) -> None:
     if not former.exists():
         write_private(former, present)
     if read_secret(folder, former.name) == present:
-        write_private(folder / name, secrets.token_bytes(MINIMUM_SECRET_BYTES))
+        write_private(folder / name, secrets.token_bytes(MINIMUM_SECRET_BYTES), clock.now())
 
 
 def end_change(folder: Path, name: str) -> None:

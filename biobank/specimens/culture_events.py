@@ -17,10 +17,9 @@ INCUBATOR = Field(default=None, pattern=r"^EQ-[0-9A-Z]{7}$", description="Where 
 
 
 class _InCulture(Event):
-    """Something of a culture, whatever holds it: living cells are looked after."""
+    """Something that is done with the vessels of a culture, or seen in them: by the people who have them."""
 
     permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
-    open_to_all: ClassVar[bool] = True
     from_conditions: ClassVar[frozenset[Condition]] = frozenset({Condition.IN_CULTURE})
     call: ClassVar[str] = "/specimens/{specimen}/culture"
 

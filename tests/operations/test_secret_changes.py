@@ -1,7 +1,7 @@
 """Every secret is changed while the bank runs: nothing is lost on the way, and a change that was broken off is gone on with."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +159,11 @@ def test_a_request_that_is_repeated_across_a_change_is_answered_as_before_and_th
     assert logged(own) == ["digests"]
 
 
-def test_what_a_device_keeps_from_before_a_change_is_opened_by_the_same_key_after_it(own: TestBank) -> None:
+@pytest.mark.parametrize("disk_ahead", [timedelta(0), timedelta(days=1)], ids=str)
+def test_what_a_device_keeps_from_before_a_change_is_opened_by_the_same_key_after_it(
+    own: TestBank, disk_ahead: timedelta
+) -> None:
+    clock.set_offset(-disk_ahead, test_mode=True)
     secrets, user = own.bank.settings.secrets, seed.USERS["lab_tech"].code
 
     def key(session: str) -> bytes:
@@ -195,11 +199,11 @@ def test_dying_anywhere_at_the_beginning_of_a_change_loses_no_secret(
     written: list[Path] = []
     write = write_private
 
-    def dying(path: Path, value: bytes) -> None:
+    def dying(path: Path, value: bytes, dated: datetime | None = None) -> None:
         if len(written) == steps:
             raise KeyboardInterrupt
         written.append(path)
-        write(path, value)
+        write(path, value, dated)
 
     monkeypatch.setattr(changing_secrets, "write_private", dying)
     if steps < 2:
