@@ -99,6 +99,22 @@ class KitLabelVerified(ThingLabelVerified):
     permission: ClassVar[Permission] = Permission.LABEL_PRINT
 
 
+class RegisteredLabelled(ThingLabelled):
+    """A label of a reagent lot, a device, a workstation or whatever else the registers give a code was printed."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.register_labelled"] = "system.register_labelled"
+    permission: ClassVar[Permission] = Permission.LABEL_PRINT
+
+
+class RegisteredLabelVerified(ThingLabelVerified):
+    """A label of something in the registers was scanned and says what it should."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.register_label_verified"] = "system.register_label_verified"
+    permission: ClassVar[Permission] = Permission.LABEL_PRINT
+
+
 class WristbandLabelled(ThingLabelled):
     """A wristband was printed."""
 

@@ -1,4 +1,4 @@
-"""Labels of everything that is no specimen yet: places, kits and their pre-printed labels, wristbands, badges.
+"""Labels of everything that is no specimen yet: places, kits and their pre-printed labels, register entries, wristbands, badges.
 
 A label names the thing by its code and says what it is; never a person. A badge says the roles and no name.
 """
@@ -26,6 +26,8 @@ from biobank.labels.events import (
     KitLabelVerified,
     PlaceLabelled,
     PlaceLabelVerified,
+    RegisteredLabelled,
+    RegisteredLabelVerified,
     ThingLabelled,
     ThingLabelVerified,
     WristbandLabelled,
@@ -33,6 +35,7 @@ from biobank.labels.events import (
 )
 from biobank.labels.statements import StatementPolicy, required_statements
 from biobank.people.queries import get_user, zone_of
+from biobank.registers.queries import describe_entry
 from biobank.specimens.kits import describe_kit, unknown_kit
 from biobank.specimens.models import kit_label, specimen
 from biobank.storage.models import storage_position as _position
@@ -101,11 +104,15 @@ def thing_of(session: Session, act: Act | None, actor: Actor, code: str) -> Thin
             return _position_of(session, actor, code)
         case Prefix.KIT:
             return _kit(session, actor, code)
+        case Prefix.REAGENT_LOT | Prefix.EQUIPMENT:
+            return _registered(session, actor, code)
         case Prefix.WRISTBAND:
             return _wristband(session, act, actor, code)
         case Prefix.BADGE:
             return _badge(session, actor, code)
-    raise NoLabelFor(f"{code} has no label of its own. Labels exist for specimens, places, kits, wristbands and badges.")
+    raise NoLabelFor(
+        f"{code} has no label of its own. Labels exist for specimens, places, kits, reagents, equipment, wristbands and badges."
+    )
 
 
 _PLACE = (Permission.LABEL_PRINT, Permission.STORAGE_MANAGE)
@@ -143,6 +150,20 @@ def _kit(session: Session, actor: Actor, code: str) -> Thing:
         zone=zone.key,
     )
     return Thing(data, KitLabelled, KitLabelVerified, code, kit.home_site, KIT_PRINTERS)
+
+
+def _registered(session: Session, actor: Actor, code: str) -> Thing:
+    entry = describe_entry(session, actor, code)
+    if entry.retired_at is not None:
+        raise LabelNotWaiting(f"{code} was taken out of use. Nothing gets its label any more.", subject=code)
+    data = LabelData(
+        code=parse_code(code),
+        title=entry.name,
+        location=" / ".join(filter(None, (entry.site, entry.supplier_lot))),
+        expires_on=entry.expires_on,
+        zone="UTC" if entry.site is None else zone_of(session, entry.site).key,
+    )
+    return Thing(data, RegisteredLabelled, RegisteredLabelVerified, code, entry.site, KIT_PRINTERS)
 
 
 def _kit_label_of(session: Session, actor: Actor, code: str) -> Thing:

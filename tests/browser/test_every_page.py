@@ -1,6 +1,9 @@
 """Every page, as every role that has it: clean for axe in both schemes, within the policy, usable by keyboard, and cheap."""
 
 import re
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import unescape
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,11 +19,13 @@ from tests.browser.axe import contrast_violations, violations
 from tests.browser.conftest import Open
 from tests.browser.furnished import Furnished
 from tests.browser.walk import NOT_PAGES, STOPS, Stop
+from tests.conftest import release_now, serve_now
 from tests.pages.visitor import BROWSER, Visitor
 from tests.statements import count_statements
 
 pytestmark = pytest.mark.browser
 
+ROLES = sorted({role for stop in STOPS for role in stop.roles})
 VISITS = [pytest.param(role, stop, id=f"{role or 'stranger'}:{stop.name}") for stop in STOPS for role in stop.roles or (None,)]
 
 
@@ -56,28 +61,72 @@ FOCUS = """() => { const e = document.activeElement;
 
 def unknown_in(address: str) -> set[str]:
     """What a link or form of ours says that the page it leads to does not read."""
-    parts = urlsplit(address)
-    scope = {"type": "http", "method": "GET", "path": parts.path}
+    route = route_of(address)
+    known = known_in_address(route) if route is not None else set()
+    return set() if known is None else {name for name, _ in parse_qsl(urlsplit(address).query)} - known
+
+
+def route_of(address: str) -> APIRoute | None:
+    """The page that answers an address of ours; None where no page does."""
+    scope = {"type": "http", "method": "GET", "path": urlsplit(address).path}
     route = next((one for one in PAGES.routes if one.matches(scope)[0] is Match.FULL), None)
-    known = known_in_address(route) if isinstance(route, APIRoute) else set()
-    return set() if known is None else {name for name, _ in parse_qsl(parts.query)} - known
+    return route if isinstance(route, APIRoute) else None
 
 
-def test_no_link_and_no_search_of_ours_says_what_its_page_does_not_read(furnished: Furnished) -> None:
+Drawn = dict[tuple[str, Stop], str]
+
+
+@pytest.fixture(scope="module")
+def drawn(furnished_bank: Furnished) -> Drawn:
+    """Every page that stands, as each role gets it."""
+    found: Drawn = {}
+    serve_now(furnished_bank.bank)
+    for role in ROLES:
+        with visiting(furnished_bank, role) as visitor:
+            wanted = [stop for stop in STOPS if role in stop.roles and stop.status == 200]
+            found |= {(role, stop): visitor.get_page(stop.path.format(**furnished_bank.things)) for stop in wanted}
+    release_now(furnished_bank.bank)
+    return found
+
+
+@contextmanager
+def visiting(furnished: Furnished, role: str) -> Iterator[Visitor]:
+    """A signed-in browser without scripts."""
+    with Visitor(base_url=furnished.url, headers=BROWSER, follow_redirects=True, timeout=60) as visitor:
+        visitor.log_in(role)
+        yield visitor
+
+
+def test_no_link_and_no_search_of_ours_says_what_its_page_does_not_read(drawn: Drawn) -> None:
     wrong: dict[tuple[str, str], set[str]] = {}
-    for role in sorted({role for stop in STOPS for role in stop.roles}):
-        with Visitor(base_url=furnished.url, headers=BROWSER, follow_redirects=True, timeout=60) as visitor:
-            visitor.log_in(role)
-            for stop in STOPS:
-                if role not in stop.roles or stop.status != 200:
-                    continue
-                text = visitor.get_page(stop.path.format(**furnished.things))
-                said = re.findall(r'href="(/[^"]*\?[^"]*)"', text)
-                for action, form in re.findall(r'<form[^>]*method="get"[^>]*action="([^"]*)"[^>]*>(.*?)</form>', text, re.S):
-                    names = re.findall(r' name="([^"]+)"', form)
-                    said.append(action + "?" + "&".join(f"{name}=x" for name in names))
-                wrong |= {(stop.path, one): unknown for one in said if (unknown := unknown_in(unescape(one)))}
+    for (_, stop), text in drawn.items():
+        said = re.findall(r'href="(/[^"]*\?[^"]*)"', text)
+        for action, form in re.findall(r'<form[^>]*method="get"[^>]*action="([^"]*)"[^>]*>(.*?)</form>', text, re.S):
+            names = re.findall(r' name="([^"]+)"', form)
+            said.append(action + "?" + "&".join(f"{name}=x" for name in names))
+        wrong |= {(stop.path, one): unknown for one in said if (unknown := unknown_in(unescape(one)))}
     assert wrong == {}
+
+
+TRIED = 2
+"""So many links to pages of one kind are followed for a role, each from another page: one pays for what all of them ask."""
+
+
+def test_no_link_of_ours_leads_its_reader_to_a_refusal(furnished: Furnished, drawn: Drawn) -> None:
+    refused: dict[tuple[str, str, str], int] = {}
+    for role in ROLES:
+        opened: dict[str, set[str]] = defaultdict(set)
+        with visiting(furnished, role) as visitor:
+            for (who, stop), text in drawn.items():
+                for link in re.findall(r'<a [^>]*href="(/[^"#]*)', text) if who == role else ():
+                    address = unescape(link)
+                    route = route_of(address)
+                    if route is None or stop.route in opened[route.path] or len(opened[route.path]) == TRIED:
+                        continue
+                    opened[route.path].add(stop.route)
+                    if (status := visitor.get(address).status_code) != 200:
+                        refused[role, stop.path, address] = status
+    assert refused == {}, "\n".join(map(str, refused.items()))
 
 
 def assert_reachable_by_keyboard(page: Page) -> None:

@@ -131,6 +131,31 @@ def test_a_printed_box_label_is_numbered_recorded_on_the_box_and_verified_by_sca
     assert [p["serial"] for p in api.lab_tech.get(f"/labels/{box}/prints").json()["items"]] == [serial]
 
 
+def test_what_the_registers_give_a_code_gets_a_label_until_it_is_taken_out_of_use(api: Api) -> None:
+    entered = {"site": "LAB", "name": "Hood 3"}
+    device = api.quality.post("/registers", json=entered | {"kind": "equipment"}).json()["entry"]["entry"]
+    reagent = {"kind": "reagent_lot", "name": "Trypsin", "supplier_lot": "TR-88", "expires_on": "2031-05-02"}
+    lot = api.quality.post("/registers", json=entered | reagent).json()["entry"]["entry"]
+
+    body = {"things": [device, lot], "template": "box-50x25"}
+    assert api.clinician.post("/label-sheets", json=body).json()["code"] == "not_permitted"
+    made = api.lab_tech.post("/label-sheets", json=body)
+    assert made.status_code == 201, made.text
+    content = api.lab_tech.get(made.json()["file"].removeprefix("/api/v1")).content
+    assert {one for page in pdf_pages(content, 300) for one in decoded(page)} == {f"{HOST}{device}-01", f"{HOST}{lot}-01"}
+    text = " ".join(" ".join(page.split()) for page in pdf_texts(content))
+    assert all(said in text for said in ("Hood 3", "Trypsin", "TR-88", "2031-05-02"))
+    serial = made.json()["items"][0]["serial"]
+    read_back = api.lab_tech.post(f"/labels/{serial}/verify", json={"scanned": f"{HOST}{device}-01"})
+    assert read_back.json()["verified"] is True
+    log = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    assert [kind for kind in ("system.register_labelled", "system.register_label_verified") if kind not in log] == []
+
+    gone = api.quality.post("/registers", json=entered | {"kind": "equipment"}).json()["entry"]["entry"]
+    api.quality.post(f"/registers/{gone}/changes", json={"change": "retired"})
+    assert api.lab_tech.post("/label-sheets", json=body | {"things": [gone]}).json()["code"] == "kit_label_void"
+
+
 def test_a_badge_says_roles_and_is_printed_by_who_manages_logins_only(api: Api) -> None:
     code = seed.USERS["lab_tech"].code
     body = {"things": [code], "template": "badge-86x54"}

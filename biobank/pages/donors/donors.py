@@ -71,7 +71,7 @@ SPECIMEN_COLUMNS_OF_DONOR = [
     Column("material", "Material", "words"),
     Column("state", "State", "chip"),
     Column("amount", "Amount"),
-    Column("container", "Box", "code"),
+    Column("container", "Box"),
     Column("banked_at", "Banked", "when"),
 ]
 
@@ -225,7 +225,7 @@ def _draw(at: Opened[Known], told: Told | None = None) -> OwnPage:
             for consent in donor.consents
         ],
         consent_columns=CONSENT_COLUMNS,
-        specimens=specimen_rows(at.read.specimens.items),
+        specimens=specimen_rows(at.read.specimens.items, actor),
         specimen_columns=SPECIMEN_COLUMNS_OF_DONOR,
     )
 

@@ -86,6 +86,7 @@ async def show_verification(request: Request, reading: PageReading, bank: BankDe
         request,
         "log_verification.html",
         origin=bank.settings.log_origin,
+        published=any(head["signed"] is not None for head in heads),
         heads=[
             head | {"root": f"{bytes(head['root']).hex()[:24]}…", "signed": "signed" if head["signed"] is not None else "pending"}
             for head in heads

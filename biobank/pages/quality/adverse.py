@@ -52,7 +52,7 @@ Listing(
     lead="Reactions of patients and events in the handling, with the dates by which they are reported.",
     key="deviation",
     columns=[
-        Column("deviation", "Deviation", "code", sort="deviation"),
+        Column("deviation", "Deviation", "plain_code", sort="deviation"),
         Column("kind", "What", "words"),
         Column("withdrawal", "Withdrawal", "code"),
         Column("site", "Site", "plain_code"),

@@ -130,7 +130,7 @@ Listing(
     default="-recorded_at",
     filters=[Filter("kind", "What", "choice", KINDS), Filter("site", "Site", "code")],
     links=[
-        Link("Enter something", "/registers/new", "plus", main=True),
+        Link("Enter something", "/registers/new", "plus", (Permission.KIT_MANAGE, Permission.QUALITY_DECIDE), main=True),
         Link("What is refused", "/register-rules", "pen", Permission.QUALITY_DECIDE),
     ],
     empty="Nothing is registered",

@@ -318,6 +318,12 @@ async def show_harvest(request: Request, code: KitCode, reading: PageReading) ->
                 "No containers",
                 "Nothing was collected.",
             ),
-            ("Specimens", SPECIMEN_COLUMNS, specimen_rows(specimens.items), "No specimens", "Nothing was collected."),
+            (
+                "Specimens",
+                SPECIMEN_COLUMNS,
+                specimen_rows(specimens.items, request.state.actor),
+                "No specimens",
+                "Nothing was collected.",
+            ),
         ],
     )

@@ -173,7 +173,7 @@ async def show_lot(request: Request, code: LotCode, reading: PageReading) -> Res
     if actor.may(Permission.LOG_READ, at=EVERYWHERE):
         acts.append(ActionLink("Print what it reached", f"/lots/{code}/dossier", "print"))
         acts.append(ActionLink("What was seen afterwards", f"/lots/{code}/consequences", "search"))
-    units = specimen_rows(known.specimens.items)
+    units = specimen_rows(known.specimens.items, actor)
     acts.append(ActionLink("Every hold there was on it", f"/holds?on={code}&state=all", "octagon"))
     holds = [
         one.model_dump()

@@ -209,7 +209,7 @@ def _place(dossier: Dossier, label: str | None, zone: ZoneInfo) -> list[tuple[st
     if dossier.box is not None:
         facts.append(("Place", " · ".join([*dossier.box.container.path, label or "slot unknown"])))
     elif custody.container is not None:
-        facts.append(("Box", code_markup(custody.container)))
+        facts.append(("Box", code_markup(custody.container, link=False)))  # at a site whose places this login may not see
     facts += exposure_facts(dossier.specimen, zone)
     if custody.reserved_for is not None:
         facts.append(("Reserved for", code_markup(custody.reserved_for)))

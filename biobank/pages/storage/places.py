@@ -10,6 +10,7 @@ from markupsafe import Markup
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
 from biobank.foundation.paging import Paging
@@ -175,6 +176,7 @@ async def show_container(
             ("Lifted out since", when(box.container.lifted_at, request.state.zone) if box.container.lifted_at else None),
             ("Isolated", "Yes" if box.container.isolated else "No"),
         ],
+        lists=request.state.actor.may(Permission.SPECIMEN_READ, at=ANYWHERE),
         old_labels=labels,
         readings=[
             reading_row(one) | {"wrong": wrong_link(request.state.actor, box.container.site, one)} for one in readings.items

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import DATED, Prefix
 
 PAGES: Final[Mapping[Prefix, str]] = {
@@ -27,6 +30,15 @@ PAGES: Final[Mapping[Prefix, str]] = {
     Prefix.EQUIPMENT: "/registers/",
 }
 """Prefixes whose codes have a page of their own: the address that ends in the code."""
+
+OPENED_WITH: Final[Mapping[Prefix, tuple[Permission, ...]]] = {
+    Prefix.HAIR_FOLLICLE: (Permission.SPECIMEN_READ,),
+    Prefix.ADIPOSE: (Permission.SPECIMEN_READ,),
+    Prefix.UNIDENTIFIED: (Permission.SPECIMEN_READ,),
+    Prefix.CONTAINER: (Permission.STORAGE_RECORD, Permission.STORAGE_MANAGE, Permission.QUALITY_DECIDE, Permission.LOG_READ),
+    Prefix.BADGE: (Permission.USER_READ,),
+}
+"""One of these opens the pages of codes that others read as well: to them the code is no link."""
 
 LOOKED_UP: Final = frozenset({Prefix.POSITION, Prefix.WRISTBAND, Prefix.COMMAND})
 """Prefixes whose codes lead to the page of something else, which `find` looks up: the box, the donor, the scan page."""
@@ -59,3 +71,10 @@ def page_of(code: str) -> str | None:
 def code_href(code: str) -> str:
     """Return the address that shows what a code names; the find box, which says what it is, for whatever has no page."""
     return page_of(code) or f"/find?q={quote(code, safe='')}"
+
+
+def opens_for(actor: Actor, code: str) -> bool:
+    """Say whether a code may be a link for this reader: it has a page, which this login is not refused at once."""
+    prefix = prefix_of(code.partition("_")[0])
+    needed = None if prefix is None else OPENED_WITH.get(prefix)
+    return page_of(code) is not None and (needed is None or any(actor.may(one, at=ANYWHERE) for one in needed))

@@ -11,7 +11,7 @@ from biobank.custody.event import rules
 from biobank.foundation.kept_files import file_members
 from biobank.foundation.terms import words
 from biobank.pages.ui.code_pages import prefix_of
-from biobank.pages.ui.filters import code, quantity
+from biobank.pages.ui.filters import quantity
 from biobank.pages.ui.parts import Entry
 
 _PROOF = re.compile(r"^[0-9a-f]{64}$|^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
@@ -98,4 +98,4 @@ def _shown(name: str, value: Any) -> Any:
         return None
     if match := _INSTANT.match(value):
         return f"{match[1]} {match[2]} UTC"
-    return code(value) if prefix_of(value) is not None else words(value)
+    return value if prefix_of(value) is not None else words(value)

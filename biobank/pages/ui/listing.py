@@ -107,18 +107,20 @@ class RowsAct:
 
 @dataclass(frozen=True)
 class Link:
-    """A button at the head of a list, for whoever holds `needs` somewhere, or everywhere."""
+    """A button at the head of a list, for whoever holds `needs`, or one of them, somewhere or everywhere."""
 
     label: str
     href: str
     icon: str
-    needs: Permission | None = None
+    needs: Permission | tuple[Permission, ...] | None = None
     main: bool = False
     everywhere: bool = False
 
     def is_for(self, actor: Actor) -> bool:
         """Say whether the actor may use it."""
-        return self.needs is None or actor.may(self.needs, at=EVERYWHERE if self.everywhere else ANYWHERE)
+        at = EVERYWHERE if self.everywhere else ANYWHERE
+        one_of = self.needs if isinstance(self.needs, tuple) else (self.needs,)
+        return any(one is None or actor.may(one, at=at) for one in one_of)
 
 
 @dataclass(frozen=True)

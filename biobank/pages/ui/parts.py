@@ -16,14 +16,14 @@ from biobank.foundation.terms import Tone
 class Column:
     """A column of `ui.table`: the row's key or attribute, its heading, and how a cell is written.
 
-    `kind`: text · code · plain_code (not linked) · when · log_time · day · chip · words · number · markup-safe values pass
-    through `text` as they are. `sort` is the order of a list that its heading chooses; `usual` False leaves a column of a list
-    to those who choose it.
+    `kind`: text · code · plain_code (not linked) · when · log_time · day · chip · words · number · sentences (has room for
+    some) · markup-safe values pass through `text` as they are. `sort` is the order of a list that its heading chooses; `usual`
+    False leaves a column of a list to those who choose it.
     """
 
     key: str
     label: str
-    kind: Literal["text", "code", "plain_code", "when", "log_time", "day", "chip", "words", "number"] = "text"
+    kind: Literal["text", "code", "plain_code", "when", "log_time", "day", "chip", "words", "number", "sentences"] = "text"
     sort: str | None = None
     usual: bool = True
 

@@ -54,7 +54,7 @@ from markupsafe import Markup
 from biobank.foundation import clock, terms
 from biobank.pages.ui import filters
 from biobank.pages.ui.assets import STATIC
-from biobank.pages.ui.code_pages import code_href
+from biobank.pages.ui.code_pages import code_href, opens_for, prefix_of
 from biobank.pages.ui.nav import crumbs_for, nav_for, parts_for
 from biobank.pages.ui.security import security_headers
 from biobank.pages.ui.typed_times import shown_twice
@@ -105,6 +105,18 @@ def _shown_twice(context: Context, value: Any) -> list[tuple[str, str]]:
 
 
 @pass_context
+def _code(context: Context, value: Any, link: bool = True) -> Markup:
+    """Write a code; as a link where it has a page that the reader may open."""
+    actor = context["actor"]
+    return filters.code(value, link=link and (value is None or actor is None or opens_for(actor, str(value))))
+
+
+def _is_code(value: Any) -> bool:
+    """Say whether a value is the text of a code of ours, which no one has written as a link yet."""
+    return isinstance(value, str) and not isinstance(value, Markup) and prefix_of(value) is not None
+
+
+@pass_context
 def _query(context: Context, **changes: str | int | None) -> str:
     """Return the present query string with `changes` made (None removes), for links that keep the filters."""
     request: Request = context["request"]
@@ -128,12 +140,13 @@ def make_environment(directory: Path = TEMPLATES_DIR) -> Environment:
         log_time=_log_time,
         shown_twice=_shown_twice,
         day=filters.day,
-        code=filters.code,
+        code=_code,
         quantity=filters.quantity,
         grouped=filters.grouped,
         words=terms.words,
         attributes=filters.attributes,
     )
+    environment.tests["code"] = _is_code
     environment.globals.update(
         static=STATIC.url,
         look_of=terms.look_of,

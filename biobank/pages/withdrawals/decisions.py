@@ -58,6 +58,7 @@ UNITS = [
     Column("order", "Take", "number"),
     Column("specimen", "Tube", "code"),
     Column("chosen", "Asked for", "words"),
+    Column("why", "Why not", "sentences"),
     Column("amount", "Amount"),
     Column("measured", "Living, counted"),
     Column("failed", "Counted too low before"),
@@ -66,7 +67,6 @@ UNITS = [
     Column("markers", "Markers", "words"),
     Column("identified", "Whose it was, at the harvest"),
     Column("authorisation", "Authorisation"),
-    Column("why", "Why not"),
 ]
 HARM = [
     Column("deviation", "Deviation", "code"),
