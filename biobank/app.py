@@ -1,13 +1,15 @@
 """create_app(): routers, error handlers, static files, lifespan; nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
+from sqlmodel import Session
 
 from biobank import __version__
 from biobank.acts import problems
+from biobank.acts.act import Act
 from biobank.acts.addresses import CodesAsPrinted
 from biobank.acts.bank import Bank
 from biobank.acts.head import HeadAsGet
@@ -24,8 +26,8 @@ from biobank.registries import tables
 from biobank.registries.routes import PAGES, ROUTERS, SCAN_ROUTES
 
 
-def create_app(bank: Bank) -> FastAPI:
-    """Build the application that serves `bank`."""
+def create_app(bank: Bank, first: Callable[[Session, Act], object] | None = None) -> FastAPI:
+    """Build the application that serves `bank`; `first` is done before it answers anything, once the database is there."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -48,7 +50,7 @@ def create_app(bank: Bank) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.bank = bank
-    app.state.startup_gate = StartupGate()
+    app.state.startup_gate = StartupGate(first=first)
     assert tables.metadata.tables, "foreign keys are named across packages: every models.py must be imported"
     problems.install(app, page=refusal_page)
     app.add_middleware(ScanPath, routes=SCAN_ROUTES)

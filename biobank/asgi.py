@@ -17,8 +17,9 @@ def app() -> "FastAPI":
     with collector_paused():
         from biobank.acts.bank import Bank
         from biobank.app import create_app
+        from biobank.custody.rulebook import adopt_rules
         from biobank.foundation.config import Settings
 
-        made = create_app(Bank.open(Settings.from_environment()))
+        made = create_app(Bank.open(Settings.from_environment()), first=adopt_rules)
     gc.set_threshold(COLLECT_AFTER)
     return made

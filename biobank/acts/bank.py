@@ -1,5 +1,7 @@
 """The bank of one process: its settings, engines, keys and signers, built once and passed down."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,6 +17,7 @@ from biobank.foundation.changing_secrets import secrets_of
 from biobank.foundation.config import Settings, WeakSettings, ensure_secret, read_secret
 from biobank.foundation.connections import REACH, listen_for_loss, sqlalchemy_url
 from biobank.foundation.db import Database
+from biobank.foundation.lifeline import Lifeline
 from biobank.transparency.keys import ensure_keys, load_receipt_signer
 from biobank.transparency.note import Signer
 from biobank.transparency.tiles import UpperTiles
@@ -119,6 +122,15 @@ class Bank:
     def secrets_of(self, name: str) -> tuple[bytes, ...]:
         """Read one of `SECRETS`, and behind it the one before while it is being changed."""
         return secrets_of(self.settings.secrets, name)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Until the block ends, let no thread wait for ever on a database that says nothing: see `foundation/lifeline.py`."""
+        assert self.settings.database_url is not None
+        assert self.settings.keys_database_url is not None
+        bank, keys = Lifeline(self.settings.database_url), Lifeline(self.settings.keys_database_url)
+        with bank.over(self.database.sync_engine), keys.over(self._keys_sync):
+            yield
 
     def dispose_now(self) -> None:
         """Close the pooled connections of a command."""

@@ -6,9 +6,16 @@ import typer
 
 from biobank.commands.console import ALREADY_RUNNING, HALTED, console, fail, settings_or_exit
 from biobank.foundation.collector import collector_paused
-from biobank.foundation.config import Settings
+from biobank.foundation.config import Settings, WeakSettings
 from biobank.foundation.stopping import Stop, on_signals
-from biobank.operations.supervisor import Children, adopt_rules_when_possible, prepare, served_database, start_all
+from biobank.operations.supervisor import (
+    Children,
+    adopt_rules_when_possible,
+    prepare,
+    refuse_shared_sessions,
+    served_database,
+    start_all,
+)
 from biobank.postgres.embedded import EmbeddedPostgresError
 
 
@@ -24,10 +31,10 @@ def serve(
         with served_database(changes) as settings:
             if changes.database_url is None:
                 prepare(settings)
-            stop = on_signals()
-            adopt_rules_when_possible(settings, stop)
-            raise typer.Exit(run_until_stopped(settings, stop, web_only=web_only))
-    except EmbeddedPostgresError as error:
+            refuse_shared_sessions(settings)
+            # Web and worker wait for a database that does not answer, and say so: the web at /readyz.
+            raise typer.Exit(run_until_stopped(settings, on_signals(), web_only=web_only))
+    except (EmbeddedPostgresError, WeakSettings) as error:
         raise fail(str(error)) from error
 
 
@@ -75,7 +82,10 @@ def worker() -> None:
         from biobank.operations.worker import run as run_worker
 
         stop = on_signals()
-        adopt_rules_when_possible(settings, stop)
+        try:
+            adopt_rules_when_possible(settings, stop)
+        except WeakSettings as error:
+            raise fail(str(error)) from error
     run_worker(Bank.open(settings), stop)
 
 

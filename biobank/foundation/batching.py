@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 Q = TypeVar("Q")
 A = TypeVar("A")
 
+CLOSING_S = 1.0
+"""How long a batch that was given up may take to end by itself, its connection having been cut, before it is cancelled."""
 TURNS = 3
 """Turns of the loop from a request's bytes to its question: they are read, its task starts, it asks."""
 
@@ -93,10 +95,13 @@ class Batcher(Generic[Q, A]):
                 future.set_result(answer)
 
     def _give_up(self, batch: "_Batch[Q, A]", limit: asyncio.Timeout) -> None:
-        """Let everybody but the one who runs the batch go on at once: ending a statement that hangs takes seconds itself."""
+        """Let everybody but the one who runs the batch go on at once, and that one when its connection was cut (`on_silence`).
+
+        Cancelling comes last: the driver takes ten seconds over a statement that hangs.
+        """
         batch.given_up = True
         batch.fail(TimeoutError("the database says nothing"))
-        limit.reschedule(asyncio.get_running_loop().time())
+        limit.reschedule(asyncio.get_running_loop().time() + CLOSING_S)
         self._on_silence()
         self._go_on()
 

@@ -8,6 +8,9 @@ A COMMIT that was not confirmed by the standby it waits for, because someone can
 warning and "COMMIT". Such a write is not acknowledged: a failover could lose it.
 """
 
+import os
+import socket
+from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -18,6 +21,7 @@ from sqlalchemy import URL, Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 
+from biobank.foundation.config import WeakSettings
 from biobank.foundation.errors import Unavailable
 
 REACH: Final[dict[str, Any]] = {
@@ -35,6 +39,12 @@ LOST: Final = (psycopg.OperationalError, psycopg.InterfaceError, ReadOnlySqlTran
 
 DURABLE: Final = "SELECT pg_logical_emit_message(true, 'biobank', '')"
 """A mark in the write-ahead log: its transaction is a write, whose COMMIT waits for the standby and so for all before it."""
+
+SESSIONS_ONLY: Final = (
+    "a pooler in transaction mode stands in front of the database. The bank works behind a pooler that pools sessions only: set "
+    "`pool_mode = session` there, or give the address of the server itself"
+)
+"""Said when sessions are shared; see `meet_in_one_session`."""
 
 _NOT_CONFIRMED: Final = "SyncRepWaitForLSN"
 """The server's function that warns of a wait cut short. Its words depend on the server's language; this name does not."""
@@ -69,6 +79,44 @@ def listen_for_loss(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def connected(dbapi_connection: Any, _record: Any) -> None:
         hear_warnings(getattr(dbapi_connection, "driver_connection", dbapi_connection))
+
+
+def meet_in_one_session(one: "psycopg.Connection[Any]", other: "psycopg.Connection[Any]") -> bool:
+    """Say whether two open connections, which are in no transaction, are lent the same session of the server.
+
+    A pooler in transaction mode does that. What a session was told, its prepared statements and its locks are then lost or
+    somebody else's.
+    """
+
+    def process(of: "psycopg.Connection[Any]") -> int:
+        return int(of.execute("SELECT pg_backend_pid()", prepare=False).fetchall()[0][0])
+
+    before = process(one)
+    with other.transaction():
+        between = process(other)
+        after = process(one)
+    return between in (before, after) or before != after
+
+
+def require_own_sessions(url: str) -> None:
+    """Raise WeakSettings behind a pooler in transaction mode, and psycopg.OperationalError when the database does not answer."""
+    with (
+        psycopg.connect(url, autocommit=True, **REACH) as one,
+        psycopg.connect(url, autocommit=True, **REACH) as other,
+    ):
+        if meet_in_one_session(one, other):
+            raise WeakSettings(f"{SESSIONS_ONLY[0].upper()}{SESSIONS_ONLY[1:]}.")
+
+
+def cut(connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]") -> None:
+    """End a connection on which another thread or task may wait for ever: it gets OperationalError at once."""
+    try:
+        # Of a copy, so that closing it leaves the driver's own to the driver.
+        descriptor = os.dup(connection.pgconn.socket)
+    except (psycopg.Error, OSError):
+        return  # it was closed meanwhile
+    with socket.socket(fileno=descriptor) as wire, suppress(OSError):
+        wire.shutdown(socket.SHUT_RDWR)
 
 
 def hear_warnings(connection: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]") -> None:

@@ -8,6 +8,7 @@ The scan path alone goes past the engines (`Direct`): fixed statements, each a t
 """
 
 import asyncio
+import time
 from collections import namedtuple
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -25,7 +26,7 @@ from sqlalchemy.util.concurrency import greenlet_spawn
 from sqlmodel import Session, SQLModel
 
 from biobank.foundation.batching import Batcher
-from biobank.foundation.connections import REACH, hear_warnings, listen_for_loss, require_confirmed, sqlalchemy_url
+from biobank.foundation.connections import REACH, cut, hear_warnings, listen_for_loss, require_confirmed, sqlalchemy_url
 from biobank.foundation.errors import Unavailable
 
 T = TypeVar("T")
@@ -240,6 +241,7 @@ class Direct:
         self._places = asyncio.Semaphore(size)
         self._idle: list[Cursor] = []
         self._current: set[Cursor] = set()
+        self._lent: dict[Cursor, float] = {}
         self._shared: dict[Any, Batcher[Any, Any]] = {}
 
     def cursor(self) -> "_Loan":
@@ -262,7 +264,9 @@ class Direct:
             await self._places.acquire()
         try:
             # The one returned last is the warmest.
-            return self._idle.pop() if self._idle else await self._connect()
+            cursor = self._idle.pop() if self._idle else await self._connect()
+            self._lent[cursor] = time.monotonic()
+            return cursor
         except BaseException:
             self._places.release()
             raise
@@ -273,6 +277,7 @@ class Direct:
         Raises Unavailable when what was written is not known to outlive this server.
         """
         connection = cursor.connection
+        del self._lent[cursor]
         try:
             if connection.pgconn.transaction_status == TransactionStatus.IDLE and cursor in self._current:
                 self._idle.append(cursor)
@@ -284,8 +289,11 @@ class Direct:
         require_confirmed(connection)
 
     def forget_idle(self) -> None:
-        """Close the connections that wait for work, and those at work when they come back."""
+        """Close the connections that wait for work, and those at work when they come back; cut those silent for too long."""
         self._current.clear()
+        silent_since = time.monotonic() - SILENCE_S + 0.1
+        for cursor in [cursor for cursor, since in self._lent.items() if since < silent_since]:
+            cut(cursor.connection)
         while self._idle:
             self._idle.pop().connection.pgconn.finish()
 

@@ -12,6 +12,7 @@ from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+import structlog
 from alembic.script import ScriptDirectory
 from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
@@ -24,12 +25,15 @@ from biobank.acts.bank import Bank
 from biobank.acts.web import BankDep
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import NotPermitted
+from biobank.foundation.db import SILENCE_S
+from biobank.foundation.errors import NotPermitted, Unavailable
+from biobank.foundation.patience import within
 from biobank.operations.log_health import REGISTRY, log_unknown, look_at_the_log
 from biobank.postgres import migrate
 from biobank.reconciliation.queries import count_differences
 from biobank.viability.records import count_alarms, count_waiting
 
+log = structlog.get_logger("biobank.operations.health")
 router = APIRouter(tags=["health"])
 REQUESTS = Counter(
     "biobank_requests_total", "Requests by method, route and status.", ("method", "route", "status"), registry=REGISTRY
@@ -112,8 +116,8 @@ async def readyz(request: Request, bank: BankDep, response: Response) -> dict[st
     """
     checks: dict[str, Any] = {}
     try:
-        checks = await bank.database.read(lambda s: _look(s, bank.settings.merge_delay_s))
-    except (SQLAlchemyError, OSError):
+        checks = await within(SILENCE_S, bank.database.read(lambda s: _look(s, bank.settings.merge_delay_s)))
+    except (SQLAlchemyError, OSError, Unavailable):
         checks = {"database": "does not answer"}
     if checks["database"] != "ok":
         bank.database.forget_idle()
@@ -128,6 +132,9 @@ async def readyz(request: Request, bank: BankDep, response: Response) -> dict[st
         and not checks["sealer"].startswith("halted")
     )
     response.status_code = 200 if ready else 503
+    if not ready:
+        words = {name: said for name, said in checks.items() if name in ("database", "schema", "erasures", "sealer", "records")}
+        log.warning("not_ready", **words)
     status = {"status": "ready" if ready else "not ready"}
     return {**status, "test_mode": bank.settings.test_mode, **checks} if is_monitor(request, bank) else status
 
@@ -140,10 +147,10 @@ async def metrics(request: Request, bank: BankDep) -> Response:
             "Read this from a network in BIOBANK_MONITOR_NETWORKS, or with the secret `monitor-token` as bearer token."
         )
     try:
-        await bank.database.read(lambda s: look_at_the_log(s, bank.settings.merge_delay_s))
-        await bank.database.read(_look_at_differences)
-        await bank.database.read(_look_at_forecasts)
-    except (SQLAlchemyError, OSError):
+        await within(SILENCE_S, bank.database.read(lambda s: look_at_the_log(s, bank.settings.merge_delay_s)))
+        await within(SILENCE_S, bank.database.read(_look_at_differences))
+        await within(SILENCE_S, bank.database.read(_look_at_forecasts))
+    except (SQLAlchemyError, OSError, Unavailable):
         log_unknown()
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 

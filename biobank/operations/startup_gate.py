@@ -1,4 +1,5 @@
 """The startup gate: no request is answered until erasures are replayed, so that a restored dump brings no erased person back.
+Nor is anything recorded before the log says under which rules.
 
 A dump of the bank may be older than an erasure; the store of donor keys knows better (`donors/erasure.py`). However a database
 came back (`biobank restore`, point-in-time recovery, a copied disk), no process answers a question from it before it has
@@ -7,11 +8,13 @@ hand could forget to set. While the comparison is not possible, everything but t
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import psycopg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from biobank.acts.act import Act
@@ -20,16 +23,23 @@ from biobank.acts.problems import problem_response
 from biobank.auth.actor import SYSTEM
 from biobank.donors.erasure import replay_erasures
 from biobank.foundation.errors import Refusal, Unavailable
+from biobank.foundation.patience import within
 
 log = structlog.get_logger("biobank.operations.startup_gate")
+ANSWER_S = 10.0
+"""How long the database may take to say whether it lends us sessions of our own."""
 ALWAYS_OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 @dataclass
 class StartupGate:
-    """The gate of one process. `bank` is the bank whose erasures were replayed; the gate is open for it and no other."""
+    """The gate of one process. `bank` is the bank whose erasures were replayed; the gate is open for it and no other.
+
+    `first` is done before that, in a transaction of its own.
+    """
 
     bank: Bank | None = None
+    first: Callable[[Session, Act], object] | None = None
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def open_for(self, bank: Bank) -> bool:
@@ -39,10 +49,13 @@ class StartupGate:
         async with self._one_at_a_time:
             if self.bank is not bank:
                 act = Act(actor=SYSTEM, bank=bank, keystore=bank.keystore, path="start/replay-erasures")
+                first = self.first
                 try:
-                    if await bank.database.shares_sessions():
+                    if await within(ANSWER_S, bank.database.shares_sessions()):
                         log.critical("pooler_in_transaction_mode", cure="let the pooler in front of the database pool sessions")
                         return False
+                    if first is not None:
+                        await bank.database.write(lambda session: first(session, act))
                     again = await bank.database.write(lambda session: replay_erasures(session, act))
                 except (SQLAlchemyError, psycopg.Error, Refusal, OSError) as error:
                     log.error("erasures not replayed", error=type(error).__name__)
@@ -70,6 +83,7 @@ class StartupGateMiddleware:
                     "has another schema or stands behind a pooler in transaction mode. "
                     "Send the same request again in a minute, and tell the administrator."
                 )
+                log.warning("not_available", path=scope["path"], code=shut.code, cause="startup gate")
                 await problem_response(shut)(scope, receive, send)
                 return
         await self.app(scope, receive, send)

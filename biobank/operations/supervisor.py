@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,20 +87,36 @@ def adopt_rules(settings: Settings) -> None:
         bank.database.sync_engine.dispose()
 
 
+def refuse_shared_sessions(settings: Settings) -> None:
+    """Raise WeakSettings when the database is there and stands behind a pooler in transaction mode."""
+    import psycopg
+
+    from biobank.foundation.connections import require_own_sessions
+
+    with suppress(psycopg.OperationalError):
+        require_own_sessions(settings.database_url or "")
+
+
 def adopt_rules_when_possible(settings: Settings, stop: Stop) -> None:
     """Do so, waiting for a database that does not answer or takes no writes, until `stop` is set.
 
-    A cluster that is choosing a new leader is no reason for a process to end.
+    A cluster that is choosing a new leader is no reason for a process to end. Raises WeakSettings behind a pooler in transaction
+    mode, whose sessions are not ours.
     """
+    import psycopg
     from sqlalchemy.exc import OperationalError
+
+    from biobank.foundation.connections import require_own_sessions
 
     pause = FIRST_PAUSE_S
     while not stop.is_set():
         try:
+            require_own_sessions(settings.database_url or "")
             adopt_rules(settings)
             return
-        except OperationalError as error:
-            log.warning("waiting_for_the_database", fault=str(error.orig).partition("\n")[0], retry_s=pause)
+        except (OperationalError, psycopg.OperationalError) as error:
+            fault = str(getattr(error, "orig", error)).partition("\n")[0]
+            log.warning("waiting_for_the_database", fault=fault, retry_s=pause)
             stop.wait(pause)
             pause = min(LONGEST_PAUSE_S, pause * 2)
 

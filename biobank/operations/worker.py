@@ -36,10 +36,11 @@ def run_timer(bank: Bank, timer: Timer) -> int | None:
 def run(bank: Bank, stop: Stop) -> None:
     """Run timers and jobs until `stop` is set. Jobs have a thread of their own, so that a long one delays no timer."""
     jobs = threading.Thread(target=_run_jobs, args=(bank, stop), name="jobs", daemon=True)
-    jobs.start()
-    _run_timers(bank, stop)
-    # A job in the middle of a step is given up at its next one, or left to the next worker.
-    jobs.join(timeout=5)
+    with bank.watched():
+        jobs.start()
+        _run_timers(bank, stop)
+        # A job in the middle of a step is given up at its next one, or left to the next worker.
+        jobs.join(timeout=5)
 
 
 def _run_jobs(bank: Bank, stop: Stop) -> None:

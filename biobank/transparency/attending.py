@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +21,8 @@ import psycopg
 import structlog
 
 from biobank.foundation import clock
+from biobank.foundation.connections import REACH
+from biobank.foundation.lifeline import Lifeline
 from biobank.foundation.stopping import Stop
 from biobank.transparency.checkpoint import open_checkpoint
 from biobank.transparency.note import NoteError
@@ -90,8 +92,17 @@ def report_halt(dsn: str, reason: str) -> None:
 class Attendant:
     """See the module. ``round`` does what is due; ``working`` does it in a thread for as long as a block lasts."""
 
-    def __init__(self, dsn: str, sealed_log: Log, peers: Sequence[Peer], pulse: Pulse) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        sealed_log: Log,
+        peers: Sequence[Peer],
+        pulse: Pulse,
+        on_connection: Callable[[Connection], None] = lambda _: None,
+    ) -> None:
+        """``on_connection`` is called with every new connection."""
         self._dsn = dsn
+        self._on_connection = on_connection
         self._log = sealed_log
         self._peers = tuple(peers)
         self._pulse = pulse
@@ -115,7 +126,8 @@ class Attendant:
     def _run(self, stop: Stop) -> None:
         while not stop.is_set():
             try:
-                with psycopg.connect(self._dsn, autocommit=True, application_name="biobank attendant") as connection:
+                with psycopg.connect(self._dsn, autocommit=True, application_name="biobank attendant", **REACH) as connection:
+                    self._on_connection(connection)
                     while not stop.is_set():
                         self.round(connection)
                         stop.wait(FEED_EVERY_S)
@@ -178,10 +190,11 @@ def seal_and_attend(dsn: str, stop: Stop, sealed_log: Log, peers: Sequence[Peer]
 
     Raises what ``sealer.run`` raises; a halt is written into the reports first.
     """
-    pulse = Pulse()
+    pulse, lifeline = Pulse(), Lifeline(dsn)
+    options |= {"before_work": lambda c: consult(c, peers), "on_round": pulse.beat, "on_connection": lifeline.hold}
     try:
-        with Attendant(dsn, sealed_log, peers, pulse).working():
-            run(dsn, stop, sealed_log, before_work=lambda c: consult(c, peers), on_round=pulse.beat, **options)
+        with lifeline.watching(), Attendant(dsn, sealed_log, peers, pulse, lifeline.hold).working():
+            run(dsn, stop, sealed_log, **options)
     except LogHalted as halted:
         report_halt(dsn, halted.reason)  # after the attendant has gone, or it might say "running" again
         raise

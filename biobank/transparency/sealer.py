@@ -17,7 +17,7 @@ from typing import Any, Final
 import psycopg
 import structlog
 
-from biobank.foundation.connections import LOST, REACH, hear_warnings
+from biobank.foundation.connections import LOST, REACH, SESSIONS_ONLY, hear_warnings, meet_in_one_session
 from biobank.foundation.errors import Unavailable
 from biobank.foundation.stopping import Stop
 from biobank.transparency.keys import KeyFileError, key_stamp, load_log_signers
@@ -106,6 +106,7 @@ def run(
     allow_unsafe_database: bool = False,
     before_work: Callable[[Connection], None] = lambda _: None,
     on_round: Callable[[], None] = lambda: None,
+    on_connection: Callable[[Connection], None] = lambda _: None,
 ) -> None:
     """Seal and publish until ``stop`` is set. The last act before returning is not a rush: what is pending stays pending.
 
@@ -113,7 +114,8 @@ def run(
     going on needs a person, and psycopg errors that waiting cannot cure (a missing table, a missing grant).
     ``skew_seconds`` is how far this clock may lie behind the last seal. ``allow_unsafe_database`` accepts a server that
     does not flush its commits, for tests only. ``before_work`` is called once the stored log has been held against its
-    register and before anything is sealed on it; ``on_round`` at every turn of the loop. A log opened from files takes up new
+    register and before anything is sealed on it; ``on_round`` at every turn of the loop; ``on_connection`` with every new
+    connection. A log opened from files takes up new
     keys when those appear.
     """
     retry = FIRST_RETRY_S
@@ -121,7 +123,9 @@ def run(
         sealed_log = sealed_log.reopened()
         try:
             with _connect(dsn) as connection:
+                on_connection(connection)
                 sealer = Sealer(connection, sealed_log, skew=timedelta(seconds=skew_seconds))
+                _require_own_session(dsn, connection)
                 if not allow_unsafe_database:
                     _require_durable_commits(connection)
                 sealer.begin()
@@ -205,6 +209,13 @@ def _connect(dsn: str) -> Connection:
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (IDLE_TRANSACTION_TIMEOUT,))
     return connection
+
+
+def _require_own_session(dsn: str, connection: Connection) -> None:
+    """Raise LogHalted when a pooler lends this connection another session of the server for every transaction."""
+    with _connect(dsn) as other:
+        if meet_in_one_session(connection, other):
+            raise LogHalted("pooled_transactions", SESSIONS_ONLY)
 
 
 def _require_durable_commits(connection: Connection) -> None:

@@ -1,6 +1,5 @@
 """A cluster that fails over: what was answered is kept, what leads nowhere is let go, and everybody is told to repeat."""
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,8 +24,9 @@ from biobank.postgres.cluster import PORT
 from biobank.postgres.embedded import EmbeddedPostgres
 from biobank.transparency.keys import ensure_keys
 from biobank.transparency.sealer import Log, run
-from tests.conftest import Api, TestBank, make_templates, open_bank, release_now, serve_now
+from tests.conftest import Api, TestBank, keys_of, make_templates, open_bank, release_now, serve_now
 from tests.factories import make_specimen
+from tests.operations.test_startup_gate import served
 from tests.scratch import reachable_folder
 from tests.speed import made_quick
 
@@ -80,18 +80,6 @@ def specimen(api: Api) -> str:
 
 def post_scan(api: Api, code: str, key: str, timeout: float = 60) -> httpx.Response:
     return api.lab_tech.post(f"/specimens/{code}/events", json=SCAN, headers={"Idempotency-Key": key}, timeout=timeout)
-
-
-def until_answered(api: Api, code: str, key: str) -> httpx.Response:
-    """What a client does that hears nothing, or is told to come back: it sends the same again under the same key."""
-    for _ in range(4):
-        try:
-            answer = post_scan(api, code, key, timeout=25)
-        except httpx.ReadTimeout:
-            continue
-        if answer.status_code != 503:
-            return answer
-    raise AssertionError("nobody answered")
 
 
 def waiting_for_standby(postgres: EmbeddedPostgres) -> list[int]:
@@ -187,62 +175,6 @@ def test_a_session_that_the_server_ended_while_it_idled_is_a_lost_connection(ban
     assert bank.write(lambda session: session.execute(text("SELECT 1")).scalar_one()) == 1
 
 
-class Wire:
-    """A wire to the database that can go dead: what is connected stays connected, and nothing passes any more."""
-
-    def __init__(self, folder: Path, target: str) -> None:
-        self.folder, self._target, self._dead_before, self._made = folder, target, 0, 0
-        self._listening = socket.socket(socket.AF_UNIX)
-        self._listening.bind(f"{folder}/.s.PGSQL.{PORT}")
-        self._listening.listen(64)
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def go_dead(self) -> None:
-        """From now on the connections made so far carry nothing."""
-        self._dead_before = self._made
-
-    def _accept(self) -> None:
-        while True:
-            here, _ = self._listening.accept()
-            there = socket.socket(socket.AF_UNIX)
-            there.connect(self._target)
-            self._made += 1
-            for source, sink in ((here, there), (there, here)):
-                threading.Thread(target=self._carry, args=(source, sink, self._made), daemon=True).start()
-
-    def _carry(self, source: socket.socket, sink: socket.socket, number: int) -> None:
-        while data := source.recv(65536):
-            if number <= self._dead_before:
-                threading.Event().wait()
-            sink.sendall(data)
-        sink.close()
-
-
-@pytest.mark.slow
-def test_silent_connections_stop_neither_other_scans_nor_the_next_ones(bank: TestBank) -> None:
-    address = bank.bank.settings.database_url
-    assert address is not None
-    behind = psycopg.conninfo.conninfo_to_dict(address)
-    with reachable_folder() as folder:
-        wire = Wire(folder, f"{behind['host']}/.s.PGSQL.{behind['port']}")
-        through = psycopg.conninfo.make_conninfo(address, host=str(folder))
-        url = sqlalchemy_url(through).set(drivername="postgresql").render_as_string(hide_password=False)
-        wired = replace(bank, bank=Bank.open(bank.bank.settings.model_copy(update={"database_url": url})))
-        api = Api(serve_now(wired), wired)
-        codes = [specimen(api) for _ in range(6)]
-        assert post_scan(api, codes[0], "warm").status_code == 201
-        assert api.lab_tech.get(f"/specimens/{codes[0]}").status_code == 200
-
-        wire.go_dead()
-        with ThreadPoolExecutor(6) as pool:
-            sent = [pool.submit(until_answered, api, code, f"key-{n}") for n, code in enumerate(codes[1:])]
-            answers = [answer.result() for answer in sent]
-
-        assert [(answer.status_code, answer.json()["seq"]) for answer in answers] == [(201, 2)] * 5
-        api.close()
-        release_now(wired)
-
-
 def test_several_hosts_in_one_address_reach_the_one_that_answers(bank: TestBank, tmp_path: Path) -> None:
     behind = psycopg.conninfo.conninfo_to_dict(bank.bank.settings.database_url or "")
     two = f"postgresql://{behind['user']}:{behind['password']}@/{behind['dbname']}?host={tmp_path},{behind['host']}&port=5432,{PORT}"
@@ -291,5 +223,22 @@ def test_a_process_that_starts_while_the_database_is_away_waits_for_it(bank: Tes
     waiting.join(timeout=20)
 
     assert not waiting.is_alive()
+    with psycopg.connect(bank.dsn(), autocommit=True) as connection:
+        assert connection.execute("SELECT count(*) FROM rule_table").fetchall() == [(1,)]
+
+
+@pytest.mark.slow
+def test_a_web_process_that_starts_while_the_database_is_away_says_so_and_serves_when_it_is_back(bank: TestBank) -> None:
+    name = bank.database
+    as_superuser(bank.cluster, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    with served(bank, name, keys_of(name)) as url:
+        for address in ("/readyz", "/api/v1/specimens"):
+            assert httpx.get(f"{url}{address}", timeout=30).status_code == 503
+        with psycopg.connect(bank.cluster.dsn("owner", "postgres"), autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+        until(lambda: httpx.get(f"{url}/readyz", timeout=30).status_code == 200)
+
+        assert httpx.get(f"{url}/api/v1/specimens", timeout=30).status_code == 401
     with psycopg.connect(bank.dsn(), autocommit=True) as connection:
         assert connection.execute("SELECT count(*) FROM rule_table").fetchall() == [(1,)]

@@ -5,17 +5,19 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import psycopg
 import pytest
 
-from biobank.acts.bank import Bank
+from biobank.acts.bank import Bank, ensure_secrets
 from tests.conftest import TestBank, release_now, serve_now
 from tests.scratch import reachable_folder
 
@@ -24,9 +26,9 @@ pytestmark = pytest.mark.skipif(PROGRAM is None, reason="NOT TESTED: there is no
 
 
 @contextmanager
-def pooled(bank: TestBank, mode: str) -> Iterator[str]:
+def pooled(bank: TestBank, mode: str, login: Literal["app", "sealer"] = "app") -> Iterator[str]:
     """The address of the bank through a pooler that pools sessions or transactions."""
-    behind = psycopg.conninfo.conninfo_to_dict(bank.bank.settings.database_url or "")
+    behind = psycopg.conninfo.conninfo_to_dict(bank.dsn(login))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -66,3 +68,24 @@ def test_a_bank_works_behind_pooled_sessions_and_refuses_pooled_transactions(ban
     assert (answer.status_code, ready.status_code) == (401 if status == 200 else 503, status), (answer.text, ready.text)
     if status == 503:
         assert "pooler in transaction mode" in answer.json()["detail"]
+
+
+def ended(program: str, **addresses: str) -> "subprocess.CompletedProcess[str]":
+    """A program of the bank, which ends by itself."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("BIOBANK_")} | addresses
+    command = [sys.executable, "-m", "biobank", *program.split()]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.slow
+def test_no_program_starts_behind_pooled_transactions(bank: TestBank, tmp_path: Path) -> None:
+    keys = {"BIOBANK_STATE_DIR": str(tmp_path), "BIOBANK_KEYS_DATABASE_URL": bank.bank.settings.keys_database_url or ""}
+    ensure_secrets(tmp_path / "secrets", bank.bank.settings.log_origin)
+    with pooled(bank, "transaction") as address:
+        refused = [ended(program, BIOBANK_DATABASE_URL=address, **keys) for program in ("serve --web-only", "worker")]
+    with pooled(bank, "transaction", "sealer") as address:
+        halted = ended("sealer", BIOBANK_SEALER_DATABASE_URL=address, **keys)
+
+    assert [one.returncode for one in (*refused, halted)] == [1, 1, 4]
+    for one in (*refused, halted):
+        assert "pools sessions only" in " ".join(one.stderr.split()), one.stderr
