@@ -28,6 +28,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 
 from biobank.acts import answers_and_attempts
 from biobank.acts.act import Act, act_hash
@@ -42,10 +43,10 @@ from biobank.auth.tokens import Claims
 from biobank.foundation import clock
 from biobank.foundation.codes import is_label
 from biobank.foundation.config import Settings
-from biobank.foundation.errors import MalformedRequest, NotPermitted, NotSignedIn, Refusal
+from biobank.foundation.errors import MalformedRequest, NotPermitted, NotSignedIn, Refusal, Unavailable
 from biobank.foundation.scanned_text import scans_on
 from biobank.pages.ui.parts import Flash
-from biobank.pages.ui.templating import UTC_ZONE, render_problem
+from biobank.pages.ui.templating import UTC_ZONE, Again, render_problem
 
 P = ParamSpec("P")
 
@@ -327,7 +328,22 @@ async def refusal_page(request: Request, refusal: Refusal) -> Response:
         except (Refusal, SQLAlchemyError):
             # A stranger sees the same page without a menu; so does everybody while the database is away.
             request.state.actor = None
-    return render_problem(request, refusal.problem())
+    again = await _to_send_again(request) if refusal.status == Unavailable.status and request.method == "POST" else None
+    return render_problem(request, refusal.problem(), again=again)
+
+
+async def _to_send_again(request: Request) -> Again | None:
+    """Return the form that was not taken; None for files, new passwords, and bodies that are no form."""
+    try:
+        form = await read_form(request)
+        whole = not any(isinstance(value, UploadFile) for value in (await request.form()).values())
+    except (Refusal, HTTPException, RuntimeError):
+        return None
+    secret = {name for name, _ in form.pairs if "password" in name}
+    if not whole or not form.get("idempotency_key") or not secret <= {"password", SECOND}:
+        return None
+    address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return Again(address, [pair for pair in form.pairs if pair[0] not in secret], "password" in secret, SECOND in secret)
 
 
 def _came_from(request: Request) -> str:

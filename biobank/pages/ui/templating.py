@@ -38,7 +38,8 @@ A page is a function that builds records of `parts` and a template of a few line
 import gettext
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -258,10 +259,24 @@ def next_step(status: int) -> str:
     return _NEXT_STEP.get(status, _NEXT_STEP[500] if status >= 500 else _NEXT_STEP[400])
 
 
-def render_problem(request: Request, problem: Mapping[str, Any], *, what_now: str | None = None) -> HTMLResponse:
+@dataclass(frozen=True)
+class Again:
+    """A form that was not taken, as it was sent but for its passwords: the same key makes it the same act."""
+
+    address: str
+    pairs: Sequence[tuple[str, str]]
+    password: bool
+    second_factor: bool
+
+
+def render_problem(
+    request: Request, problem: Mapping[str, Any], *, what_now: str | None = None, again: Again | None = None
+) -> HTMLResponse:
     """Draw a problem document (`Refusal.problem()`) as a page: what happened, what to do now, where the tube goes.
 
-    Uses `status`, `title`, `detail`, `code` and, when present, `where_now`.
+    Uses `status`, `title`, `detail`, `code` and, when present, `where_now`. `again`: the form that may be sent once more.
     """
     status = int(problem["status"])
-    return render(request, "error.html", status, problem=problem, next_step=what_now or next_step(status))
+    if again is not None:
+        what_now = "Wait a moment, then send it again from here: what was recorded already is not recorded twice."
+    return render(request, "error.html", status, problem=problem, next_step=what_now or next_step(status), again=again)
