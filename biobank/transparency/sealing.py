@@ -70,7 +70,7 @@ class LogHalted(Exception):
     """The log must not go on without a person: going on would fork it, or hide damage.
 
     ``reason`` is a stable word: rollback, fork, register_missing, register_unreadable, head_corrupt, index_taken,
-    lock_missing, unsafe_database, witness_ahead.
+    lock_missing, pooled_transactions, unsafe_database, witness_ahead.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
