@@ -49,9 +49,8 @@ class Lifeline:
     def hold(self, connection: "psycopg.Connection[Any]") -> None:
         """Cut this new connection when it may lead nowhere."""
         # A pooler tells the client another number than that of the server's process.
-        ((process,),) = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchall()
-        if not connection.autocommit:
-            connection.commit()
+        with connection.transaction():
+            ((process,),) = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchall()
         self._held[connection] = process
 
     @contextmanager

@@ -28,7 +28,6 @@ from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 
 from biobank.acts import answers_and_attempts
 from biobank.acts.act import Act, act_hash
@@ -334,13 +333,14 @@ async def refusal_page(request: Request, refusal: Refusal) -> Response:
 
 async def _to_send_again(request: Request) -> Again | None:
     """Return the form that was not taken; None for files, new passwords, and bodies that are no form."""
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return None
     try:
         form = await read_form(request)
-        whole = not any(isinstance(value, UploadFile) for value in (await request.form()).values())
-    except (Refusal, HTTPException, RuntimeError):
-        return None
+    except (Refusal, RuntimeError):
+        return None  # no form of ours, or read by somebody else
     secret = {name for name, _ in form.pairs if "password" in name}
-    if not whole or not form.get("idempotency_key") or not secret <= {"password", SECOND}:
+    if not form.get("idempotency_key") or not secret <= {"password", SECOND}:
         return None
     address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return Again(address, [pair for pair in form.pairs if pair[0] not in secret], "password" in secret, SECOND in secret)
