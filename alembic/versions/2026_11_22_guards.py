@@ -78,6 +78,7 @@ TWO_PEOPLE = (
     ("withdrawal", "requester_and_approver_are_two_people", "requested_by", "approved_by"),
     ("withdrawal_pick", "picking_takes_two_people", "picked_by", "confirmed_by"),
     ("bedside_check", "bedside_check_takes_two_people", "first_checker", "second_checker"),
+    ("administration", "a_giving_of_before_takes_two_people", '"by"', "confirmed_by"),
 )
 """Table, trigger, and the two columns that name different people: another login of a person is still that person."""
 
@@ -144,12 +145,15 @@ def upgrade() -> None:
     op.execute("""
         CREATE FUNCTION release_is_used_once() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            IF (to_jsonb(OLD) - 'consumed_at' - 'ended_at' - 'ended_because' - 'consumed' - 'check_passed') IS DISTINCT FROM
-               (to_jsonb(NEW) - 'consumed_at' - 'ended_at' - 'ended_because' - 'consumed' - 'check_passed') THEN
+            IF (to_jsonb(OLD) - 'consumed_at' - 'ended_at' - 'ended_because' - 'came_after' - 'consumed' - 'check_passed')
+               IS DISTINCT FROM
+               (to_jsonb(NEW) - 'consumed_at' - 'ended_at' - 'ended_because' - 'came_after' - 'consumed' - 'check_passed') THEN
                 RAISE EXCEPTION 'a bedside release is never changed'
                     USING ERRCODE = 'restrict_violation', CONSTRAINT = 'release_is_never_changed';
             END IF;
-            IF OLD.consumed_at IS NOT NULL OR OLD.ended_at IS NOT NULL THEN
+            -- What was given before it ended is entered afterwards, marked as that; the CHECKs ask for the times.
+            IF OLD.consumed_at IS NOT NULL OR (OLD.ended_at IS NOT NULL AND NOT (
+                NEW.came_after AND NEW.ended_at = OLD.ended_at AND NEW.ended_because = OLD.ended_because)) THEN
                 RAISE EXCEPTION 'a bedside release is used or ended once'
                     USING ERRCODE = 'restrict_violation', CONSTRAINT = 'release_is_used_once';
             END IF;

@@ -1576,6 +1576,7 @@ def upgrade() -> None:
         sa.Column("needs", sa.Text(), nullable=False),
         sa.Column("site_code", sa.Text(), nullable=True),
         sa.Column("proposed_by", sa.Text(), nullable=False),
+        sa.Column("first_hands", sa.ARRAY(sa.Text()), server_default=sa.text("'{}'::text[]"), nullable=False),
         sa.Column("proposed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("first_signature", sa.Uuid(), nullable=False),
         sa.Column("first_signed", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -1584,7 +1585,10 @@ def upgrade() -> None:
         sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("second_signature", sa.Uuid(), nullable=True),
         sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("completed_by IS NULL OR completed_by <> proposed_by", name=op.f("two_person_act_has_two_people")),
+        sa.CheckConstraint(
+            "completed_by IS NULL OR (completed_by <> proposed_by AND completed_by <> ALL (first_hands))",
+            name=op.f("two_person_act_has_two_people"),
+        ),
         sa.ForeignKeyConstraint(["completed_by"], ["app_user.code"], name=op.f("fk_pending_act_completed_by")),
         sa.ForeignKeyConstraint(["first_signature"], ["signature.id"], name=op.f("fk_pending_act_first_signature")),
         sa.ForeignKeyConstraint(["proposed_by"], ["app_user.code"], name=op.f("fk_pending_act_proposed_by")),
@@ -2453,14 +2457,19 @@ def upgrade() -> None:
             sa.Computed("CASE WHEN consumed_at IS NOT NULL THEN true END", persisted=True),
             nullable=True,
         ),
+        sa.Column("came_after", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_because", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "consumed_at IS NULL OR ended_at IS NULL OR (came_after AND consumed_at < ended_at AND ended_because <> 'checked_again')",
+            name=op.f("an_ended_release_is_not_used"),
+        ),
         sa.CheckConstraint(
             "expires_at > made_at AND expires_at <= made_at + interval '15 minutes'", name=op.f("a_release_lasts_minutes")
         ),
         sa.CheckConstraint("(ended_at IS NULL) = (ended_because IS NULL)", name=op.f("an_ended_release_says_why")),
+        sa.CheckConstraint("NOT came_after OR consumed_at IS NOT NULL", name=op.f("only_a_used_release_is_marked")),
         sa.CheckConstraint("consumed_at BETWEEN made_at AND expires_at", name=op.f("a_release_is_used_while_it_lasts")),
-        sa.CheckConstraint("consumed_at IS NULL OR ended_at IS NULL", name=op.f("an_ended_release_is_not_used")),
         sa.CheckConstraint("first_checker <> second_checker", name=op.f("bedside_release_has_two_people")),
         sa.ForeignKeyConstraint(
             [
@@ -2496,6 +2505,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bedside_release")),
         sa.UniqueConstraint("check_id", name="a_check_gives_one_release"),
+        sa.UniqueConstraint("id", "came_after", name="release_is_named_with_its_mark"),
         sa.UniqueConstraint("id", "specimen_code", "donor_code", "consumed", name="release_is_named_whole"),
         info={"never_deleted": True},
     )
@@ -2514,17 +2524,28 @@ def upgrade() -> None:
         sa.Column("volume_ul", sa.Integer(), nullable=False),
         sa.Column("residue_went", sa.Text(), nullable=True),
         sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("came_after", sa.ARRAY(sa.Text()), server_default=sa.text("'{}'::text[]"), nullable=False),
+        sa.Column("marked", sa.Boolean(), sa.Computed("cardinality(came_after) > 0", persisted=True), nullable=False),
+        sa.Column("confirmed_by", sa.Text(), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("(cardinality(came_after) = 0) = (confirmed_by IS NULL)", name=op.f("what_came_after_is_confirmed")),
         sa.CheckConstraint("(residue = 0) = (residue_went IS NULL)", name=op.f("residue_went_somewhere")),
+        sa.CheckConstraint("confirmed_by <> by", name=op.f("a_giving_of_before_has_two_people")),
         sa.CheckConstraint("given + residue + loss = amount", name=op.f("every_cell_is_accounted_for")),
         sa.CheckConstraint(
             "given > 0 AND residue >= 0 AND loss >= 0 AND volume_ul > 0", name=op.f("administered_amounts_are_not_negative")
         ),
         sa.CheckConstraint("started_at <= ended_at", name=op.f("an_administration_starts_before_it_ends")),
         sa.ForeignKeyConstraint(["by"], ["app_user.code"], name=op.f("fk_administration_by")),
+        sa.ForeignKeyConstraint(["confirmed_by"], ["app_user.code"], name=op.f("fk_administration_confirmed_by")),
         sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_administration_event_hash")),
+        sa.ForeignKeyConstraint(
+            ["release_id", "marked"],
+            ["bedside_release.id", "bedside_release.came_after"],
+            name="a_marked_giving_used_a_marked_release",
+        ),
         sa.ForeignKeyConstraint(
             ["release_id", "specimen_code", "donor_code", "release_consumed"],
             ["bedside_release.id", "bedside_release.specimen_code", "bedside_release.donor_code", "bedside_release.consumed"],

@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
@@ -58,12 +60,15 @@ class Attempt(SQLModel, table=True):
 class PendingAct(SQLModel, table=True):
     """An act of two people, proposed and signed by the first; `needs` is what the second must be allowed at `site_code`.
 
-    `first_signed`: the first signature as the act's entries will bear it.
+    `first_signed`: the first signature as the act's entries will bear it; `first_hands`: whose hands the first person named.
     """
 
     __tablename__ = "pending_act"
     __table_args__ = (
-        CheckConstraint("completed_by IS NULL OR completed_by <> proposed_by", name="two_person_act_has_two_people"),
+        CheckConstraint(
+            "completed_by IS NULL OR (completed_by <> proposed_by AND completed_by <> ALL (first_hands))",
+            name="two_person_act_has_two_people",
+        ),
         {"info": {"never_deleted": True}},
     )
 
@@ -75,6 +80,9 @@ class PendingAct(SQLModel, table=True):
     needs: str = Field(sa_column=Column(Text, nullable=False))
     site_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("site.code")))
     proposed_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    first_hands: list[str] = Field(
+        default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'::text[]"))
+    )
     proposed_at: datetime = Field(sa_column=when())
     first_signature: UUID = Field(sa_column=Column(Uuid, ForeignKey("signature.id"), nullable=False))
     first_signed: dict[str, object] = Field(sa_column=Column(JSONB, nullable=False))

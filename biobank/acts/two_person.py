@@ -11,7 +11,7 @@ How a use case and its route are written (the declaration gives the act its page
         signature = use_signature(session, act, request.signature, Meaning.ROLE_CHANGE)
         step = propose_or_complete(
             session, act, "user.grant_role", code, {"role": …, "site": …}, signature, request.pending_act,
-            needs=Permission.ROLE_COSIGN, first_needs=Permission.USER_MANAGE, site=…,
+            hands=(), needs=Permission.ROLE_COSIGN, first_needs=Permission.USER_MANAGE, site=…,
         )
         if isinstance(step, Proposed):
             return step
@@ -31,7 +31,8 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, and_, bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -41,7 +42,7 @@ from biobank.acts.signing import SignatureUsed
 from biobank.auth.actor import Actor
 from biobank.auth.models import user
 from biobank.auth.permissions import Permission
-from biobank.auth.queries import actor_of_user, every_login, logins_of_persons
+from biobank.auth.queries import actor_of_user, every_login, logins_of
 from biobank.foundation.clock import now
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted
@@ -109,10 +110,15 @@ class PendingActPublic(BaseModel):
     body: dict[str, Any]
     meaning: str
     proposed_by: str
+    hands: list[str] = Field(description="Whose hands the first person named, if not their own: none of them signs second.")
     proposed_at: datetime
     expires_at: datetime
     needs: str
     site: str | None
+
+    def is_first(self, login: str) -> bool:
+        """Say whether this login proposed it, or was named for its hands."""
+        return login == self.proposed_by or login in self.hands
 
 
 class PendingActList(Listed[PendingActPublic]):
@@ -165,22 +171,28 @@ def propose_or_complete(
     signature: SignatureUsed,
     pending: UUID | None,
     *,
+    hands: Collection[str],
     needs: Permission,
     first_needs: Permission,
     site: str | None = None,
+    first_site: str | None = None,
 ) -> Proposed | Completed:
     """Store the first half of a two-person act, or complete it.
 
+    `hands`: whose hands the request names (`performed_by`). Whoever the first person named is not the second.
+
     `act_name` is declared with `two_person`, `subject` a code, `body` what both people say: codes, integers, booleans and enums
     as strings, no free text and no names, because it is shown to whoever may complete it. `first_needs` and `needs` are what
-    the first and the second person must be allowed, at `site` or, when that is None, everywhere.
+    the first and the second person must be allowed, at `site` or, when that is None, everywhere; the first at `first_site`, where
+    that is another.
 
     Raises NotPermitted; when completing also NotFound, PendingActDiffers, PendingActOver, SecondPersonMustDiffer.
     """
     assert act_name in ACTS, f"{act_name} is not declared with @two_person"
+    where = first_site or site
     if pending is None:
-        _require(act.actor, first_needs, site, subject, "The first person")
-        return _propose(session, act, act_name, subject, body, signature, needs, site)
+        _require(act.actor, first_needs, where, subject, "The first person")
+        return _propose(session, act, act_name, subject, body, signature, hands, needs, site)
     row = session.execute(_find, {"pending_id": pending}).first()
     if row is None:
         raise NotFound("No act with this id waits for a second person.", subject=subject)
@@ -193,14 +205,15 @@ def propose_or_complete(
             "This act was completed, cancelled or left for more than a day. Propose it again if it is still needed.",
             subject=subject,
         )
-    if act.actor.code in logins_of_persons(session, [row.proposed_by])[row.proposed_by]:
+    if act.actor.code in _first_people(session, row):
         raise SecondPersonMustDiffer(
-            "You proposed this yourself, with this login or another of yours; someone else must sign it as the second person.",
+            "You proposed this yourself, with this login or another of yours, or were named as the hands of whoever did; someone "
+            "else must sign it as the second person.",
             subject=subject,
         )
     _require(act.actor, needs, site, subject, "The second person")
     first = actor_of_user(session, row.proposed_by)
-    if first is None or not holds(first, first_needs, site):
+    if first is None or not holds(first, first_needs, where):
         raise PendingActOver("The one who proposed this may no longer do so. It must be proposed again.", subject=subject)
     if row.first_signed["key"] is None and signature.personal.once is not None:
         raise PendingActOver(
@@ -213,6 +226,11 @@ def propose_or_complete(
         .values(completed_by=act.actor.code, completed_at=act.at, second_signature=signature.id)
     )
     return Completed(row.id, row.proposed_by, row.first_signature, signature.user, signature.id, row.proposed_at)
+
+
+def _first_people(session: Session, row: Any) -> frozenset[str]:
+    """Return every login of whoever proposed an act and of those whose hands they named: none of them is its second person."""
+    return logins_of(session, [row.proposed_by, *row.first_hands])
 
 
 def holds(actor: Actor, permission: Permission, site: str | None) -> bool:
@@ -267,7 +285,7 @@ def void_differing(session: Session, act: Act, act_name: str, subject: str, pend
     if pending is None:
         return False
     row = session.execute(_find, {"pending_id": pending}).first()
-    own = logins_of_persons(session, [row.proposed_by])[row.proposed_by] if row is not None else ()
+    own = _first_people(session, row) if row is not None else ()
     waits = row is not None and (row.act, row.subject) == (act_name, subject) and row.completed_at is None
     if row is None or not waits or row.cancelled_at is not None or row.expires_at <= act.at or act.actor.code in own:
         return False
@@ -305,10 +323,11 @@ def waiting_body(session: Session, act_name: str, subject: str) -> dict[str, Any
 
 
 def latest_proposers(session: Session, act_name: str, subjects: Collection[str]) -> dict[str, frozenset[str]]:
-    """Return for each of these subjects about which this act waits every login of whoever proposed it last."""
+    """Return for each subject about which this act waits every login of whoever proposed it last, and the hands they named."""
     first = user.alias()
+    hands = func.to_jsonb(_pending.c.first_hands, type_=JSONB)
     rows = session.execute(
-        select(_pending.c.subject, every_login(first).label("logins"))
+        select(_pending.c.subject, func.jsonb_concat(every_login(first), hands, type_=JSONB).label("logins"))
         .join(first, first.c.code == _pending.c.proposed_by)
         .where(_pending.c.act == act_name, _pending.c.subject.in_(sorted(subjects)), _pending.c.expires_at > now())
         .where(_pending.c.completed_at.is_(None), _pending.c.cancelled_at.is_(None))
@@ -324,6 +343,7 @@ def _propose(
     subject: str,
     body: dict[str, Any],
     signature: SignatureUsed,
+    hands: Collection[str],
     needs: Permission,
     site: str | None,
 ) -> Proposed:
@@ -339,6 +359,7 @@ def _propose(
             needs=needs.value,
             site_code=site,
             proposed_by=act.actor.code,
+            first_hands=sorted(hands),
             proposed_at=act.at,
             first_signature=signature.id,
             first_signed=proposed.members,
@@ -366,6 +387,7 @@ def _public(row: Any) -> PendingActPublic:
         body=row.body,
         meaning=row.meaning,
         proposed_by=row.proposed_by,
+        hands=row.first_hands,
         proposed_at=row.proposed_at,
         expires_at=row.expires_at,
         needs=row.needs,

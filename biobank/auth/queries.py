@@ -67,3 +67,8 @@ def logins_of_persons(session: Session, codes: Collection[str]) -> dict[str, fro
     for code, login in rows:
         found.setdefault(code, set()).add(login)
     return {code: frozenset(logins) for code, logins in found.items()}
+
+
+def logins_of(session: Session, codes: Collection[str]) -> frozenset[str]:
+    """Return every login of the people behind these: where it takes two, none of them stands for both."""
+    return frozenset().union(*logins_of_persons(session, codes).values())

@@ -210,7 +210,17 @@ def _second(
     signature = use_signature(session, act, request.signature, Meaning.WITNESSED)
     may = Permission.PROCESSING_RECORD
     return propose_or_complete(
-        session, act, name, subject, said, signature, request.pending_act, needs=may, first_needs=may, site=site
+        session,
+        act,
+        name,
+        subject,
+        said,
+        signature,
+        request.pending_act,
+        hands=(),
+        needs=may,
+        first_needs=may,
+        site=site,
     )
 
 

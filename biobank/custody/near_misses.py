@@ -36,6 +36,7 @@ OVERRIDES = (
     "specimen.reversed",
     "specimen.use_up_allowed",
     "system.used_despite_warning",
+    "withdrawal.given_before_confirmed",
     "withdrawal.remainder_accepted",
 )
 """Kinds of event by which a rule was set aside."""

@@ -301,6 +301,7 @@ def _two_of_quality(
         body,
         signature,
         request.pending_act,
+        hands=request.performed_by,
         needs=Permission.QUALITY_DECIDE,
         first_needs=Permission.QUALITY_DECIDE,
         site=site,

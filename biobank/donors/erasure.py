@@ -120,6 +120,7 @@ def erase_donor(session: Session, act: Act, code: str, request: EraseDonor) -> E
         {"reason": request.reason},
         signature,
         request.pending_act,
+        hands=(),
         needs=Permission.DONOR_ERASE,
         first_needs=Permission.DONOR_ERASE,
         site=site,

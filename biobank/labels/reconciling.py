@@ -189,6 +189,7 @@ def reconcile_labels(
             {"printed": one.printed, "set": found},
             signature,
             request.pending_act,
+            hands=request.performed_by,
             needs=needs,
             first_needs=needs,
             site=one.site,

@@ -34,7 +34,7 @@ from biobank.quality.attachments import readable
 router = APIRouter(include_in_schema=False)
 
 
-UNSAID = frozenset({"seq", "set", "identity", "supersedes"})
+UNSAID = frozenset({"seq", "set", "identity", "supersedes", "release"})
 """Members of a proposal that bind how far a record stood, or what the vault keeps: nothing that a person reads."""
 
 READ_FIRST = {identity_changes.ACT: ("/donors/{}/proposed-identity", "Read who is on record and who was proposed")}
@@ -52,7 +52,7 @@ def read_waiting(session: Session, actor: Actor, asked: Wanted) -> Listed[dict[s
         one.model_dump()
         | {
             "label": Markup('<a href="/pending/{}">{}</a>').format(one.id, ACTS[one.act].label),
-            "mine": "a second person" if one.proposed_by == actor.code else "your signature",
+            "mine": "a second person" if one.is_first(actor.code) else "your signature",
         }
         for one in found.items
     ]
@@ -105,7 +105,7 @@ def _reads(session: Session, actor: Actor, asked: Asked) -> Read:
 
 def _draw(at: Opened[Read]) -> Shown:
     one, seq, seen = at.read
-    if one.act in OWN_PAGES and one.proposed_by != at.actor.code:
+    if one.act in OWN_PAGES and not one.is_first(at.actor.code):
         return RedirectResponse(OWN_PAGES[one.act].format(one.subject), 303)
     known = ACTS[one.act]
     body = {name: value for name, value in one.body.items() if name not in UNSAID and value is not None}
@@ -121,7 +121,7 @@ def _draw(at: Opened[Read]) -> Shown:
         subject_href=page_of(one.subject),
         facts=[*facts_of(body), *opened(files, seen), ("Needs", one.needs), ("At", one.site or "everywhere")],
         read_first=READ_FIRST.get(one.act),
-        mine=one.proposed_by == at.actor.code,
+        mine=one.is_first(at.actor.code),
         grave=known.grave,
         seq=seq,
         statement=f"{ACTS[one.act].label}: {one.subject}; {proposal}." if proposal else f"{ACTS[one.act].label}: {one.subject}.",

@@ -179,7 +179,7 @@ def _handovers(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
 
 def _pending(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
     for one in list_pending(session, actor, paging=Paging(limit=SHOWN_EACH)).items:
-        mine = one.proposed_by == actor.code
+        mine = one.is_first(actor.code)
         if one.act == APPROVE_BY_TWO and not mine:
             continue  # The withdrawal itself waits, for those who may sign as the second.
         what = "Your act waits for a second person" if mine else "Sign as the second person"

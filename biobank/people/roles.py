@@ -103,6 +103,7 @@ def _two_people(session: Session, act: Act, name: str, code: str, request: RoleC
         body,
         signature,
         request.pending_act,
+        hands=(),
         needs=Permission.ROLE_COSIGN,
         first_needs=Permission.USER_MANAGE,
         site=request.site,

@@ -281,6 +281,7 @@ def _two_people(
         body,
         signature,
         request.pending_act,
+        hands=(),
         needs=Permission.ROLE_COSIGN,
         first_needs=Permission.USER_MANAGE,
         site=site,

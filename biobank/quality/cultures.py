@@ -208,6 +208,7 @@ def discard_vessels(session: Session, act: Act, code: str, request: DiscardVesse
         said | {"seq": one.seq},
         signature,
         request.pending_act,
+        hands=request.performed_by,
         first_needs=first,
         needs=second,
         site=one.projection.site_code,

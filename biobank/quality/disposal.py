@@ -161,6 +161,7 @@ def _two(
         body | {"seq": specimen.seq},
         use_signature(session, act, request.signature, Meaning.DECIDED),
         request.pending_act,
+        hands=request.performed_by,
         first_needs=first,
         needs=second,
         site=site_of_ending(specimen),

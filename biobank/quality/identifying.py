@@ -73,6 +73,7 @@ def resolve(session: Session, act: Act, code: str, request: ResolveRequest) -> R
         body,
         signature,
         request.pending_act,
+        hands=request.performed_by,
         needs=Permission.SPECIMEN_RESOLVE,
         first_needs=Permission.SPECIMEN_RESOLVE,
         site=site,

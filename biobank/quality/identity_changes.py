@@ -125,6 +125,7 @@ def change_identity(session: Session, act: Act, code: str, request: ChangeIdenti
         body,
         signature,
         request.pending_act,
+        hands=request.performed_by,
         needs=Permission.QUALITY_DECIDE,
         first_needs=Permission.DONOR_REGISTER,
         site=row.clinic_site_code,

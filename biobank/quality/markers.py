@@ -37,6 +37,7 @@ from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.kept_files import FileHash
 from biobank.quality.events import IsolationDecided, MarkerDecided, MarkerEntered
 from biobank.quality.holds import Scope, find_scope
+from biobank.quality.independence import Capacity, touches_of_entries
 from biobank.quality.schemas import Reason
 from biobank.quality.stored_files import require_stored
 from biobank.quality.streams import record_on_stream
@@ -171,7 +172,7 @@ def enter_marker(session: Session, act: Act, code: str, request: EnterMarker) ->
     )
 
 
-def decision_refusals(actor: Actor, scope: Scope, row: "Row[Any]") -> list[Refusal]:
+def decision_refusals(session: Session, actor: Actor, scope: Scope, row: "Row[Any]") -> list[Refusal]:
     """Return why this person may not decide about a result now; the page shows them, the use case raises the first."""
     found: list[Refusal] = []
     no_right = actor.refusal(Permission.QUALITY_DECIDE, at=scope.sites, subject=scope.id)
@@ -179,7 +180,8 @@ def decision_refusals(actor: Actor, scope: Scope, row: "Row[Any]") -> list[Refus
         found.append(no_right)
     if row.state != "entered":
         found.append(MarkerDecidedAlready("Quality decided about this result before.", subject=scope.id))
-    if row.entered_by == actor.code:
+    entered = touches_of_entries(session, [bytes(row.entered_event)], Capacity.RECORDED, scope.id)
+    if any(actor.code in one.logins for one in entered):
         found.append(SecondPersonMustDiffer("You entered this result. Another person compares it with its report."))
     return found
 
@@ -188,7 +190,7 @@ def decide_marker(session: Session, act: Act, code: str, marker: UUID, request: 
     """Confirm a result, or say that it was entered wrongly. Raises NotFound and what `decision_refusals` returns."""
     scope = find_scope(session, act.actor, HoldScope.DONOR, code, lock=True)
     row = _row(session, code, marker)
-    raise_first(decision_refusals(act.actor, scope, row))
+    raise_first(decision_refusals(session, act.actor, scope, row))
     signature = use_signature(session, act, request.signature, Meaning.REVIEWED)
     event = MarkerDecided(
         marker=str(marker),
@@ -232,7 +234,7 @@ def marker_to_decide(session: Session, actor: Actor, code: str, marker: UUID) ->
     """Return a result and what stands against this person's deciding about it, for the page."""
     scope = find_scope(session, actor, HoldScope.DONOR, code)
     row = _row(session, code, marker)
-    return _public(row), decision_refusals(actor, scope, row)
+    return _public(row), decision_refusals(session, actor, scope, row)
 
 
 def sentence_of(one: MarkerPublic) -> str:

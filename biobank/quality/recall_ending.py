@@ -157,6 +157,7 @@ def close_recall(session: Session, act: Act, recall: UUID | str, request: CloseR
         },
         use_signature(session, act, request.signature, Meaning.CLOSED),
         request.pending_act,
+        hands=request.performed_by,
         first_needs=Permission.RECALL_START,
         needs=Permission.RECALL_START,
     )

@@ -143,6 +143,7 @@ def reopen(session: Session, act: Act, code: str, request: ReopenRequest) -> Reo
         {"deviation": request.deviation, "reason": request.reason},
         use_signature(session, act, request.signature, Meaning.DECIDED),
         request.pending_act,
+        hands=request.performed_by,
         first_needs=Permission.QUALITY_DECIDE,
         needs=Permission.QUALITY_DECIDE,
         site=rejection.site,

@@ -253,6 +253,7 @@ def set_reserve(session: Session, act: Act, code: str, request: ReserveRequest) 
             {"material": request.material.value, "units": request.units, "amount": request.amount, "unit": unit},
             signature,
             request.pending_act,
+            hands=request.performed_by,
             needs=Permission.QUALITY_DECIDE,
             first_needs=Permission.QUALITY_DECIDE,
             site=homes[0] if homes else None,

@@ -25,6 +25,7 @@ from biobank.shipping import arrivals, handovers
 from biobank.specimens import warm_time
 from biobank.unfinished import service as unfinished
 from biobank.viability import service as viability
+from biobank.withdrawals import given_before
 from biobank.withdrawals import service as withdrawals
 
 MODULES = (
@@ -57,6 +58,7 @@ MODULES = (
     viability,
     unfinished,
     withdrawals,
+    given_before,
 )
 assert TIMERS
 assert JOB_KINDS

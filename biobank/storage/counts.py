@@ -18,6 +18,7 @@ from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.queries import logins_of
 from biobank.custody.chronology import OutOfOrder
 from biobank.custody.entry import Head
 from biobank.custody.ledger import Fact, append
@@ -118,26 +119,26 @@ def open_count(session: Session, container: str) -> Any:
     return session.execute(select(stock_count).where(stock_count.c.container_code == container, stock_count.c.open)).first()
 
 
-def counting_refusals(actor: Actor, row: Any, found: Any, people: Sequence[str] = ()) -> list[Refusal]:
+def counting_refusals(actor: Actor, row: Any, found: Any, people: Collection[str]) -> list[Refusal]:
     """Return why these people may not count a place now. Pure.
 
-    `row`: the place; `found`: its open count or None; `people`: other hands than the actor's.
+    `row`: the place; `found`: its open count or None; `people`: every login of whoever counts, and of the hands they name.
     """
     refusals: list[Refusal | None] = [actor.refusal(Permission.STORAGE_RECORD, at=row.site_code)]
     if found is not None and found.recounted_at is not None:
         refusals.append(CountToResolve(f"{row.code} was counted by two people. Quality resolves that first.", subject=row.code))
-    elif found is not None and not {actor.code, *people}.isdisjoint(found.counted_by):
+    elif found is not None and not set(people).isdisjoint(found.counted_by):
         said = f"{row.code} waits to be counted by somebody else than before. Ask a colleague."
         refusals.append(SameCounter(said, subject=row.code))
     return [one for one in refusals if one is not None]
 
 
-def resolving_refusals(actor: Actor, row: Any, found: Any, people: Collection[str] = ()) -> list[Refusal]:
-    """Return why the actor may not resolve the count of a place now. Pure. `people`: other hands than the actor's."""
+def resolving_refusals(actor: Actor, row: Any, found: Any, people: Collection[str]) -> list[Refusal]:
+    """Return why the actor may not resolve the count of a place now. Pure. `people`: as for a count."""
     refusals: list[Refusal | None] = [actor.refusal(Permission.QUALITY_DECIDE, at=row.site_code)]
     if found is None or found.recounted_at is None:
         refusals.append(NothingToResolve(f"No count of {row.code} waits to be resolved.", subject=row.code))
-    elif not {actor.code, *people}.isdisjoint((*found.counted_by, *found.recounted_by)):
+    elif not set(people).isdisjoint((*found.counted_by, *found.recounted_by)):
         said = f"You counted {row.code}. Somebody else of quality resolves it."
         refusals.append(SameCounter(said, subject=row.code))
     return [one for one in refusals if one is not None]
@@ -152,7 +153,7 @@ def count(session: Session, act: Act, code: str, request: CountBlind) -> CountTa
     found = open_count(session, code)
     head = head_of(session, act, request, subject=None, site=row.site_code)
     people = _hands(head)
-    raise_first(counting_refusals(act.actor, row, found, people))
+    raise_first(counting_refusals(act.actor, row, found, logins_of(session, people)))
     _require_as_it_stood(session, head, code, tubes)
     expected = {one for one in queries.specimens_inside(session, code) if one in tubes and tubes[one].state is State.STORED}
     compared = compare(expected, scanned, tubes)
@@ -240,7 +241,7 @@ def resolve_count(session: Session, act: Act, code: str, request: ResolveCount) 
     found = open_count(session, code)
     relies_on = () if found is None else (bytes(found.counted_event), bytes(found.recounted_event or found.counted_event))
     head = head_of(session, act, request, subject=None, site=row.site_code, relies_on=relies_on)
-    raise_first(resolving_refusals(act.actor, row, found, _hands(head)))
+    raise_first(resolving_refusals(act.actor, row, found, logins_of(session, _hands(head))))
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     lines = findings_of(session, found.id)
     event = CountResolved(

@@ -1,13 +1,15 @@
 """Giving a tube to its donor: the release is used up, every part of the tube is accounted for, the chain is in the database."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import RowMapping, insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.auth.actor import Actor
 from biobank.custody.ledger import Appended
-from biobank.custody.recording import ImplausibleTime, Move, require_reason
+from biobank.custody.recording import NOW, ImplausibleTime, Move, require_reason
 from biobank.donors.wristbands import find_band
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refused, raise_first
@@ -16,6 +18,7 @@ from biobank.specimens.materials import Unit
 from biobank.withdrawals.adverse import keep
 from biobank.withdrawals.bedside import check_table, differing, stop
 from biobank.withdrawals.case import (
+    Case,
     administration,
     moment_of,
     open_case,
@@ -23,15 +26,15 @@ from biobank.withdrawals.case import (
     record_on_tubes,
     set_state,
 )
-from biobank.withdrawals.events import Administered, Given
-from biobank.withdrawals.given_then import judged_then, strictly, tell_quality
+from biobank.withdrawals.events import Administered, Given, GivenBeforeConfirmed
+from biobank.withdrawals.given_then import Judged, entered_by_two, judged_then, strictly, tell_quality
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.paper_checks import require_same_day
 from biobank.withdrawals.release_rules import way_refusal
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import AdministerRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of
-from biobank.withdrawals.step_rules import administer_refusals, begin_refusals, consents_of, read_grounds
+from biobank.withdrawals.step_rules import Grounds, administer_refusals, begin_refusals, consents_of, read_grounds
 from biobank.withdrawals.workflow import Step, after
 
 VOLUMES = frozenset({Unit.UL.value, Unit.UL_RAW.value, Unit.UL_WASHED.value})
@@ -45,21 +48,61 @@ class AmountsDoNotAddUp(Conflict):
     title = "Amounts do not add up"
 
 
+@dataclass(frozen=True)
+class Giving:
+    """A giving as it is stated, with what it rests on as of when it began. `release`: the named one with its check, if any."""
+
+    case: Case
+    product: str
+    release: RowMapping | None
+    started: datetime
+    ended: datetime
+    grounds: Grounds
+
+    def require_way(self, paper: str | None) -> None:
+        """Raise NoRelease where the check was entered live and the giving from paper, or the other way round."""
+        assert self.release is not None, "no release is a refusal"
+        wrong = way_refusal(self.release, self.product, paper)
+        if wrong is not None:
+            raise wrong
+
+
 def administer(session: Session, act: Act, code: str, request: AdministerRequest) -> WithdrawalAnswer | Refused:
     """Give a tube to its donor, using up the release that two people made. The rest of it is accounted for."""
+    opened = open_giving(session, act, code, request, act.actor)
+    if isinstance(opened, Refused):
+        return opened
+    case, product = opened.case, opened.product
+    require_same_day(act, product, request)
+    if request.paper is None:
+        raise_first(administer_refusals(act.actor, case, opened.grounds, product))
+        require_reason(act.at, opened.started, request)
+        judged = Judged(case.tubes[product], ())
+    else:
+        judged = judged_then(session, act, case, opened.grounds, product, opened.started, administer_refusals, act.actor)
+    opened.require_way(request.paper)
+    if judged.came_after:
+        raise entered_by_two(case.code, product, judged.came_after)
+    return write_giving(session, act, opened, request, judged)
+
+
+def open_giving(session: Session, act: Act, code: str, request: AdministerRequest, giver: Actor) -> Giving | Refused:
+    """Lock what a giving is about and read what it rests on. `giver`: who says that it was given. A wrong tube is evidence.
+
+    Raises NotPermitted, ImplausibleTime, and what reading the scan raises.
+    """
     product = read_tube(session, act, request.product)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[product])
     if product not in case.tubes:
-        raise_first(begin_refusals(act.actor, Step.ADMINISTER, case))
+        raise_first(begin_refusals(giver, Step.ADMINISTER, case))
         scanned = others.get(product)
         whose = None if scanned is None else scanned.donor_code
         wrong = differing(case.donor, case.tubes, case.donor, product, whose)
         return stop(session, act, case, request, wrong, None, product, scanned)
-    tube = case.tubes[product]
     # The row is locked, so two administrations find one release.
     release = (
         session.execute(
-            select(release_table, check_table.c.paper)
+            select(release_table, check_table.c.paper, check_table.c.opened_event)
             .join(check_table, check_table.c.id == release_table.c.check_id)
             .where(release_table.c.id == request.release)
             .with_for_update(of=release_table)
@@ -67,7 +110,6 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
         .mappings()
         .first()
     )
-    require_same_day(act, product, request)
     started, ended = moment_of(act, request, request.started_at), moment_of(act, request, None)
     if started > ended:
         raise ImplausibleTime(f"It began ({rfc3339(started)}) after it ended ({rfc3339(ended)}). Say when it began.")
@@ -76,22 +118,31 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     # when the hands are free: who says that it began longer ago says why, as for any other time that lies back.
     found = read_grounds(session, act.bank, [case.donor], act.at, of=started)[case.donor]
     grounds = replace(found, releases={} if release is None else {product: release}, bands={product: band})
-    came_after: tuple[str, ...] = ()
-    if request.paper is None:
-        raise_first(administer_refusals(act.actor, case, grounds, product))
-        require_reason(act.at, started, request)
-    else:
-        tube, came_after = judged_then(session, act, case, grounds, product, started, administer_refusals)
+    return Giving(case, product, release, started, ended, grounds)
+
+
+def write_giving(
+    session: Session,
+    act: Act,
+    opened: Giving,
+    request: AdministerRequest,
+    judged: Judged,
+    confirmed: tuple[Act, GivenBeforeConfirmed] | None = None,
+) -> WithdrawalAnswer:
+    """Record a giving that may be recorded. `confirmed`: of one against which something came after, the act of whoever of quality
+    confirms it, and that event.
+    """
+    case, product, started, ended, grounds = opened.case, opened.product, opened.started, opened.ended, opened.grounds
+    release, tube, came_after = opened.release, judged.tube, judged.came_after
     assert release is not None, "no release is a refusal"
-    wrong_way = way_refusal(release, product, request.paper)
-    if wrong_way is not None:
-        raise wrong_way
-    consents, _ = consents_of(case, grounds if request.paper is None else strictly(grounds), [product])
+    as_of_then = request.paper is not None or confirmed is not None
+    consents, _ = consents_of(case, strictly(grounds) if as_of_then else grounds, [product])
     amount = tube.projection.amount
     _require_accounted(request, product, amount, tube.unit)
-    session.execute(update(release_table).where(release_table.c.id == request.release).values(consumed_at=started))
+    used = {"consumed_at": started, "came_after": bool(came_after)}
+    session.execute(update(release_table).where(release_table.c.id == request.release).values(**used))
     event = Administered(
-        withdrawal=code,
+        withdrawal=case.code,
         release=str(request.release),
         recipient=case.donor,
         wristband=release["wristband_code"],
@@ -112,7 +163,7 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
         insert(administration).values(
             release_id=request.release,
             specimen_code=product,
-            withdrawal_code=code,
+            withdrawal_code=case.code,
             donor_code=case.donor,
             amount=amount,
             given=request.given,
@@ -121,11 +172,15 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
             volume_ul=request.volume_ul,
             residue_went=request.residue_went,
             by=act.actor.code,
+            came_after=list(came_after),
+            confirmed_by=None if confirmed is None else confirmed[0].actor.code,
             started_at=started,
             ended_at=ended,
             event_hash=appended[0].leaf_hash,
         )
     )
+    if confirmed is not None:
+        appended.append(record_on_case(session, confirmed[0], case, confirmed[1], NOW, relies_on=(appended[0].leaf_hash,)))
     state = after(Step.ADMINISTER, case.state, case.moved_on(appended, given=[product]).items)
     given = record_on_case(session, act, case, Given(specimen=product, release=str(request.release), state=state), request)
     set_state(session, case, state)
@@ -136,7 +191,7 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
             kind="reaction", seriousness="not_assessed", in_lot=None, seen_at=ended, words=None, topic="adverse_reaction"
         )
         seen = keep(session, act, now, request, happened)
-    told = tell_quality(session, act, case, product, started, came_after)
+    told = [] if confirmed is None else tell_quality(session, confirmed[0], case, product, started, came_after)
     return answer_of(act, now, [*appended, given, *seen, *told])
 
 

@@ -20,6 +20,7 @@ from biobank.withdrawals import (
     bedside,
     closing,
     final_label,
+    given_before,
     indication,
     outcomes,
     paper_checks,
@@ -30,6 +31,7 @@ from biobank.withdrawals import (
     review,
     service,
 )
+from biobank.withdrawals.given_before import GivenBefore, GivenBeforeAnswer
 from biobank.withdrawals.outcome_schemas import (
     OutcomeProtocol,
     OutcomeProtocolAnswer,
@@ -213,6 +215,12 @@ async def read_paper_check(code: CodePath, sheet: UUID, reading: Reading) -> Res
 async def administer(code: CodePath, request: AdministerRequest, performing: Performing) -> WithdrawalAnswer:
     """Give a tube to its donor, using up the release."""
     return await performing(administering.administer, code, request)
+
+
+@router.post("/{code}/given-before")
+async def enter_given_before(code: CodePath, request: GivenBefore, performing: Performing) -> GivenBeforeAnswer | Proposed:
+    """Enter what was given before something was recorded that stands against it now: whoever gave it, and quality."""
+    return await performing(given_before.enter_given_before, code, request)
 
 
 @router.post("/{code}/return")

@@ -33,6 +33,7 @@ from biobank.withdrawals.given_then import judged_then, strictly
 from biobank.withdrawals.models import BedsideCheck
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.paper_checks import moment_at_bedside
+from biobank.withdrawals.release_rules import CHECKED_AGAIN
 from biobank.withdrawals.releases import end_releases
 from biobank.withdrawals.scans import read_scan, read_tube
 from biobank.withdrawals.schemas import BedsideAnswer, BedsideRequest
@@ -105,7 +106,7 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
     if live:
         raise_first(check_refusals(act.actor, case, grounds, product))
     else:
-        judged_then(session, act, case, grounds, product, at, check_refusals)
+        judged_then(session, act, case, grounds, product, at, check_refusals, act.actor)
     consents = tuple(consents_of(case, grounds if live else strictly(grounds), [product])[0])
     if request.device is None and request.paper is None:
         raise DeviceUnnamed(
@@ -241,7 +242,7 @@ def _pass_check(
     consents: tuple[bytes, ...],
 ) -> BedsideAnswer:
     # A second check of the same product makes the first one's release void: one permission at a time.
-    end_releases(session, [product], at=act.at, because="checked_again")
+    end_releases(session, [product], at=act.at, because=CHECKED_AGAIN)
     release, expires = uuid4(), at + RELEASE_LIFE
     event = CheckPassed(
         check=str(check.id),

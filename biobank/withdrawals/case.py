@@ -5,7 +5,7 @@ revocation or is finished before it. Nothing is believed that was read before th
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -62,6 +62,8 @@ class Case:
     picks: Mapping[str, Mapping[Any, Any]]
     given: frozenset[str]
     findings: dict[str, Findings]
+    came_after: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By tube that was given: what was recorded between its giving and the entry of that, and stood against it."""
 
     @property
     def code(self) -> str:
@@ -269,6 +271,7 @@ def read_tubes(
             item_table.c.withdrawal_code,
             _SEQ.label("seq"),
             administration.c.release_id.is_not(None).label("given"),
+            administration.c.came_after,
             *(pick_table.c[name] for name in PICKED),
             every_login(_picker).label("pickers"),
         )
@@ -310,6 +313,7 @@ def case_of(row: RowMapping, its: Sequence[RowMapping], found: Mapping[str, Snap
         picks={tube["tube"]: tube for tube in its if tube["picked_by"] is not None},
         given=frozenset(tube["tube"] for tube in its if tube["given"]),
         findings=dict(findings),
+        came_after={tube["tube"]: tuple(tube["came_after"]) for tube in its if tube["came_after"]},
     )
 
 

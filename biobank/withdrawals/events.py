@@ -155,7 +155,7 @@ class Administered(Event):
     started_at: str = WHEN
     reaction: bool = Field(description="Something was seen that should not be; `outcome` says more.")
     came_after: tuple[str, ...] = Field(
-        default=(), max_length=20, description="Given on paper: codes of what stands against it now and came afterwards."
+        default=(), max_length=20, description="Codes of what stood against it when it was entered, and came after it was given."
     )
 
 
@@ -402,6 +402,20 @@ class Given(WithdrawalEvent):
     specimen: str = CODE
     release: str = ID
     state: WithdrawalState = Field(description="Where the withdrawal stands now, with its other tubes.")
+
+
+class GivenBeforeConfirmed(WithdrawalEvent):
+    """Somebody of quality compared it with the record: it was given before something came that stands against it now."""
+
+    kind: Literal["withdrawal.given_before_confirmed"] = "withdrawal.given_before_confirmed"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+
+    specimen: str = CODE
+    release: str = ID
+    came_after: tuple[str, ...] = Field(min_length=1, max_length=20, description="Codes of what stands against it.")
+    first_by: str = Field(pattern=r"^US-[0-9A-Z]{7}$", description="Who says that it was given; the entry is by the second.")
+    first_signature: str = ID
+    second_signature: str = ID
 
 
 class TakenBack(WithdrawalEvent):

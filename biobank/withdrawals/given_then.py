@@ -1,9 +1,9 @@
 """What two people did on paper is judged as of the time they did it, by what is known of that time now.
 
 What was given is given: a hold placed afterwards, or a test that failed afterwards, is no reason to leave it out of the record.
-It is recorded all the same, marked with the codes of what stands against it now, and a deviation tells quality. What stood
-against it at its own time, also if it was lifted since or written down later, refuses it as ever. Nothing of this reaches a
-live act.
+It is recorded all the same, by two people (`given_before.py`), marked with the codes of what stands against it now, and a
+deviation tells quality. What stood against it at its own time, also if it was lifted since or written down later, refuses it as
+ever. Nothing of this reaches a live act.
 
 Of the record the holds, quality's decision, the results of the lot's tests, the donor's death and the taking back of a consent
 are read as of then; what was seen of the tube and the tube's place in the workflow are judged as for any other act.
@@ -27,14 +27,21 @@ from biobank.custody.rebuild import entries_of, steps_of
 from biobank.custody.recording import NOW
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Refusal, raise_first
+from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.quality.deviations import add_deviation
 from biobank.quality.lot_tests import read_lot_tests
 from biobank.transparency.models import event
 from biobank.withdrawals.case import Case
-from biobank.withdrawals.step_rules import Grounds
+from biobank.withdrawals.step_rules import Grounds, consents_of, read_grounds
 
 Rule = Callable[[Actor, Case, Grounds, str], list[Refusal]]
+
+
+class EnteredByTwo(Conflict):
+    """Something came after it that stands against it now: whoever gave it and somebody of quality enter it together."""
+
+    code = "entered_by_two"
+    title = "Two people enter this"
 
 
 class Judged(NamedTuple):
@@ -46,8 +53,21 @@ class Judged(NamedTuple):
     came_after: tuple[str, ...]
 
 
-def judged_then(session: Session, act: Act, case: Case, grounds: Grounds, product: str, at: datetime, rule: Rule) -> Judged:
-    """Judge a tube at a time on paper by the rule that judges it now; raise the first reason of then."""
+def entered_by_two(code: str, product: str, came_after: Collection[str]) -> EnteredByTwo:
+    """The refusal of one person's word for what was given before something was recorded that stands against it."""
+    words = ", ".join(one.replace("_", " ") for one in came_after)
+    return EnteredByTwo(
+        f"What stands against {product} now came after it was given: {words}. Enter it on the page 'It was given before' "
+        f"of {code}; somebody of quality signs it too.",
+        subject=product,
+        came_after=list(came_after),
+    )
+
+
+def judged_then(
+    session: Session, act: Act, case: Case, grounds: Grounds, product: str, at: datetime, rule: Rule, giver: Actor
+) -> Judged:
+    """Judge a tube at a time gone by, by the rule that judges it now; raise the first reason of then. `giver`: who did it."""
     tube, lot = case.tubes[product], case.tubes[product].lot_code
     steps = list(steps_of(entries_of(session, product, at=at)))
     held = replace(tube, holds=tuple(holds_then(session, product, stays_of(steps), at, act.at)))
@@ -61,14 +81,15 @@ def judged_then(session: Session, act: Act, case: Case, grounds: Grounds, produc
         tubes={**case.tubes, product: then},
         findings={**case.findings, product: findings},
     )
-    raise_first(rule(act.actor, as_it_stood, strictly(grounds), product))
-    now = rule(act.actor, case, grounds, product)
+    raise_first(rule(giver, as_it_stood, strictly(grounds), product))
+    today = read_grounds(session, act.bank, [case.donor], act.at)[case.donor]
+    now = [*rule(giver, case, grounds, product), *consents_of(case, today, [product])[1]]
     return Judged(held, tuple(dict.fromkeys(one.code for one in now)))
 
 
 def strictly(grounds: Grounds) -> Grounds:
-    """The same, where a consent counts up to the moment in which it was taken back: the time stands on a form that was filed."""
-    return replace(grounds, margin=timedelta(0))
+    """The same as of its own time: a consent counts up to the moment in which it was taken back, a release until it was ended."""
+    return replace(grounds, margin=timedelta(0), then=True)
 
 
 def _status_then(session: Session, case: Case, at: datetime) -> str:
@@ -97,7 +118,7 @@ def tell_quality(
         severity="critical",
         topic="given_before_it_was_known",
         site=case.clinic,
-        description=f"{product} was given on paper at {rfc3339(at)}. What stands against it now came afterwards: {words}.",
+        description=f"{product} was given at {rfc3339(at)}. What stands against it now came afterwards: {words}.",
         affected=[("specimen", product), ("withdrawal", case.code)],
     )
     return [opened]

@@ -9,7 +9,8 @@ compares them. What PostgreSQL refuses, whatever the code does:
 - `check_is_of_an_item`, `release_comes_from_a_passed_check`: a release of what is not an item, or without two people's scans;
 - `bedside_check_has_two_people`, `picking_has_two_people`, `requester_does_not_approve`: one person where it takes two;
 - `administered_under_a_consumed_release` (on custody) with the trigger `release_is_used_once`: an administration without a
-  release, with a used, expired or ended one, or with another specimen's or another donor's.
+  release, with a used, expired or ended one, or with another specimen's or another donor's. A release that was ended after the
+  giving began is used by one that says what came after (`came_after`), which quality confirmed: `what_came_after_is_confirmed`.
 """
 
 from datetime import datetime
@@ -35,6 +36,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from biobank.foundation.db import table_of, when
+from biobank.withdrawals.release_rules import CHECKED_AGAIN
 from biobank.withdrawals.workflow import APPROVED_STATES, Route, WithdrawalState
 
 _STATES = ", ".join(f"'{s.value}'" for s in WithdrawalState)
@@ -256,7 +258,13 @@ class BedsideRelease(SQLModel, table=True):
         CheckConstraint("first_checker <> second_checker", name="bedside_release_has_two_people"),
         CheckConstraint("expires_at > made_at AND expires_at <= made_at + interval '15 minutes'", name="a_release_lasts_minutes"),
         CheckConstraint("consumed_at BETWEEN made_at AND expires_at", name="a_release_is_used_while_it_lasts"),
-        CheckConstraint("consumed_at IS NULL OR ended_at IS NULL", name="an_ended_release_is_not_used"),
+        CheckConstraint(
+            "consumed_at IS NULL OR ended_at IS NULL"
+            f" OR (came_after AND consumed_at < ended_at AND ended_because <> '{CHECKED_AGAIN}')",
+            name="an_ended_release_is_not_used",
+        ),
+        CheckConstraint("NOT came_after OR consumed_at IS NOT NULL", name="only_a_used_release_is_marked"),
+        UniqueConstraint("id", "came_after", name="release_is_named_with_its_mark"),
         CheckConstraint("(ended_at IS NULL) = (ended_because IS NULL)", name="an_ended_release_says_why"),
         Index("ix_bedside_release_specimen", "specimen_code"),
         {"info": {"never_deleted": True}},
@@ -279,6 +287,7 @@ class BedsideRelease(SQLModel, table=True):
         default=None,
         sa_column=Column(Boolean, Computed("CASE WHEN consumed_at IS NOT NULL THEN true END", persisted=True)),
     )
+    came_after: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     ended_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     ended_because: str | None = Field(default=None, sa_column=Column(Text))
 
@@ -293,6 +302,13 @@ class Administration(SQLModel, table=True):
             ["bedside_release.id", "bedside_release.specimen_code", "bedside_release.donor_code", "bedside_release.consumed"],
             name="administration_uses_a_consumed_release",
         ),
+        ForeignKeyConstraint(
+            ["release_id", "marked"],
+            ["bedside_release.id", "bedside_release.came_after"],
+            name="a_marked_giving_used_a_marked_release",
+        ),
+        CheckConstraint("(cardinality(came_after) = 0) = (confirmed_by IS NULL)", name="what_came_after_is_confirmed"),
+        CheckConstraint("confirmed_by <> by", name="a_giving_of_before_has_two_people"),
         CheckConstraint(
             "given > 0 AND residue >= 0 AND loss >= 0 AND volume_ul > 0", name="administered_amounts_are_not_negative"
         ),
@@ -316,6 +332,13 @@ class Administration(SQLModel, table=True):
     volume_ul: int = Field(sa_column=Column(Integer, nullable=False))
     residue_went: str | None = Field(default=None, sa_column=Column(Text))
     by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    came_after: list[str] = Field(
+        default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'::text[]"))
+    )
+    marked: bool | None = Field(
+        default=None, sa_column=Column(Boolean, Computed("cardinality(came_after) > 0", persisted=True), nullable=False)
+    )
+    confirmed_by: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code")))
     started_at: datetime = Field(sa_column=when())
     ended_at: datetime = Field(sa_column=when())
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))

@@ -74,6 +74,7 @@ class PlannedMeasure(BaseModel):
     window_days: int
     photograph: bool
     specimen: str | None = Field(description="The unit that was given; null while nothing was.")
+    came_after: list[str] = Field(description="What stood against giving it when that was entered, and came after it.")
     due_on: date | None
     until: date | None
     status: Status

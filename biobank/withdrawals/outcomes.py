@@ -218,6 +218,7 @@ def _measures(at: datetime, *, given_only: bool) -> Select[Any]:
     columns = (
         *(one for one in outcome_measure.c if not one.name.endswith(("event_hash", "_event"))),
         _GIVEN.specimen_code,
+        _GIVEN.came_after,
         _GIVEN.release_id,
     )
     said = [_LATEST.c[name] for name in ("value_commit", "not_done", "photograph_sha256", "measured_at", "recorded_by")]
@@ -238,8 +239,8 @@ def _measures(at: datetime, *, given_only: bool) -> Select[Any]:
 
 
 def _public(row: "Row[Any]", value: int | None = None, *, reads: bool = False) -> PlannedMeasure:
-    named = {name: getattr(row, name) for name in PlannedMeasure.model_fields if name not in ("withdrawal", "specimen", "value")}
-    named |= {"withdrawal": row.withdrawal_code, "specimen": row.specimen_code, "value": value}
+    given = {"withdrawal": row.withdrawal_code, "specimen": row.specimen_code, "came_after": row.came_after or [], "value": value}
+    named = {name: getattr(row, name) for name in PlannedMeasure.model_fields if name not in given} | given
     return PlannedMeasure(**(named if reads else named | {"photograph_sha256": None}))
 
 

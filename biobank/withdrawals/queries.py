@@ -188,6 +188,7 @@ def _items(case: Case) -> list[ItemPublic]:
                 picked=item.picked,
                 confirmed=item.confirmed,
                 administered=item.given,
+                came_after=list(case.came_after.get(item.specimen, ())),
             )
         )
     return answer

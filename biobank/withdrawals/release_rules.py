@@ -36,13 +36,20 @@ class ReleaseEnded(Conflict):
     title = "Release ended"
 
 
-def release_refusal(row: Any, code: str, at: datetime) -> Refusal | None:
-    """Return why this release may not be used up for the tube now, or None. `row`: of the table, if there is one. Pure."""
+CHECKED_AGAIN = "checked_again"
+"""A release that another check of the same tube ended: it was not given under the first."""
+
+
+def release_refusal(row: Any, code: str, at: datetime, *, then: bool = False) -> Refusal | None:
+    """Return why this release may not be used up for the tube at `at`, or None. `row`: of the table, if there is one; `then`:
+    what ended it after that time does not count. Pure.
+    """
     if row is None or row["specimen_code"] != code:
         return NoRelease(f"There is no such bedside release for {code}. Two people scan band and product first.", subject=code)
     if row["consumed_at"] is not None:
         return ReleaseUsed(f"This release of {code} was used already.", subject=code)
-    if row["ended_at"] is not None:
+    ended = row["ended_at"]
+    if ended is not None and not (then and at < ended and row["ended_because"] != CHECKED_AGAIN):
         because = row["ended_because"]
         return ReleaseEnded(
             f"This release of {code} was ended ({because.replace('_', ' ')}). Stop, and check again.",

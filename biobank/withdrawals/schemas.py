@@ -260,6 +260,7 @@ class ItemPublic(BaseModel):
     picked: bool
     confirmed: bool
     administered: bool
+    came_after: list[str] = Field(description="Given, and entered after this was recorded, which would have stood against it.")
 
 
 class ReleasePublic(BaseModel):

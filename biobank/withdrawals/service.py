@@ -231,6 +231,7 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
             proposal_of(picture),
             signature,
             request.pending_act,
+            hands=request.performed_by,
             needs=Permission.WITHDRAWAL_APPROVE,
             first_needs=Permission.WITHDRAWAL_APPROVE,
             site=_bank_of(case),

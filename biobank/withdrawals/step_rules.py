@@ -81,7 +81,8 @@ class Grounds:
     """What a step rests on beside the case. `consents`: the donor's treatment consents as `consents_given` reads them; `lag_s`:
     age of the oldest unsealed event, `lagging`: it is over the log's promise; `releases`: the newest release of each tube;
     `bands`: the band that each one's release was made with; `margin`: of `covering_consent`;
-    `stated`: of a decision made now and dated otherwise, the same as of that time.
+    `stated`: of a decision made now and dated otherwise, the same as of that time; `then`: `at` is over, and what came
+    after it does not count.
     """
 
     at: datetime
@@ -92,6 +93,7 @@ class Grounds:
     bands: Mapping[str, Any] = field(default_factory=dict)
     stated: "Grounds | None" = None
     margin: timedelta = BACK_WITHOUT_REASON
+    then: bool = False
 
 
 def read_grounds(
@@ -345,7 +347,7 @@ def paper_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> lis
 
 def administer_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
     """Return every reason why the actor may not give this tube now, under the release in the grounds. Pure."""
-    release = release_refusal(grounds.releases.get(code), code, grounds.at)
+    release = release_refusal(grounds.releases.get(code), code, grounds.at, then=grounds.then)
     band = band_refusal(grounds.bands.get(code), grounds.at)
     return [
         *begin_refusals(actor, Step.ADMINISTER, case),

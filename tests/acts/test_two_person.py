@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from sqlalchemy import text
 from sqlmodel import Session
 
 from biobank.acts.act import act_hash
@@ -37,7 +38,7 @@ def step(bank: TestBank, user: str, pending: UUID | None = None, *, meaning: Mea
     """One half of a two-person act: sign, then propose or complete."""
     digest = act_hash("POST", "/x", {"pending_act": str(pending), "by": user})
     act = replace(bank.act(user), request_hash=digest, at=clock.now())
-    asked = {"name": "specimen.resolve", "subject": SUBJECT, "body": {"donor": "DN-1"}, "site": None} | changed
+    asked = {"name": "specimen.resolve", "subject": SUBJECT, "body": {"donor": "DN-1"}, "site": None, "hands": ()} | changed
 
     def unit(session: Session) -> Any:
         token = make_signature(session, user=act.actor.code, meaning=meaning, act_hash=digest, at=act.at).signature
@@ -50,6 +51,7 @@ def step(bank: TestBank, user: str, pending: UUID | None = None, *, meaning: Mea
             asked["body"],
             signature,
             pending,
+            hands=asked["hands"],
             needs=Permission.SPECIMEN_RESOLVE,
             first_needs=Permission.QUALITY_DECIDE,
             site=asked["site"],
@@ -74,6 +76,25 @@ def test_the_first_person_cannot_be_the_second(bank: TestBank) -> None:
 
     with pytest.raises(SecondPersonMustDiffer):
         step(bank, "quality", first.pending_act)
+
+
+def test_the_hands_that_the_first_person_names_are_not_the_second_with_any_login(bank: TestBank) -> None:
+    first = step(bank, "quality", hands=[CODES["quality2"]])
+    with pytest.raises(SecondPersonMustDiffer):
+        step(bank, "quality2", first.pending_act)
+
+    def of_one(session: Session) -> None:
+        session.execute(
+            text("UPDATE app_user SET person_code = :one WHERE code = :two"), {"one": CODES["quality2"], "two": CODES["admin"]}
+        )
+
+    bank.write(of_one)
+    again = step(bank, "quality", hands=[CODES["admin"]])
+    with pytest.raises(SecondPersonMustDiffer):
+        step(bank, "quality2", again.pending_act)
+    with psycopg.connect(bank.dsn("owner")) as connection, pytest.raises(psycopg.errors.CheckViolation) as caught:
+        connection.execute("UPDATE pending_act SET completed_by = %s WHERE id = %s", (CODES["quality2"], first.pending_act))
+    assert caught.value.diag.constraint_name == "two_person_act_has_two_people"
 
 
 def test_an_act_is_completed_once(bank: TestBank) -> None:

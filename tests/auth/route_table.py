@@ -162,6 +162,19 @@ def _no_withdrawal(_: World) -> dict[str, str]:
     return {"code": "WD26-0000000"}
 
 
+SOME_GIVING: dict[str, Any] = {
+    "product": SOME_TUBE,
+    "release": SOME_ID,
+    "given": 1,
+    "residue": 0,
+    "loss": 0,
+    "volume_ul": 1,
+    "anatomical_site": "scalp",
+    "started_at": "2026-11-01T00:00:00Z",
+    "reaction": False,
+}
+
+
 def _step(name: str, permission: P, **body: Any) -> "Row":
     """A step of a withdrawal that does not exist."""
     return Row("POST", f"/api/v1/withdrawals/{{code}}/{name}", permission, lambda _: body, _no_withdrawal, missing=True)
@@ -954,19 +967,8 @@ WITHDRAWALS = (
     _step("receive", P.WITHDRAWAL_RECEIVE, tubes=[SOME_TUBE], container_intact=True, label_legible=True),
     _step("bedside-checks", P.WITHDRAWAL_ADMINISTER, wristband=SOME_BAND, product=SOME_TUBE, device="tablet-1"),
     _step("paper-checks", P.WITHDRAWAL_ADMINISTER),
-    _step(
-        "administer",
-        P.WITHDRAWAL_ADMINISTER,
-        product=SOME_TUBE,
-        release=SOME_ID,
-        given=1,
-        residue=0,
-        loss=0,
-        volume_ul=1,
-        anatomical_site="scalp",
-        started_at="2026-11-01T00:00:00Z",
-        reaction=False,
-    ),
+    _step("administer", P.WITHDRAWAL_ADMINISTER, **SOME_GIVING),
+    _step("given-before", P.WITHDRAWAL_ADMINISTER, **SOME_GIVING, occurred_at="2026-11-01T00:01:00Z"),
     _step("return", P.QUALITY_DECIDE, tube=SOME_TUBE, site="LAB", reason="test", quality="quarantined"),
     _step("outcome", P.WITHDRAWAL_ADMINISTER, result="as_expected"),
     _step(

@@ -54,6 +54,14 @@ def _picked_by_another(api: Api) -> str:
     return story.code
 
 
+def _given_before(api: Api) -> str:
+    """A withdrawal whose tube two people released, before something came that stands against giving it."""
+    story = _withdrawal(api, "check")
+    hold = {"scope_kind": "specimen", "scope_id": story.vials[0], "kind": "quality", "reason": "late_result"}
+    assert api.lab_tech.post("/holds", json=hold).status_code == 201
+    return story.code
+
+
 def _requested(api: Api) -> str:
     """A request that says why."""
     story = a_story(api)
@@ -97,6 +105,7 @@ def furnish(api: Api) -> dict[str, str]:
         "issued": _withdrawal(api, "issue").code,
         "delivered": _withdrawal(api, "receive").code,
         "thawed": _withdrawal(api, "thaw").code,
+        "given_before": _given_before(api),
         "handover": shipping.offered(api, shipping.tubes(api, 2)),
         "incoming_handover": _handover_to_lab_tech(api),
         "shipment": shipping.shipped(api, shipping.tubes(api, 2, frozen=True)),

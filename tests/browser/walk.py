@@ -254,6 +254,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/{delivered}/check-from-paper", ("clinic_staff",), 13, "/withdrawals/{code}/check-from-paper"),
     stop("/withdrawals/{delivered}/administer-from-paper", ("clinic_staff",), 13, "/withdrawals/{code}/administer-from-paper"),
     stop("/withdrawals/{thawed}/administer", ("clinician",), 16, "/withdrawals/{code}/administer"),
+    stop("/withdrawals/{given_before}/given-before", ("clinician",), 16, "/withdrawals/{code}/given-before"),
     stop("/handovers", ("lab_tech", "clinician"), 9),
     stop("/handovers/new", BENCH, 3),
     stop("/handovers/{incoming_handover}", BENCH, 7, "/handovers/{handover_id}"),

@@ -15,7 +15,7 @@ from biobank.foundation.clock import rfc3339
 from tests.conftest import Api, Client
 from tests.quality.test_deviations import stored
 from tests.specimens.stories import Json, donor, fat, harvest, kinds, made, output, received, refused, run, using
-from tests.withdrawals.stories import sign_and_post
+from tests.withdrawals.stories import of_one_person, sign_and_post
 
 REQUIRED = [name for name, marker in MARKERS.items() if marker.required]
 TAKEN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -124,6 +124,8 @@ def test_a_result_has_its_report_its_time_and_a_second_person(api: Api) -> None:
     assert refused(enter(api.clinician, person, report, sampled_at=later)) == (409, "sampled_later")
     assert refused(enter(api.quality, person, report)) == (403, "not_permitted")
     assert refused(decide(api.clinician, person, marker)) == (403, "not_permitted")
+    of_one_person(api, "clinician", "quality2")
+    assert refused(decide(api.quality2, person, marker)) == (403, "second_person_must_differ"), "another login of who entered it"
     assert decide(api.quality, person, marker).status_code == 200
     assert refused(decide(api.quality, person, marker)) == (409, "marker_decided")
     assert kinds(api, "donor", person)[-2:] == ["donor.marker_entered", "donor.marker_decided"]

@@ -6,7 +6,7 @@ from biobank.pages.today import read_tasks
 from tests.conftest import Api, Client
 from tests.storage.test_every_way_of_placing import a_tube, stored
 from tests.storage.test_storing import a_box
-from tests.withdrawals.stories import kinds_of, refused, sign_and_post, state_of
+from tests.withdrawals.stories import kinds_of, of_one_person, refused, sign_and_post, state_of
 
 
 def a_full_box(api: Api, tubes: int = 2) -> tuple[str, list[str]]:
@@ -69,6 +69,13 @@ def test_what_differs_is_counted_by_another_and_resolved_by_a_third_and_nothing_
     assert stored(api, stray, "", box, lambda: None)[0] == 201
     assert move not in tasks(api, "lab_tech"), "only a move moves, and settles it"
     assert other != box
+
+
+def test_another_login_of_whoever_counted_does_not_count_again(api: Api) -> None:
+    box, inside = a_full_box(api)
+    assert counted(api.lab_tech, box, inside[:1]).json()["status"] == "to_recount"
+    of_one_person(api, "lab_tech", "lab_tech2")
+    refused(counted(api.lab_tech2, box, inside), 409, "same_counter")
 
 
 def test_a_second_count_that_agrees_ends_it_and_the_next_count_begins_anew(api: Api) -> None:

@@ -326,19 +326,14 @@ class Story:
 
     def administer(self, client: Client | None = None, **body: Any) -> httpx.Response:
         """The cells are given."""
-        whole = {
-            "product": self.vials[0],
-            "release": self.release,
-            "given": AMOUNT - 300_000,
-            "residue": 200_000,
-            "loss": 100_000,
-            "residue_went": "discarded",
-            "volume_ul": 1500,
-            "anatomical_site": "scalp",
-            "started_at": rfc3339(clock.now()),
-            "reaction": False,
-        } | body
+        whole = administered(self) | body
         return (client or self.api.clinician).post(f"/withdrawals/{self.code}/administer", json=whole)
+
+    def given_before(self, first: Client | None = None, second: Client | None = None, **body: Any) -> httpx.Response:
+        """Whoever gave it says so after something came against it, and somebody of quality signs too."""
+        whole = administered(self) | body
+        path = f"/withdrawals/{self.code}/given-before"
+        return by_two(first or self.api.clinician, second or self.api.quality, path, whole, "reviewed")
 
     def take_back(self, client: Client | None = None, **body: Any) -> httpx.Response:
         """A frozen tube comes back, cold by the record of its journey."""
@@ -385,6 +380,22 @@ def a_story(api: Api, vials: int = 1, **changes: Any) -> Story:
     """A donor with consent and released vials."""
     donor = a_donor(api)
     return Story(api, donor, bank_vials(api, donor, vials, **changes))
+
+
+def administered(story: Story) -> dict[str, Any]:
+    """What is said of a giving that begins now."""
+    return {
+        "product": story.vials[0],
+        "release": story.release,
+        "given": AMOUNT - 300_000,
+        "residue": 200_000,
+        "loss": 100_000,
+        "residue_went": "discarded",
+        "volume_ul": 1500,
+        "anatomical_site": "scalp",
+        "started_at": rfc3339(clock.now()),
+        "reaction": False,
+    }
 
 
 def holds_of(api: Api, specimen: str) -> list[dict[str, Any]]:

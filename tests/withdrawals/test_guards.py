@@ -60,7 +60,7 @@ def row_of(attack: Attack, table: str, **where: object) -> dict[str, Any]:
     cursor = attack.connection.execute(f"SELECT * FROM {table} WHERE {condition}", list(where.values()))
     names = [column.name for column in cursor.description or ()]
     row = dict(zip(names, cursor.fetchone() or (), strict=True))
-    for computed in ("consumed", "check_passed", "release_consumed"):
+    for computed in ("consumed", "check_passed", "release_consumed", "marked"):
         row.pop(computed, None)
     return row
 

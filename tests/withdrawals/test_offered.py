@@ -165,14 +165,14 @@ def accepts(api: Api, act: Act, story: Story, name: str) -> bool:
 
 
 def offers(api: Api, actor: Actor, story: Story) -> set[str]:
-    """The steps that the withdrawal's page draws as buttons; what leads to what was planned and measured is no step."""
+    """The steps that the withdrawal's page draws as buttons; what was planned, or given before, is no step."""
     bank = api.test_bank.bank
     try:
         whole = api.test_bank.write(lambda session: read_whole(session, actor, story.code, bank))
     except Refusal:
         return set()
     here = f"/withdrawals/{story.code}/"
-    return {act.href.removeprefix(here) for act in acts_of(whole) if act.href.startswith(here)} - {"outcomes"}
+    return {act.href.removeprefix(here) for act in acts_of(whole) if act.href.startswith(here)} - {"outcomes", "given-before"}
 
 
 @pytest.mark.slow

@@ -193,7 +193,9 @@ def test_what_was_given_before_it_was_known_is_recorded_marked_and_told(
     refused(story.check(), 409, "on_hold")
 
     checked_on_paper(story, form, then)
-    done = story.administer(**on_paper(form, then + timedelta(minutes=8), started_at=rfc3339(then + timedelta(minutes=3))))
+    said = on_paper(form, then + timedelta(minutes=8), started_at=rfc3339(then + timedelta(minutes=3)))
+    assert code in refused(story.administer(**said), 409, "entered_by_two")["came_after"]
+    done = story.given_before(**said)
 
     assert done.status_code == 200, done.text
     assert state_of(api, vial)["state"] == "administered"
@@ -243,7 +245,7 @@ def test_what_was_given_is_entered_also_when_the_patient_died_or_took_consent_ba
     sealed(api)
     checked_on_paper(story, form, then)
     ended, began = then + timedelta(minutes=8), then + timedelta(minutes=3)
-    done = story.administer(**on_paper(form, ended, started_at=rfc3339(began)))
+    done = story.given_before(**on_paper(form, ended, started_at=rfc3339(began)))
     assert done.status_code == 200, done.text
     last = api.auditor.get(f"/specimens/{story.vials[0]}/custody").json()["items"][-1]
     assert last["kind"] == "specimen.administered" and code in last["body"]["came_after"]

@@ -86,7 +86,7 @@ def _read(session: Session, actor: Actor, asked: Asked) -> _Batch:
     one = reconciling.describe_batch(session, actor, number)
     asked.opens(reconciling.reconciling_refusals(actor, one))
     found = pending_about(session, actor, reconciling.RECONCILE, str(number))
-    mine = found is None or found.proposed_by == actor.code
+    mine = found is None or found.is_first(actor.code)
     return _Batch(one, reconciling.serials_of(session, actor, number), None if found is None or mine else found.id)
 
 

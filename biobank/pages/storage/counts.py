@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
+from biobank.auth.queries import logins_of
 from biobank.pages.storage.about import trail_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.listing import Filter, Listing, Wanted
@@ -73,7 +74,7 @@ Listing(
 
 def _to_count(session: Session, actor: Actor, asked: Asked) -> ContainerPublic:
     row = get_container(session, actor, asked.code)
-    asked.opens(counting_refusals(actor, row, open_count(session, asked.code)))
+    asked.opens(counting_refusals(actor, row, open_count(session, asked.code), logins_of(session, [actor.code])))
     return read_container(session, actor, asked.code)
 
 
@@ -114,7 +115,7 @@ class _Differs:
 def _to_resolve(session: Session, actor: Actor, asked: Asked) -> _Differs:
     row = get_container(session, actor, asked.code)
     found = open_count(session, asked.code)
-    asked.opens(resolving_refusals(actor, row, found))
+    asked.opens(resolving_refusals(actor, row, found, logins_of(session, [actor.code])))
     lines = [] if found is None else list(findings_of(session, found.id))
     return _Differs(read_container(session, actor, asked.code), lines)
 

@@ -53,6 +53,9 @@ def _notes(event: Any) -> Iterable[str]:
     yield from (f"{badge} says it was not their work." for badge, said in event.answers.items() if said == "disputed")
     if event.source == "paper":
         yield "Entered from paper."
+    if event.body.get("came_after") and event.kind == "specimen.administered":
+        later = ", ".join(words(one).lower() for one in event.body["came_after"])
+        yield f"It was given before this was recorded, and entered after it: {later}."
     if event.comment:
         yield "A remark is kept in the vault."
 

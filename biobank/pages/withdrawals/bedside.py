@@ -23,6 +23,7 @@ from biobank.pages.withdrawals.steps import taken
 from biobank.specimens.materials import amount_text
 from biobank.withdrawals import administering, bedside
 from biobank.withdrawals.bedside_view import BedsideView, read_bedside
+from biobank.withdrawals.given_before import entering_refusals
 from biobank.withdrawals.release_rules import NoRelease
 from biobank.withdrawals.schemas import AdministerRequest, BedsideRequest
 from biobank.withdrawals.standing import Standing, read_standing
@@ -63,6 +64,7 @@ def _draw(at: Opened[Bedside]) -> OwnPage:
         verdict=_verdict(at, refusal or at.read.against),
         typed=at.form,
         asks=asks and may_check,
+        given_before=not entering_refusals(at.read.standing),
         again=not asks and may_check and view.stage in ("stopped", "waiting", "released"),
         refusal=None,
     )
@@ -130,6 +132,7 @@ def _draw_administer(at: Opened[Bedside]) -> OwnPage:
         "typed": at.form,
         "about": about,
         "more": more,
+        "given_before": stopped and not entering_refusals(at.read.standing),
     }
     return OwnPage("withdrawal_administer.html", **shows, **({"refusal": None} if stopped else {}))
 

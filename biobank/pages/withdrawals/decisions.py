@@ -144,7 +144,7 @@ def _by_two(at: Opened[Review]) -> dict[str, Any] | None:
         "fields": fields_of(ApproveRequest, "remains", values=at.filled(), labels=REMAINS),
         "pending": None if first is None else first.id,
         "first": None if first is None else first.proposed_by,
-        "mine": first is not None and first.proposed_by == at.actor.code,
+        "mine": first is not None and first.is_first(at.actor.code),
     }
 
 

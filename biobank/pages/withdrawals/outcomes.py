@@ -117,6 +117,7 @@ def _cells(one: PlannedMeasure, protocol: OutcomeProtocol, *, records: bool, bac
     here = f"/withdrawals/{protocol.withdrawal}"
     if one.id in back:
         off = Markup('<a href="{}/outcomes/{}/take-back">Take it back</a>').format(here, one.id)
+    later = ", ".join(words(one).lower() for one in one.came_after)
     href, act = None, ""
     if one.photograph_sha256 is not None:
         href, act = f"{here}/photographs/{one.photograph_sha256}", "Look at the photograph"
@@ -125,7 +126,7 @@ def _cells(one: PlannedMeasure, protocol: OutcomeProtocol, *, records: bool, bac
     return {
         "what": f"{words(one.measure)} ({scale})",
         "specimen": one.specimen,
-        "day": f"{day}, day {one.due_days}",
+        "day": f"{day}, day {one.due_days}" + (f". Given before it was known, entered after: {later}" if later else ""),
         "status": one.status,
         "result": result,
         "measured_at": one.measured_at,

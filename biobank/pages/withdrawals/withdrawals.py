@@ -25,9 +25,10 @@ from biobank.pages.ui.templating import render
 from biobank.pages.withdrawals.requests import route_words
 from biobank.specimens.materials import amount_text
 from biobank.withdrawals import queries
+from biobank.withdrawals.given_before import entering_refusals
 from biobank.withdrawals.indication import indication_refusals
 from biobank.withdrawals.next_acts import COUNT, PRINT, acts_off_the_way
-from biobank.withdrawals.schemas import WithdrawalDetail, WithdrawalList
+from biobank.withdrawals.schemas import ItemPublic, WithdrawalDetail, WithdrawalList
 from biobank.withdrawals.standing import read_standing
 from biobank.withdrawals.step_rules import begin_refusals
 from biobank.withdrawals.steps import STEPS
@@ -91,6 +92,8 @@ class Whole:
     wanted: Sequence[str] = ()
     enters_paper: bool = False
     """Whether this login may enter what two people wrote on a sheet that was fetched."""
+    given_before: bool = False
+    """Whether something stands against giving what two people released, which may have come after it was given."""
     reads_why: bool = False
     """Whether this login may read why it was asked for."""
     off_the_way: Sequence[tuple[str, str]] = ()
@@ -109,7 +112,8 @@ def read_whole(session: Session, actor: Actor, code: str, bank: Bank) -> Whole:
     enters = sheet and not begin_refusals(actor, Step.CHECK, case)
     reads_why = not indication_refusals(actor, case)
     offered = [name for name in order if name in standing.offered]
-    return Whole(withdrawal, events, offered, wanted, enters, reads_why, acts_off_the_way(standing))
+    before = not entering_refusals(standing)
+    return Whole(withdrawal, events, offered, wanted, enters, before, reads_why, acts_off_the_way(standing))
 
 
 @router.get("/withdrawals/{code}")
@@ -133,12 +137,21 @@ async def show_withdrawal(request: Request, code: WithdrawalCode, reading: PageR
         items=[
             item.model_dump()
             | {"amount": amount_text(item.amount, item.unit)}
-            | {name: "Yes" if getattr(item, name) else None for name in ("picked", "confirmed", "administered")}
+            | {name: "Yes" if getattr(item, name) else None for name in ("picked", "confirmed")}
+            | {"administered": given_words(item)}
             for item in withdrawal.items
         ],
         item_columns=ITEM_COLUMNS,
         entries=[entry_of(event, lambda _kind: None) for event in reversed(whole.events)],
     )
+
+
+def given_words(item: ItemPublic) -> str | None:
+    """Say whether a tube was given, and what came after it that stood against it when it was entered."""
+    if not item.administered:
+        return None
+    later = ", ".join(words(one).lower() for one in item.came_after)
+    return f"Yes, entered after: {later}" if later else "Yes"
 
 
 OFF_THE_WAY = {COUNT: "/specimens/{tube}/assay", PRINT: "/labels/{tube}?reason=final_label"}
@@ -164,6 +177,8 @@ def acts_of(whole: Whole) -> list[ActionLink]:
     if whole.enters_paper:
         for what, name in (("Enter a check from paper", "check"), ("Enter an administration from paper", "administer")):
             acts.append(ActionLink(what, f"/withdrawals/{withdrawal.code}/{name}-from-paper", "pen", "get", "plain"))
+    if whole.given_before:
+        acts.append(ActionLink("It was given before", f"/withdrawals/{withdrawal.code}/given-before", "pen", "get", "plain"))
     if whole.reads_why:
         acts.append(ActionLink("Read why it was asked for", f"/withdrawals/{withdrawal.code}/indication", "search"))
     return acts
