@@ -99,6 +99,17 @@ AT_THE_END = (
             SELECT FROM withdrawal w JOIN withdrawal_pick p ON p.withdrawal_code = w.code AND p.specimen_code = NEW.code
             WHERE w.code = NEW.reserved_for AND w.approval_event IS NOT NULL AND p.confirmed_by IS NOT NULL)""",
      "a tube is issued for the approved withdrawal that reserves it, picked by two"),
+    ("custody", "what_is_reserved_leaves_by_its_issue", "in_transit",
+     """(SELECT COALESCE(max(seq) FILTER (WHERE kind = 'specimen.issued'), 0) <= COALESCE(max(seq) FILTER (WHERE kind IN
+                ('specimen.reserved', 'specimen.unreserved', 'specimen.returned', 'specimen.refused')), 0)
+                AND COALESCE(bool_and(kind <> 'specimen.reversed') FILTER (WHERE seq = NEW.state_seq), true)
+                AND (NEW.reserved_for IS NOT NULL OR (EXISTS (
+                        SELECT FROM specimen p JOIN site s ON s.code = NEW.site_code
+                        WHERE p.code = NEW.code AND p.purpose = 'therapeutic' AND s.kind = 'clinic')
+                    AND bool_or(seq = 1 AND kind <> 'specimen.collected'
+                        OR kind IN ('specimen.received', 'specimen.stored', 'specimen.safeguarded'))))
+            FROM event WHERE stream_kind = 'specimen' AND stream_id = NEW.code)""",
+     "what is reserved, or goes to a clinic for treatment, leaves by its issue"),
 )  # fmt: skip
 """Table, constraint trigger, the state on whose way it is asked at the end of the transaction, what it refuses, and the sentence."""
 

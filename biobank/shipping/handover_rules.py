@@ -14,6 +14,7 @@ from biobank.auth.models import user as user_table
 from biobank.auth.models import user_role
 from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
 from biobank.custody.events import HandoverOffered
+from biobank.custody.leaving import CLINIC, LeavesByItsIssue, leaving_refusal
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import refusals_of_recording
 from biobank.custody.states import CustodianKind, State
@@ -89,12 +90,13 @@ def gives(actor: Actor, kind: str, name: str | None) -> bool:
 
 @dataclass(frozen=True)
 class Receiver:
-    """Who is to take something over. `sites`: where they take things over; None means anywhere."""
+    """Who is to take something over. `sites`: where they take things over, and the `kinds` of those; None means anywhere."""
 
     kind: str
     id: str
     known: bool
     sites: frozenset[str] | None
+    kinds: frozenset[str] = frozenset()
 
     @property
     def refusal(self) -> NotFound | None:
@@ -110,10 +112,28 @@ def read_receiver(session: Session, kind: str, name: str) -> Receiver:
     if kind == CustodianKind.COURIER.value:
         return Receiver(kind, name, is_in_use(session, "courier", name), None)
     if kind == CustodianKind.SITE.value:
-        active = session.execute(select(site_table.c.active).where(site_table.c.code == name)).scalar()
-        return Receiver(kind, name, bool(active), frozenset({name}))
+        row = session.execute(select(site_table.c.active, site_table.c.kind).where(site_table.c.code == name)).first()
+        known = row is not None and bool(row.active)
+        return Receiver(kind, name, known, frozenset({name}), frozenset() if row is None else frozenset({row.kind}))
     active = session.execute(select(user_table.c.active).where(user_table.c.code == name)).scalar()
-    return Receiver(kind, name, bool(active), _sites_of(session, name))
+    return Receiver(kind, name, bool(active), *_sites_of(session, name))
+
+
+def takes_onward(receiver: Receiver, specimen: Snapshot) -> bool:
+    """Say whether the receiver takes the tube away from where it is. Pure."""
+    if receiver.kind == CustodianKind.COURIER.value:
+        return True
+    return receiver.sites is not None and specimen.projection.site_code not in receiver.sites
+
+
+def taking_away_refusal(specimen: Snapshot, receiver: Receiver) -> LeavesByItsIssue | None:
+    """Return why the receiver may not take the tube away from where it is, or None: where it stays, nothing stands against it.
+
+    Somebody who works at clinics only takes it to a clinic. Pure.
+    """
+    if not takes_onward(receiver, specimen):
+        return None
+    return leaving_refusal(specimen, CLINIC if receiver.kinds == {CLINIC} else None)
 
 
 def offer_refusals(actor: Actor, specimen: Snapshot, receiver: Receiver | None, *, overdue: bool = False) -> list[Refusal]:
@@ -121,8 +141,10 @@ def offer_refusals(actor: Actor, specimen: Snapshot, receiver: Receiver | None, 
 
     `receiver`: None while nobody is named; `overdue`: the offer that stands is past its time, so a new one ends it.
     """
+    away = None if receiver is None or receiver.refusal is not None else taking_away_refusal(specimen, receiver)
     own = (
         _receiver_refusal(specimen, receiver),
+        away,
         None if overdue else _offered_refusal(specimen),
     )
     return [*refusals_of_recording(actor, HandoverOffered, specimen), *(one for one in own if one is not None)]
@@ -167,15 +189,16 @@ def several_custodians(specimens: Sequence[Snapshot]) -> SeveralCustodians | Non
     return SeveralCustodians("These specimens are not all with the same custodian. Make one hand-over for each.")
 
 
-def _sites_of(session: Session, user: str) -> frozenset[str] | None:
-    """The sites at which a user may take hand-overs; None means every site."""
+def _sites_of(session: Session, user: str) -> tuple[frozenset[str] | None, frozenset[str]]:
+    """The sites at which a user may take hand-overs, and their kinds; None means every site."""
     able = [role.value for role in Role if P in ROLE_PERMISSIONS[role]]
-    sites = (
-        session.execute(select(user_role.c.site_code).where(user_role.c.user_code == user, user_role.c.role.in_(able)))
-        .scalars()
-        .all()
-    )
-    return None if None in sites else frozenset(str(site) for site in sites)
+    rows = session.execute(
+        select(user_role.c.site_code, site_table.c.kind)
+        .outerjoin(site_table, site_table.c.code == user_role.c.site_code)
+        .where(user_role.c.user_code == user, user_role.c.role.in_(able))
+    ).all()
+    sites = frozenset(row.site_code for row in rows)
+    return (None if None in sites else sites), frozenset(row.kind for row in rows)
 
 
 def accept_refusals(actor: Actor, row: Any, at: datetime) -> list[Refusal]:

@@ -11,10 +11,10 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.custody.legality import OnHold, Snapshot
-from biobank.custody.states import CustodianKind, HoldAct, State
+from biobank.custody.states import HoldAct, State
 from biobank.foundation.errors import Refusal, raise_first
 from biobank.foundation.from_above import FromAbove
-from biobank.shipping.handover_rules import Receiver
+from biobank.shipping.handover_rules import Receiver, takes_onward, taking_away_refusal
 
 refusals_after_issue: FromAbove[Callable[[Session, Act, Collection[Snapshot], datetime | None], list[Refusal]]] = FromAbove(
     "withdrawals"
@@ -36,17 +36,14 @@ def held_after_issue(specimen: Snapshot) -> OnHold | None:
     )
 
 
-def takes_onward(receiver: Receiver, specimen: Snapshot) -> bool:
-    """Say whether the receiver takes the tube away from where it is. Pure."""
-    if receiver.kind == CustodianKind.COURIER.value:
-        return True
-    return receiver.sites is not None and specimen.projection.site_code not in receiver.sites
-
-
 def require_onward(
     session: Session, act: Act, specimens: Collection[Snapshot], stated: datetime | None, receiver: Receiver | None = None
 ) -> None:
-    """Raise why one of the issued among these may not go on; with a receiver, of those that it takes onward."""
+    """Raise why one of these may not leave with the receiver, or one of the issued among them may not go on; with a receiver, of
+    those that it takes onward.
+    """
+    if receiver is not None:
+        raise_first([away for one in specimens if (away := taking_away_refusal(one, receiver)) is not None])
     issued = [one for one in specimens if one.state is State.ISSUED and (receiver is None or takes_onward(receiver, one))]
     raise_first([held for one in issued if (held := held_after_issue(one)) is not None])
     raise_first(refusals_after_issue.get()(session, act, issued, stated))

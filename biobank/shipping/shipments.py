@@ -11,6 +11,7 @@ from biobank.auth.models import site
 from biobank.auth.permissions import Permission
 from biobank.custody.custodians import NotTheCustodian
 from biobank.custody.exposure import cold_at
+from biobank.custody.leaving import leaving_refusal
 from biobank.custody.ledger import Fact, append
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move, acknowledge, head_of, record, require_expected
@@ -57,14 +58,14 @@ class ArrivesBeforeItLeaves(Conflict):
 def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAnswer:
     """Give specimens to a courier. They are underway from now on, and the courier holds them."""
     act.require(Permission.SHIPMENT_RECORD, at=request.from_site)
-    _require_sites(session, request)
+    to_kind = _require_sites(session, request)
     codes = [line.specimen for line in request.specimens]
     if len(set(codes)) != len(codes):
         raise MalformedRequest("A specimen stands twice in this request. Send each specimen once.")
     specimens = get_all_visible(session, act.actor, codes, lock=True, holds=True)
     for specimen, line in zip(specimens, request.specimens, strict=True):
         require_expected(specimen, line.expected_seq)
-        _require_packable(specimen, request)
+        _require_packable(specimen, request, to_kind)
     # A shipment to a patient is the rest of an issue: what must not be issued any more does not leave either.
     require_onward(session, act, specimens, request.occurred_at)
     _require_their_clinic(session, specimens, request)
@@ -152,19 +153,21 @@ def _travels_warm(specimen: Snapshot, request: ShipmentRequest) -> bool:
     return frozen and request.shipper is None and request.temperature_class not in CRYOGENIC
 
 
-def _require_sites(session: Session, request: ShipmentRequest) -> None:
+def _require_sites(session: Session, request: ShipmentRequest) -> str:
+    """Return the kind of the site that it goes to."""
     if request.from_site == request.to_site:
         raise WrongDestination(f"A shipment goes to another site than {request.from_site}; here, use a hand-over.")
-    known = session.execute(select(site.c.code).where(site.c.code == request.to_site, site.c.active)).first()
-    if known is None:
+    kind = session.execute(select(site.c.kind).where(site.c.code == request.to_site, site.c.active)).scalar()
+    if kind is None:
         raise NotFound(f"There is no active site {request.to_site}.", subject=request.to_site)
+    return str(kind)
 
 
 def _custodian(specimen: Snapshot) -> tuple[str, str | None]:
     return specimen.projection.custodian_kind, specimen.projection.custodian_id
 
 
-def _require_packable(specimen: Snapshot, request: ShipmentRequest) -> None:
+def _require_packable(specimen: Snapshot, request: ShipmentRequest, to_kind: str) -> None:
     """Raise why this specimen may not be put into this shipment; its state and who holds it are judged by `record`."""
     where = specimen.projection.site_code
     if where != request.from_site:
@@ -179,7 +182,8 @@ def _require_packable(specimen: Snapshot, request: ShipmentRequest) -> None:
             subject=specimen.code,
             custodian_kind=kind,
         )
-    raise_first(class_faults(specimen, Standing("the shipment", request.temperature_class)))
+    away = leaving_refusal(specimen, to_kind)
+    raise_first([*([] if away is None else [away]), *class_faults(specimen, Standing("the shipment", request.temperature_class))])
 
 
 def _require_their_clinic(session: Session, specimens: Sequence[Snapshot], request: ShipmentRequest) -> None:

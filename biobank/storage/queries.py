@@ -291,8 +291,10 @@ _CHAINS = text(
         FROM above JOIN storage_container c ON c.code = above.code
         WHERE above.depth < 32 AND (c.parent_code IS NOT NULL OR c.code = :moved)
     )
-    SELECT above.start, c.code, c.kind, c.purpose, c.temperature_class, c.isolated, c.lifted_at
-    FROM above JOIN storage_container c ON c.code = above.code ORDER BY above.start, above.depth
+    SELECT above.start, c.code, c.kind, c.purpose, c.temperature_class, c.isolated, c.lifted_at, c.site_code,
+           s.kind AS site_kind
+    FROM above JOIN storage_container c ON c.code = above.code JOIN site s ON s.code = c.site_code
+    ORDER BY above.start, above.depth
     """
 )
 

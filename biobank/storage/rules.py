@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from biobank.custody.leaving import CLINIC, leaving_refusal
 from biobank.custody.legality import Snapshot
 from biobank.custody.states import Condition
 from biobank.foundation.errors import Conflict
@@ -87,7 +88,7 @@ class Standing:
     `temperature`: the class that reaches it; `isolated`: it, or anything around it, is for infectious material; `safe`: it, or
     anything around it, is a quarantine or evacuation place, where everything is accepted; `lifted`: it, or anything around it, is
     out of its place; `unclassed`: the tank or freezer that it is in, where nobody gave that one a class: how cold it is there is
-    not known, whatever the room around it is.
+    not known, whatever the room around it is; `clinic`: the clinic that it is in.
     """
 
     code: str
@@ -96,6 +97,7 @@ class Standing:
     isolated: bool = False
     safe: bool = False
     lifted: bool = False
+    clinic: str | None = None
 
     def keeps(self, condition: str) -> bool:
         """Say whether a specimen of this condition is in the cold (or warmth) that it needs while it stands here."""
@@ -122,6 +124,7 @@ def standing_of(chain: "list[Any]") -> Standing:
         isolated=any(row.isolated for row in chain),
         safe=takes_everything(row.purpose for row in chain),
         lifted=any(row.lifted_at is not None for row in chain),
+        clinic=chain[-1].site_code if chain[-1].site_kind == CLINIC else None,
     )
 
 
@@ -141,8 +144,8 @@ def place_faults(specimen: Snapshot, place: Standing) -> list[Conflict]:
 
     An ordinary place refuses for it; a quarantine or evacuation place takes the tube and says it.
     """
-    infection = _infection(specimen, place)
-    return [*class_faults(specimen, place), *([] if infection is None else [infection])]
+    others = (_infection(specimen, place), _leaving(specimen, place))
+    return [*class_faults(specimen, place), *(fault for fault in others if fault is not None)]
 
 
 def class_faults(specimen: Snapshot, place: Standing) -> list[Conflict]:
@@ -158,6 +161,12 @@ def slot_fault(specimen: Snapshot, slot: Slot) -> Conflict | None:
     if slot.kept_for is not None and slot.kept_for != specimen.donor_code:
         return PositionKept(f"{slot.label} is kept for the tubes of another donor. Choose another place.", **members)
     return None
+
+
+def _leaving(specimen: Snapshot, place: Standing) -> Conflict | None:
+    if place.clinic in (None, specimen.projection.site_code):
+        return None
+    return leaving_refusal(specimen, CLINIC)
 
 
 def _temperature(specimen: Snapshot, place: Standing) -> Conflict | None:

@@ -45,7 +45,7 @@ def ship(api: Api, vial: str) -> None:
     assert api.lab_tech.post(f"/specimens/{vial}/events", json=out).status_code == 201
     sent = {
         "from_site": "LAB",
-        "to_site": "OTHER",
+        "to_site": "NORTH",
         "specimens": [{"specimen": vial, "expected_seq": seq_of(api, vial)}],
         "courier": "COLD_EXPRESS",
         "evidence": "waybill 1",
