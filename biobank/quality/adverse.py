@@ -2,7 +2,8 @@
 
 Each has a deviation, whose code it goes by, and clocks of its own: when it was seen, when the bank knew, when it was reported.
 How many days there are to report is the site's to set, for its own authority; where nothing is set no date is shown. Where the
-cause may be in the material, every lot of it is held at once (for a tube of no lot, everything of its harvest).
+cause may be in the material, every lot of it is held at once (for a tube of no lot, everything of its harvest). What is not given
+yet of the same withdrawal is held in any case until quality judged it, unless it was an event that was not serious.
 """
 
 from collections.abc import Collection, Iterable
@@ -20,26 +21,22 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, Scope
-from biobank.custody import holds as custody_holds
-from biobank.custody.events import HOLD_EVENTS
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot
-from biobank.custody.models import hold
-from biobank.custody.queries import last_event_at
-from biobank.custody.recording import AHEAD, NOW, Circumstances, ImplausibleTime, Instant, acknowledge, head_of
+from biobank.custody.recording import AHEAD, Circumstances, ImplausibleTime, Instant, acknowledge, head_of
 from biobank.custody.snapshots import load
-from biobank.custody.states import HoldKind, HoldScope, StreamKind
+from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.paging import Listed, Paging, read_page
 from biobank.people.queries import get_site
+from biobank.quality.adverse_holds import hold_concerned
 from biobank.quality.deviations import add_deviation, deviation_scope, words_kept
-from biobank.quality.dispositions import ADVERSE, cause_refusals
+from biobank.quality.dispositions import UNCAUSED, cause_refusals, units_of_withdrawals
 from biobank.quality.incident_events import AdverseAssessed, AdverseRecorded, AdverseReported, ReportingRuleSet
 from biobank.quality.independence import harm_behind, independence_refusals
 from biobank.quality.models import adverse_event, reporting_rule
 from biobank.quality.models import deviation_subject as subject_table
-from biobank.quality.releases import end_held_releases
 from biobank.quality.schemas import Reason, Recorded, Token
 from biobank.quality.streams import record_on_stream
 from biobank.specimens.models import specimen
@@ -165,10 +162,12 @@ def open_adverse(
     donor: str,
     site: str,
     units: Iterable[Snapshot],
+    beside: Iterable[Snapshot] = (),
 ) -> tuple[str, list[Appended], int]:
     """Record what happened with these units, open its deviation, and hold what may share the cause. The caller checked the right.
 
-    Returns the deviation's code, what was appended, and how many holds were placed.
+    `beside`: what else is to be given with them, all of it locked. Returns the deviation's code, what was appended, and how many
+    holds were placed.
     """
     tubes = {unit.code: unit for unit in units}
     code, opened = add_deviation(
@@ -210,44 +209,16 @@ def open_adverse(
             event_hash=recorded.leaf_hash,
         )
     )
-    held = [] if happened.in_lot is False else hold_siblings(session, act, tubes.values(), site, recorded.leaf_hash)
+    grave = happened.kind == "reaction" or happened.seriousness != "not_serious"
+    held = hold_concerned(
+        session,
+        act,
+        tubes.values() if happened.in_lot is not False else (),
+        [*tubes.values(), *beside] if grave or happened.in_lot is not False else (),
+        site,
+        recorded.leaf_hash,
+    )
     return code, [opened, recorded, *held], len(held)
-
-
-def hold_siblings(session: Session, act: Act, units: Collection[Snapshot], site: str, because: bytes) -> list[Appended]:
-    """Hold every lot of these units, and for a unit of no lot its harvest, unless an adverse event holds it already."""
-    scopes = {
-        (HoldScope.LOT, unit.lot_code) if unit.lot_code is not None else (HoldScope.HARVEST, unit.harvest_code): unit.donor_code
-        for unit in units
-    }
-    placed: list[Appended] = []
-    for (scope, what), donor in sorted(scopes.items(), key=str):
-        if what is None or _held(session, scope, what):
-            continue
-        stream = donor if scope is HoldScope.HARVEST and donor is not None else what
-        last = last_event_at(session, HOLD_EVENTS[scope][0], stream)
-        head = head_of(session, act, NOW, subject=donor, site=site, last=last, relies_on=(because,))
-        placed.append(
-            custody_holds.place(
-                session,
-                kind=HoldKind.QUALITY,
-                scope_kind=scope,
-                scope_id=what,
-                reason=ADVERSE,
-                head=head,
-                donor_code=donor,
-            )[1]
-        )
-    if placed:
-        end_held_releases.get()(session, at=act.at, because=ADVERSE)
-    return placed
-
-
-def _held(session: Session, scope: HoldScope, what: str) -> bool:
-    of_it = (hold.c.scope_kind == scope.value, hold.c.scope_id == what, hold.c.reason == ADVERSE, hold.c.lifted_at.is_(None))
-    # A hold of another kind with this reason blocks other things.
-    of_kind = hold.c.kind == HoldKind.QUALITY.value
-    return session.execute(select(hold.c.id).where(*of_it, of_kind)).first() is not None
 
 
 _RULE = and_(reporting_rule.c.site_code == adverse_event.c.site_code, reporting_rule.c.seriousness == adverse_event.c.seriousness)
@@ -367,7 +338,9 @@ def assess_adverse(session: Session, act: Act, code: str, request: AssessAdverse
     """
     row = _find(session, act.actor, code, lock=True)
     act.require(Permission.DEVIATION_DECIDE, at=sites_of_adverse(session, code, row.site_code), subject=code)
-    units = load(session, _units(session, code), lock=True)
+    items, units = units_of_withdrawals.get(), _units(session, code)
+    beside = session.execute(select(items.c.specimen_code).where(items.c.withdrawal_code == row.withdrawal_code)).scalars()
+    tubes = load(session, {*units, *beside}, lock=True)
     raise_first(judging_refusals(session, act.actor, code))
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     judged = {"seriousness": request.seriousness, "causality": request.causality, "in_lot": request.in_lot}
@@ -379,7 +352,15 @@ def assess_adverse(session: Session, act: Act, code: str, request: AssessAdverse
     graver = row.reported_at is not None and request.seriousness == "serious" and row.seriousness != "serious"
     anew = {"reported_at": None, "reported_to": None, "reference": None} if graver else {}
     session.execute(update(adverse_event).where(adverse_event.c.deviation_code == code).values(**judged, **anew))
-    held = hold_siblings(session, act, units.values(), row.site_code, assessed.leaf_hash) if request.in_lot else []
+    caused = request.causality not in UNCAUSED and (row.kind == "reaction" or request.seriousness == "serious")
+    held = hold_concerned(
+        session,
+        act,
+        [tubes[one] for one in units] if request.in_lot else (),
+        tubes.values() if request.in_lot or caused else (),
+        row.site_code,
+        assessed.leaf_hash,
+    )
     now = _find(session, act.actor, code)
     return AdverseAnswer(**_public(now), held=len(held), receipt=acknowledge(act, [assessed, *held]))
 

@@ -29,7 +29,7 @@ from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.foundation.from_above import FromAbove
 from biobank.foundation.kept_files import FileHash
 from biobank.quality.incident_events import UnitsDisposed
-from biobank.quality.independence import NotIndependent, Touch, harm_behind, independence_refusals, read_touches
+from biobank.quality.independence import NotIndependent, Touch, harm_behind, independence_refusals, judged_by, read_touches
 from biobank.quality.models import adverse_event, deviation_unit, notice, paper_form, unit_disposition
 from biobank.quality.models import deviation as deviation_table
 from biobank.quality.models import deviation_subject as subject
@@ -100,7 +100,7 @@ UNCAUSED = ("unrelated", "unlikely")
 
 def _holds_of(*where: ColumnElement[bool]) -> Subquery:
     """SELECT deviation_code, hold id: the holds on what deviations name, and those that an adverse event placed on the lots or
-    harvests of its units; `where` is about the holds and the deviations."""
+    harvests of its units and on the units of its withdrawal; `where` is about the holds and the deviations."""
     pairs = (subject.c.deviation_code, hold.c.id)
     named = select(*pairs).join(hold, and_(hold.c.scope_kind == subject.c.subject_kind, hold.c.scope_id == subject.c.subject_id))
     unit = and_(subject.c.subject_kind == "specimen", specimen.c.code == subject.c.subject_id)
@@ -114,8 +114,15 @@ def _holds_of(*where: ColumnElement[bool]) -> Subquery:
         .join(specimen, unit)
         .join(hold, and_(hold.c.reason == ADVERSE, shared))
     )
-    both = union(*(one.join(deviation_table, deviation_table.c.code == pairs[0]).where(*where) for one in (named, caused)))
-    return both.subquery()
+    items = units_of_withdrawals.get()
+    with_it = (
+        select(*pairs)
+        .join(adverse_event, adverse_event.c.deviation_code == subject.c.deviation_code)
+        .join(items, and_(subject.c.subject_kind == "withdrawal", items.c.withdrawal_code == subject.c.subject_id))
+        .join(hold, and_(hold.c.reason == ADVERSE, hold.c.scope_kind == "specimen", hold.c.scope_id == items.c.specimen_code))
+    )
+    whole = (one.join(deviation_table, deviation_table.c.code == pairs[0]) for one in (named, caused, with_it))
+    return union(*(one.where(*where) for one in whole)).subquery()
 
 
 def of_standing_harm(session: Session, holds: Collection[UUID]) -> frozenset[UUID]:
@@ -134,14 +141,21 @@ def of_standing_harm(session: Session, holds: Collection[UUID]) -> frozenset[UUI
 
 
 def harm_of_holds(session: Session, holds: Collection[UUID]) -> dict[UUID, list[Touch]]:
-    """Return, by hold that an adverse event placed, who gave, checked or recorded what it is about: they do not lift it."""
+    """Return, by hold that an adverse event placed, who gave, checked or recorded what it is about, and who judged it.
+
+    They do not lift it; who judged it not even after its deviation is closed: one of quality alone frees nothing.
+    """
     found = _holds_of(hold.c.id.in_(list(holds)), hold.c.reason == ADVERSE, deviation_table.c.closed_at.is_(None))
     of_each = session.execute(select(found.c.id, found.c.deviation_code)).all()
     behind = harm_behind(session, {row.deviation_code for row in of_each}) if of_each else {}
-    return {
-        row.id: [one for other in of_each if other.id == row.id for one in behind.get(other.deviation_code, ())]
-        for row in of_each
-    }
+    whole = _holds_of(hold.c.id.in_(list(holds)), hold.c.reason == ADVERSE)
+    judged = session.execute(select(whole.c.id, whole.c.deviation_code)).all()
+    judges = judged_by(session, {row.deviation_code for row in judged}) if judged else {}
+    touches: dict[UUID, list[Touch]] = {row.id: [] for row in judged}
+    for found_in, seen in ((of_each, behind), (judged, judges)):
+        for row in found_in:
+            touches[row.id] += seen.get(row.deviation_code, ())
+    return touches
 
 
 @cache

@@ -45,6 +45,7 @@ class Capacity(StrEnum):
     GAVE = "gave"
     CHECKED = "checked at the bedside"
     RECORDED = "recorded"
+    JUDGED = "judged"
 
 
 CAPACITIES: Mapping[str, Capacity] = {
@@ -242,6 +243,22 @@ def harm_behind(session: Session, deviations: Collection[str]) -> dict[str, list
     for row in rows:
         capacity = HARM.get(row.kind, Capacity.RECORDED)
         found.setdefault(row.deviation_code, []).extend(_touches(row, capacity, row.stream_id))
+    return found
+
+
+def judged_by(session: Session, deviations: Collection[str]) -> dict[str, list[Touch]]:
+    """Return, by the deviation of an adverse event, who ever judged it. One statement."""
+    e = event.c
+    rows = session.execute(
+        select(e.stream_id, e.occurred_at, _HANDS.label("hands")).where(
+            e.stream_kind == StreamKind.SYSTEM.value,
+            e.stream_id.in_(sorted(deviations)),
+            e.kind == "system.adverse_assessed",
+        )
+    )
+    found: dict[str, list[Touch]] = {}
+    for row in rows:
+        found.setdefault(row.stream_id, []).extend(_touches(row, Capacity.JUDGED, row.stream_id))
     return found
 
 

@@ -41,4 +41,4 @@ def keep(session: Session, act: Act, case: Case, given: Circumstances, happened:
     """Record what happened with what of the case was given, or before anything was, with all its tubes."""
     units = [tube for code, tube in case.tubes.items() if not case.given or code in case.given]
     where = {"withdrawal": case.code, "donor": case.donor, "site": case.clinic}
-    return adverse.open_adverse(session, act, given, happened, units=units, **where)[1]
+    return adverse.open_adverse(session, act, given, happened, units=units, beside=case.tubes.values(), **where)[1]

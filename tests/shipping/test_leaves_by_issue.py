@@ -70,11 +70,8 @@ def test_what_nobody_asked_for_goes_to_banks_and_to_no_clinic(api: Api) -> None:
 
 def test_it_is_neither_stored_nor_carried_into_a_place_at_a_clinic(api: Api) -> None:
     story, admin, both = a_story(api, 2), api.test_bank.act("admin"), api.acts_here
-    cold = {"kind": "freezer", "name": "Freezer", "rows": None, "cols": None, "temperature_class": "minus_80"}
+    cold: dict[str, Any] = {"kind": "freezer", "name": "Freezer", "rows": None, "cols": None, "temperature_class": "minus_80"}
     there = api.test_bank.write(lambda s: make_box(s, admin, site="CLINIC", **cold).code)
-            ).code
-        )
-    )
     held = api.test_bank.write(lambda s: make_box(s, admin, site="CLINIC", name="Held", purpose="quarantine").code)
     tube = story.vials[0]
     seq = now_of(api, tube)["seq"]

@@ -109,17 +109,18 @@ def test_a_reaction_ticked_at_the_bedside_or_told_as_the_outcome_is_one_too(api:
     assert {name: outcomes[0]["words"] for name, outcomes in read.items()} == {"clinician": "A rash.", "lab_tech": None}
 
 
-def test_an_event_whose_cause_is_not_in_the_material_holds_nothing_and_a_reaction_needs_something_given(api: Api) -> None:
+def test_an_event_whose_cause_is_not_in_the_material_holds_what_is_at_hand_only_and_a_reaction_needs_a_giving(api: Api) -> None:
     story = a_story(api, 2).up_to("receive")
     refused(record(api, story), 409, "nothing_given")
     refused(api.lab_tech.post(f"/withdrawals/{story.code}/adverse-events", json=_event()), 403, "not_permitted")
-    assert record(api, story, kind="event", in_lot=False).status_code == 201
+    assert record(api, story, kind="event", in_lot=False, seriousness="not_serious").status_code == 201
     assert holds(api) == {}
     (one,) = api.quality.get("/adverse-events").json()["items"]
 
     # A tube of no lot: everything of its harvest, as far as the record knows one.
     judged = sign_and_post(api.quality, "decided", f"/adverse-events/{one['deviation']}/assess", JUDGED)
     assert judged.status_code == 200, judged.text
+    assert list(holds(api).values()) == ["harvest"]
     refused(sign_and_post(api.clinician, "decided", f"/adverse-events/{one['deviation']}/assess", JUDGED), 403, "not_permitted")
 
 
@@ -148,7 +149,10 @@ def test_what_turns_out_graver_than_was_reported_is_reported_anew_and_its_hold_w
     refused(sign_and_post(api.quality, "hold_lifted", f"/holds/{hold}/lift", lift), 409, "held_by_adverse_event")
     unlikely = JUDGED | {"causality": "unlikely", "in_lot": False}
     assert sign_and_post(api.quality, "decided", f"{path}/assess", unlikely).status_code == 200
-    assert sign_and_post(api.quality, "hold_lifted", f"/holds/{hold}/lift", lift).status_code == 200
+    own = refused(sign_and_post(api.quality, "hold_lifted", f"/holds/{hold}/lift", lift), 403, "not_independent")
+    assert own["detail"].startswith("You judged ")
+    assert f"/holds/{hold}/lift" not in quality.get_page(f"/specimens/{story.vials[1]}")
+    assert sign_and_post(api.quality2, "hold_lifted", f"/holds/{hold}/lift", lift).status_code == 200
 
 
 def _event() -> dict[str, Any]:

@@ -52,7 +52,7 @@ def test_a_cause_that_may_lie_in_the_material_holds_until_its_deviation_is_close
     assert sign_and_post(api.quality, "hold_lifted", "/holds/lift", several).status_code == 409
     unlikely = JUDGED | {"causality": "unlikely"}
     assert sign_and_post(api.quality, "decided", f"/adverse-events/{one['deviation']}/assess", unlikely).status_code == 200
-    assert sign_and_post(api.quality, "hold_lifted", f"/holds/{hold}/lift", lift).status_code == 200
+    assert sign_and_post(api.quality2, "hold_lifted", f"/holds/{hold}/lift", lift).status_code == 200
 
 
 def test_a_hold_of_another_kind_with_the_same_reason_keeps_nothing_from_being_held(api: Api) -> None:
