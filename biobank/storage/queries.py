@@ -5,9 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, Row, false, func, or_, select, text, true, union_all
+from sqlalchemy import column as sql_column
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.auth.models import site as site_table
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import Scope
 from biobank.custody.locks import locked
@@ -282,7 +284,8 @@ def find_position(session: Session, container_code: str | None, place: str) -> "
     ).first()
 
 
-_CHAINS = text(
+_OF_CHAINS = ("start", "depth", "code", "kind", "purpose", "temperature_class", "isolated", "lifted_at", "site_code")
+_ABOVE = text(
     """
     WITH RECURSIVE above AS (
         SELECT code AS start, code, 0 AS depth FROM storage_container WHERE code = ANY(:codes)
@@ -291,12 +294,11 @@ _CHAINS = text(
         FROM above JOIN storage_container c ON c.code = above.code
         WHERE above.depth < 32 AND (c.parent_code IS NOT NULL OR c.code = :moved)
     )
-    SELECT above.start, c.code, c.kind, c.purpose, c.temperature_class, c.isolated, c.lifted_at, c.site_code,
-           s.kind AS site_kind
-    FROM above JOIN storage_container c ON c.code = above.code JOIN site s ON s.code = c.site_code
-    ORDER BY above.start, above.depth
+    SELECT above.start, above.depth, c.code, c.kind, c.purpose, c.temperature_class, c.isolated, c.lifted_at, c.site_code
+    FROM above JOIN storage_container c ON c.code = above.code
     """
 )
+_CHAINS = _ABOVE.columns(*(sql_column(one) for one in _OF_CHAINS)).subquery("chains")
 
 
 def standings_of(
@@ -311,7 +313,12 @@ def chains_of(
 ) -> dict[str, list[Any]]:
     """Return each container and everything it stands in, from the inside out, as `standings_of` reads them."""
     chains: dict[str, list[Any]] = {}
-    for row in session.execute(_CHAINS, {"codes": list(codes), "moved": moved, "target": target}):
+    statement = (
+        select(_CHAINS, site_table.c.kind.label("site_kind"))
+        .join(site_table, site_table.c.code == _CHAINS.c.site_code)
+        .order_by(_CHAINS.c.start, _CHAINS.c.depth)
+    )
+    for row in session.execute(statement, {"codes": list(codes), "moved": moved, "target": target}):
         chains.setdefault(row.start, []).append(row)
     return chains
 
