@@ -119,9 +119,10 @@ def sites_and_users(connection: "psycopg.Connection[tuple[object, ...]]") -> Non
             )
     _registers(connection, instant)
     for kept in (A_REPORT, A_FORM):
+        connection.execute("INSERT INTO attachment (sha256, size_bytes) VALUES (%s, 1)", (kept,))
         connection.execute(
-            "INSERT INTO attachment (sha256, size_bytes, media_type, subject, site_code, stored_at, stored_by) "
-            "VALUES (%s, 1, 'application/pdf', 'BANK', 'LAB', %s, 'SYSTEM')",
+            "INSERT INTO attachment_context (sha256, media_type, subject, site_code, stored_at, stored_by) "
+            "VALUES (%s, 'application/pdf', 'BANK', 'LAB', %s, 'SYSTEM')",
             (kept, instant),
         )
     connection.commit()

@@ -16,13 +16,13 @@ depends_on = None
 # From the models (`info` of each table), by tools/regenerate_initial.py until the first release:
 # begin of lists
 APPEND_ONLY = (
-    "act_timed_out", "administration", "alarm_step", "attachment", "attempt", "bench_handling", "checkpoint", "cosignature",
-    "culture_record", "deviation_attachment", "deviation_subject", "deviation_unit", "donor_agreement", "event",
-    "excursion_item_past", "label_reconciliation", "leaf", "log_quarantine", "logger_file", "lot_test", "outcome_result",
-    "paper_check", "paper_form", "processing", "processing_input", "recall", "recall_closing", "recall_item",
-    "register_warning", "root_signature", "rule_table", "shipment_box", "shipment_item", "stock_count_line", "tile",
-    "tree_head", "viability_assay", "viability_criterion", "viability_fit", "viability_parameters", "viability_report",
-    "viability_thaw", "withdrawal_outcome",
+    "act_timed_out", "administration", "alarm_step", "attachment", "attachment_context", "attempt", "bench_handling",
+    "checkpoint", "cosignature", "culture_record", "deviation_attachment", "deviation_subject", "deviation_unit",
+    "donor_agreement", "event", "excursion_item_past", "label_reconciliation", "leaf", "log_quarantine", "logger_file",
+    "lot_test", "outcome_result", "paper_check", "paper_form", "processing", "processing_input", "recall", "recall_closing",
+    "recall_item", "register_warning", "root_signature", "rule_table", "shipment_box", "shipment_item", "stock_count_line",
+    "tile", "tree_head", "viability_assay", "viability_criterion", "viability_fit", "viability_parameters",
+    "viability_report", "viability_thaw", "withdrawal_outcome",
 )
 NEVER_DELETED = (
     "adverse_event", "alarm", "app_user", "bedside_check", "bedside_release", "bench_session", "consent", "custody",

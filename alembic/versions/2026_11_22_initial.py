@@ -45,6 +45,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_app_user_person_code"), "app_user", ["person_code"], unique=False)
     op.create_table(
+        "attachment",
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name=op.f("attachment_is_named_by_its_hash")),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_attachment")),
+        info={"append_only": True},
+    )
+    op.create_table(
         "attempt",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -312,19 +320,29 @@ def upgrade() -> None:
         "one_open_alarm_per_cause", "alarm", ["cause", "subject"], unique=True, postgresql_where=sa.text("resolved_at IS NULL")
     )
     op.create_table(
-        "attachment",
+        "attachment_context",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=False),
-        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("media_type", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("site_code", sa.Text(), nullable=True),
+        sa.Column("media_type", sa.Text(), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("stored_by", sa.Text(), nullable=False),
-        sa.CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name=op.f("attachment_is_named_by_its_hash")),
-        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_attachment_site_code")),
-        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_attachment")),
+        sa.ForeignKeyConstraint(["sha256"], ["attachment.sha256"], name=op.f("fk_attachment_context_sha256")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_attachment_context_site_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_attachment_context")),
+        sa.UniqueConstraint(
+            "sha256",
+            "subject",
+            "site_code",
+            "stored_by",
+            name="a_file_is_given_once_in_a_context",
+            postgresql_nulls_not_distinct=True,
+        ),
         info={"append_only": True},
     )
+    op.create_index("ix_attachment_context_giver", "attachment_context", ["stored_by", "stored_at"], unique=False)
+    op.create_index("ix_attachment_context_subject", "attachment_context", ["subject", "stored_at"], unique=False)
     op.create_table(
         "checkpoint",
         sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -2916,7 +2934,9 @@ def downgrade() -> None:
     op.drop_table("donor")
     op.drop_table("class_limit")
     op.drop_table("checkpoint")
-    op.drop_table("attachment")
+    op.drop_index("ix_attachment_context_subject", table_name="attachment_context")
+    op.drop_index("ix_attachment_context_giver", table_name="attachment_context")
+    op.drop_table("attachment_context")
     op.drop_index("one_open_alarm_per_cause", table_name="alarm", postgresql_where=sa.text("resolved_at IS NULL"))
     op.drop_index("ix_alarm_raised", table_name="alarm")
     op.drop_table("alarm")
@@ -2955,5 +2975,6 @@ def downgrade() -> None:
     op.drop_index("ix_attempt_subject", table_name="attempt")
     op.drop_index("ix_attempt_at", table_name="attempt")
     op.drop_table("attempt")
+    op.drop_table("attachment")
     op.drop_index(op.f("ix_app_user_person_code"), table_name="app_user")
     op.drop_table("app_user")

@@ -16,6 +16,7 @@ from biobank.auth.actor import SYSTEM_CODE
 from biobank.auth.models import site
 from biobank.custody.models import custody
 from biobank.custody.states import TERMINAL, State
+from biobank.donors.identity_reads import many_read
 from biobank.monitoring.models import excursion, excursion_item
 from biobank.monitoring.sensors import doubted_since, silent_at
 from biobank.reconciliation.models import log_difference
@@ -37,8 +38,11 @@ class Cause:
     since: datetime
 
 
-def causes_at(session: Session, at: datetime) -> list[Cause]:
-    """Return everything that is wrong at `at`, in an order that is always the same."""
+def causes_at(session: Session, at: datetime, identities_per_hour: int) -> list[Cause]:
+    """Return everything that is wrong at `at`, in an order that is always the same.
+
+    `identities_per_hour`: of how many people a person may read within an hour who they are.
+    """
     found = [
         *_excursions(session),
         *_shipments(session, at),
@@ -46,6 +50,7 @@ def causes_at(session: Session, at: datetime) -> list[Cause]:
         *_differences(session),
         *_silent_sensors(session, at),
         *_doubtful_values(session),
+        *_identities_read(session, at, identities_per_hour),
     ]
     return sorted(found, key=lambda one: (one.kind, one.subject))
 
@@ -145,3 +150,14 @@ def _silent_sensors(session: Session, at: datetime) -> Iterator[Cause]:
 def _doubtful_values(session: Session) -> Iterator[Cause]:
     """Sensors that sent what can hardly be right, and nobody has said whether it is so."""
     yield from (Cause("sensor_doubtful", row.code, row.site_code, row.since) for row in doubted_since(session))
+
+
+def _identities_read(session: Session, at: datetime, most: int) -> Iterator[Cause]:
+    """Persons who read the identities of many people within an hour; an alarm of it stands until somebody has looked after it."""
+    found = {one.person: Cause("identities_read", one.person, one.site, one.since) for one in many_read(session, at, most)}
+    unanswered = select(alarm.c.subject, alarm.c.site_code, alarm.c.raised_at).where(
+        alarm.c.cause == "identities_read", alarm.c.resolved_at.is_(None), alarm.c.acknowledged_at.is_(None)
+    )
+    for row in session.execute(unanswered):
+        found.setdefault(row.subject, Cause("identities_read", row.subject, row.site_code, row.raised_at))
+    yield from found.values()

@@ -10,7 +10,15 @@ from biobank.custody.events import CODE, REASON
 from biobank.custody.states import StreamKind
 from biobank.specimens.events import INSTANT
 
-CauseName = Literal["excursion", "shipment_overdue", "handover_overdue", "differs_from_log", "sensor_silent", "sensor_doubtful"]
+CauseName = Literal[
+    "excursion",
+    "shipment_overdue",
+    "handover_overdue",
+    "differs_from_log",
+    "sensor_silent",
+    "sensor_doubtful",
+    "identities_read",
+]
 WHO = r"^(US-[0-9A-Z]{7}|[a-z_]{2,20})$"
 
 

@@ -1,12 +1,14 @@
-"""Questions about alarms. Whoever may know of specimens at a site may know of its alarms."""
+"""Questions about alarms. Whoever may know of specimens at a site may know of its alarms; of those about what people did, whoever
+reads the log there.
+"""
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, select
+from sqlalchemy import ColumnElement, Row, and_, or_, select
 from sqlmodel import Session
 
 from biobank.alarms.models import alarm, alarm_step
-from biobank.alarms.rota import Rota, rotas
+from biobank.alarms.rota import ABOUT_PEOPLE, rota_of, rotas
 from biobank.alarms.schemas import AlarmDetail, AlarmList, AlarmPublic, AlarmStepPublic
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
@@ -24,6 +26,11 @@ STATES: dict[str, ColumnElement[bool]] = {
     "silenced": and_(_open, alarm.c.quiet == "silenced"),
     "resolved": alarm.c.resolved_at.is_not(None),
 }
+
+
+def may_know(actor: Actor, row: "Row[Any]") -> bool:
+    """Say whether the actor may know of an alarm."""
+    return actor.may(Permission.LOG_READ if row.cause in ABOUT_PEOPLE else Permission.SPECIMEN_READ, at=row.site_code)
 
 
 def public(row: "Row[Any]") -> AlarmPublic:
@@ -47,7 +54,7 @@ def get_alarm(session: Session, actor: Actor, code: str, *, lock: bool = False) 
     """Return an alarm's row; raise NotFound when the actor may not know of it."""
     statement = select(alarm).where(alarm.c.code == code)
     row = session.execute(locked(statement, alarm) if lock else statement).first()
-    if row is None or not actor.may(Permission.SPECIMEN_READ, at=row.site_code):
+    if row is None or not may_know(actor, row):
         raise NotFound(f"There is no alarm {code} that you may see.", subject=code)
     return row
 
@@ -82,7 +89,13 @@ def list_alarms(
 ) -> AlarmList:
     """Return the alarms the actor may know of, newest first."""
     actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
-    statement = select(alarm).where(actor.scope(Permission.SPECIMEN_READ).of(alarm.c.site_code))
+    about_people = alarm.c.cause.in_(sorted(ABOUT_PEOPLE))
+    statement = select(alarm).where(
+        or_(
+            and_(~about_people, actor.scope(Permission.SPECIMEN_READ).of(alarm.c.site_code)),
+            and_(about_people, actor.scope(Permission.LOG_READ).of(alarm.c.site_code)),
+        )
+    )
     if state is not None:
         statement = statement.where(STATES[state])
     for column, value in ((alarm.c.cause, cause), (alarm.c.site_code, site)):
@@ -101,9 +114,5 @@ def alarms_calling(session: Session, actor: Actor, limit: int) -> list[AlarmPubl
     rows = session.execute(
         select(alarm).where(_open, alarm.c.quiet.is_distinct_from("silenced")).order_by(alarm.c.raised_at, alarm.c.code)
     ).all()
-    mine = [
-        row
-        for row in rows
-        if actor.may(Permission.SPECIMEN_READ, at=row.site_code) and known.get(row.site_code, Rota()).calls(actor, row.site_code)
-    ]
+    mine = [row for row in rows if may_know(actor, row) and rota_of(known, row.cause, row.site_code).calls(actor, row.site_code)]
     return [public(row) for row in mine[:limit]]

@@ -1,9 +1,9 @@
 """Who is called when: the rota of a site, and how far an alarm has gone up it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, Field
 from sqlalchemy import and_, delete, insert, or_, select
@@ -15,7 +15,7 @@ from biobank.alarms.events import RotaSet, Told
 from biobank.alarms.models import rota_line
 from biobank.auth.actor import Actor
 from biobank.auth.models import user, user_role
-from biobank.auth.permissions import ROLE_PERMISSIONS, Permission
+from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.recording import Circumstances, acknowledge
 from biobank.foundation.errors import Conflict, Refusal, raise_first
@@ -134,6 +134,16 @@ def rotas(session: Session) -> dict[str, Rota]:
             [*before.lines, Told(who=row.who, after_min=row.after_min)], frozenset({*before.reached, *here})
         )
     return found
+
+
+ABOUT_PEOPLE: Final = frozenset({"identities_read"})
+"""Causes that are something people did: quality is called, and the log's readers alone know of them."""
+_QUALITY: Final = Rota([Told(who=Role.QUALITY.value, after_min=0)], frozenset({Role.QUALITY.value}))
+
+
+def rota_of(known: Mapping[str, Rota], cause: str, site: str) -> Rota:
+    """Return who is called about a cause at a site; `known`: the rotas by site."""
+    return _QUALITY if cause in ABOUT_PEOPLE else known.get(site, Rota())
 
 
 def rotas_to_mend(session: Session, actor: Actor) -> list[tuple[str, list[str]]]:

@@ -10,9 +10,11 @@ from biobank.acts.act import Act
 from biobank.alarms.events import AlarmAcknowledged, AlarmSilenced
 from biobank.alarms.models import alarm, alarm_step
 from biobank.alarms.queries import get_alarm, read_alarm
+from biobank.alarms.rota import ABOUT_PEOPLE
 from biobank.alarms.schemas import AcknowledgeAlarm, AlarmAnswer, SilenceAlarm
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.queries import logins_of_persons
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
 from biobank.custody.recording import Circumstances, acknowledge
@@ -47,9 +49,23 @@ class SilenceTooLong(MalformedRequest):
     title = "Quiet for how long?"
 
 
-def answering_refusals(actor: Actor, row: "Row[Any]") -> list[Refusal]:
-    """Return why the actor may not answer an alarm: those who handle material at the site may, while it is not over."""
+class AlarmAboutYou(Conflict):
+    """Nobody looks after an alarm about what they did themselves."""
+
+    code = "alarm_about_you"
+    title = "It is about you"
+
+
+def answering_refusals(session: Session, actor: Actor, row: "Row[Any]") -> list[Refusal]:
+    """Return why the actor may not answer an alarm: those who handle material at the site may, while it is not over.
+
+    One about what a person did is answered by somebody else.
+    """
     found: list[Refusal] = []
+    if row.cause in ABOUT_PEOPLE and actor.code in logins_of_persons(session, [row.subject]).get(row.subject, ()):
+        found.append(
+            AlarmAboutYou(f"{row.code} is about what you did. Somebody else of quality looks after it.", subject=row.code)
+        )
     refusal = actor.refusal(Permission.CUSTODY_RECORD, at=row.site_code, subject=row.code)
     if refusal is not None:
         found.append(refusal)
@@ -58,9 +74,9 @@ def answering_refusals(actor: Actor, row: "Row[Any]") -> list[Refusal]:
     return found
 
 
-def acknowledging_refusals(actor: Actor, row: "Row[Any]") -> list[Refusal]:
+def acknowledging_refusals(session: Session, actor: Actor, row: "Row[Any]") -> list[Refusal]:
     """Return why the actor may not acknowledge an alarm."""
-    found = answering_refusals(actor, row)
+    found = answering_refusals(session, actor, row)
     if row.resolved_at is None and row.acknowledged_by is not None:
         by = "You look" if row.acknowledged_by == actor.code else f"{row.acknowledged_by} looks"
         found.append(AlreadyAcknowledged(f"{by} after {row.code} already.", subject=row.code))
@@ -105,10 +121,10 @@ def record_step(
 def acknowledge_alarm(session: Session, act: Act, code: str, request: AcknowledgeAlarm) -> AlarmAnswer:
     """Say that one looks after it. It calls nobody for two hours, and comes back then while the cause is there.
 
-    Raises NotFound, NotPermitted, AlarmOver, AlreadyAcknowledged.
+    Raises NotFound, NotPermitted, AlarmAboutYou, AlarmOver, AlreadyAcknowledged.
     """
     row = get_alarm(session, act.actor, code, lock=True)
-    raise_first(acknowledging_refusals(act.actor, row))
+    raise_first(acknowledging_refusals(session, act.actor, row))
     until = max(filter(None, (row.quiet_until, act.at + ACKNOWLEDGED_FOR)))
     done = record_step(
         session,
@@ -129,10 +145,10 @@ def acknowledge_alarm(session: Session, act: Act, code: str, request: Acknowledg
 def silence_alarm(session: Session, act: Act, code: str, request: SilenceAlarm) -> AlarmAnswer:
     """Make it quiet until a stated time, at most a shift ahead.
 
-    Raises NotFound, NotPermitted, AlarmOver, SilenceTooLong.
+    Raises NotFound, NotPermitted, AlarmAboutYou, AlarmOver, SilenceTooLong.
     """
     row = get_alarm(session, act.actor, code, lock=True)
-    raise_first(answering_refusals(act.actor, row))
+    raise_first(answering_refusals(session, act.actor, row))
     if not act.at < request.until <= act.at + MOST_SILENCE:
         hours = MOST_SILENCE // timedelta(hours=1)
         raise SilenceTooLong(f"Say until when: a time ahead, at most {hours} hours from now.", field="until")

@@ -16,7 +16,7 @@ from biobank.acts.timers import timer
 from biobank.alarms.causes import Cause, causes_at
 from biobank.alarms.events import AlarmCameBack, AlarmEscalated, AlarmRaised, AlarmResolved
 from biobank.alarms.models import alarm
-from biobank.alarms.rota import Rota, rotas
+from biobank.alarms.rota import Rota, rota_of, rotas
 from biobank.alarms.service import record_step
 from biobank.custody.locks import locked
 from biobank.custody.recording import NOW
@@ -30,19 +30,20 @@ _GONE = {
     "differs_from_log": "agrees_with_the_log",
     "sensor_silent": "heard_again",
     "sensor_doubtful": "attended_to",
+    "identities_read": "attended_to",
 }
 
 
 @timer(every=timedelta(seconds=30))
 def watch_for_alarms(session: Session, act: Act) -> int:
     """Raise, resolve, bring back and escalate; return how many steps that were. A timer's work."""
-    causes = {(one.kind, one.subject): one for one in causes_at(session, act.at)}
+    causes = {(one.kind, one.subject): one for one in causes_at(session, act.at, act.bank.settings.identity_reads_per_hour)}
     statement = select(alarm).where(alarm.c.resolved_at.is_(None)).order_by(alarm.c.code)
     known = session.execute(locked(statement, alarm, skip_locked=True)).all()
     known_rotas = rotas(session)
     steps = 0
     for row in known:
-        here = known_rotas.get(row.site_code, Rota())
+        here = rota_of(known_rotas, row.cause, row.site_code)
         if causes.pop((row.cause, row.subject), None) is None:
             _resolve(session, act, row)
             steps += 1
@@ -52,7 +53,7 @@ def watch_for_alarms(session: Session, act: Act) -> int:
                 steps += 1
         else:
             steps += _escalate(session, act, row, here)
-    return steps + sum(_raise(session, act, cause, known_rotas.get(cause.site, Rota())) for cause in causes.values())
+    return steps + sum(_raise(session, act, cause, rota_of(known_rotas, cause.kind, cause.site)) for cause in causes.values())
 
 
 def _raise(session: Session, act: Act, cause: Cause, rota: Rota) -> int:

@@ -6,10 +6,23 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Path, Query
 
 from biobank.acts.web import KEY_LIMIT, Disclosing, Performing, Reading
-from biobank.donors import allergies, banding, consents, erasure, identifying, life, queries, safety_contact, service, wristbands
+from biobank.donors import (
+    allergies,
+    banding,
+    consents,
+    erasure,
+    identifying,
+    identity_reads,
+    life,
+    queries,
+    safety_contact,
+    service,
+    wristbands,
+)
 from biobank.donors.allergies import AllergyList, AllergyRecorded, RecordAllergy
 from biobank.donors.blind_index import INDEX_SECRET
 from biobank.donors.erasure import ErasureDone, ErasureProposed
+from biobank.donors.identity_reads import IdentityReadingList
 from biobank.donors.life import AgreementList, AgreementRecorded, DeathAnswer, DeathPublic, MakeAgreement, RecordDeath
 from biobank.donors.safety_contact import SafetyContact
 from biobank.donors.schemas import (
@@ -77,6 +90,18 @@ async def read_donor(code: DonorCode, reading: Reading) -> DonorPublic:
 async def change_donor(code: DonorCode, body: ChangeDonor, performing: Performing) -> DonorRecorded:
     """Change name, contact or status. Former names stay searchable; a death places a hold on use."""
     return await performing(service.change_donor, code, body)
+
+
+@router.get("/identity-readings")
+async def list_identity_readings(
+    reading: Reading,
+    by: Annotated[str | None, Query(pattern=r"^US-[0-9A-Z]{7}$", description="One login's.")] = None,
+    days: Annotated[int, Query(ge=1, le=366, description="How far back.")] = 31,
+    after: Cursor | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> IdentityReadingList:
+    """Who read how many identities, by day."""
+    return await reading(identity_reads.list_identity_readings, by=by, days=days, paging=Paging(after, limit))
 
 
 @router.get("/donors/{code}/identity")

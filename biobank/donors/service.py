@@ -14,13 +14,14 @@ from biobank.auth.models import site as _site
 from biobank.auth.permissions import Permission
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended, Fact, append
-from biobank.custody.recording import NOW, head_of
+from biobank.custody.recording import head_of
 from biobank.custody.states import HoldKind, StreamKind
 from biobank.donors import events
 from biobank.donors.blind_index import INDEX_SECRET, LookAlike, add_tokens, look_alikes_of
 from biobank.donors.identifiers import require_own_identifiers
 from biobank.donors.identity import Identity, identity_of, keep_documents, tokens_for
 from biobank.donors.identity_change import MEMBERS, changed_identity, takes_two, write_identity
+from biobank.donors.identity_reads import TooManyIdentities, record_identity_read
 from biobank.donors.models import donor
 from biobank.donors.queries import shown_look_alikes
 from biobank.donors.recording import hold_donor, record_on_donor, recorded
@@ -163,14 +164,16 @@ class NothingChanges(Conflict):
 
 
 def read_identity(session: Session, act: Act, code: str) -> IdentityPublic:
-    """Open the identity of a donor. That somebody looked is an event, written before the answer leaves."""
+    """Open the identity of a donor. That somebody looked is an event, written before the answer leaves.
+
+    Raises NotFound, NotPermitted, DonorErased, IdentityUnknown, TooManyIdentities.
+    """
     row = get_visible_donor(session, act.actor, code)
     act.require(Permission.IDENTITY_READ, at=row.clinic_site_code)
     require_not_erased(row)
     identity = read_identity_document(session, act, row)
     contact = None if row.contact_commit is None else open_document(session, act.keystore, row.contact_commit)
-    event = events.IdentityRead(identity=bytes(row.identity_commit).hex())
-    record_on_donor(session, act, code, [event], NOW, site=row.clinic_site_code)
+    record_identity_read(session, act, row, [bytes(row.identity_commit)])
     return IdentityPublic(
         donor=code,
         family_name=identity["family_name"],
@@ -184,10 +187,13 @@ def read_identity(session: Session, act: Act, code: str) -> IdentityPublic:
 
 
 def read_identities(session: Session, act: Act, codes: Sequence[str]) -> list[IdentityPublic]:
-    """Open the identities of a few donors that a search found, as `read_identity` does; who is not known any more is left out."""
+    """Open the identities of a few donors that a search found, as `read_identity` does.
+
+    Left out is who is not known any more, and what is more than a person may read in an hour.
+    """
     found: list[IdentityPublic] = []
     for code in sorted(codes):
-        with suppress(DonorErased, IdentityUnknown):
+        with suppress(DonorErased, IdentityUnknown, TooManyIdentities):
             found.append(read_identity(session, act, code))
     return found
 

@@ -94,6 +94,15 @@ class Settings(BaseModel):
     security_contact_until: AwareDatetime | None = Field(
         None, description="Until when that is so, like `2027-06-30T00:00:00Z`; afterwards nobody is named."
     )
+    identity_reads_per_hour: int = Field(
+        60,
+        ge=5,
+        le=100_000,
+        description="Of how many people a person may read within an hour who they are.",
+    )
+    files_per_person_day: int = Field(200, ge=1, description="Files that one person keeps in a day.")
+    files_per_donor_day: int = Field(50, ge=1, description="Files about one donor in a day.")
+    files_total_mib: int = Field(50_000, ge=1, description="Mebibytes of files kept in all.")
     login_attempts: int = Field(
         10, ge=3, description="Wrong passwords of a session, a device or strangers to a login in ten minutes."
     )

@@ -32,10 +32,12 @@ from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
 from biobank.monitoring.queries import excursions_to_assess
 from biobank.pages.alarms.said import CAUSES
+from biobank.pages.people.watched_acts import WHAT
 from biobank.pages.quality.notices import NEWS
 from biobank.pages.ui.code_pages import code_href
 from biobank.pages.withdrawals.withdrawals import OFF_THE_WAY
 from biobank.people.resets import shown_today
+from biobank.people.watched_acts import own_holds_lifted
 from biobank.quality.adverse import adverse_to_do
 from biobank.quality.deviations import list_deviations
 from biobank.quality.disposal import announced_ends
@@ -383,21 +385,15 @@ def _specimens() -> Any:
     return specimen.join(custody, custody.c.code == specimen.c.code).outerjoin(donor, donor.c.code == specimen.c.donor_code)
 
 
-_LOGIN_ACTS = {
-    "user.password_reset": "Password reset",
-    "user.password_changed": "One-time code used",
-    "user.created": "Login made",
-    "user.reactivated": "Login opened",
-    "user.role_granted": "Role given",
-}
-"""What may be somebody else's doing: of one's own login, and by the console."""
-
-
 def read_troubles(session: Session, actor: Actor) -> list[Trouble]:
     """Return what is not as it should be, the newest first: missing tubes, holds in force, open deviations, resets of logins."""
     found = [
-        Trouble(_LOGIN_ACTS[one.kind], one.user, code_href(one.user), one.at, f"by {', '.join(one.by)}")
+        Trouble(WHAT[one.kind], one.user, code_href(one.user), one.at, f"by {', '.join(one.by)}")
         for one in shown_today(session, actor)
+    ]
+    found += [
+        Trouble("A hold that you placed was lifted", one.about, code_href(one.about), one.at, f"by {', '.join(one.by)}")
+        for one in own_holds_lifted(session, actor, SHOWN_EACH)
     ]
     if actor.may(P.SPECIMEN_READ, at=ANYWHERE):
         found += _missing(session, actor)

@@ -11,7 +11,7 @@ from biobank.auth import one_time
 from biobank.auth.passwords import hash_password
 from biobank.auth.permissions import Role
 from biobank.foundation.paging import Cursor, Paging
-from biobank.people import queries, roles, service, sites, slips
+from biobank.people import queries, roles, service, sites, slips, watched_acts
 from biobank.people.schemas import (
     Done,
     DrawnSlip,
@@ -28,6 +28,7 @@ from biobank.people.schemas import (
     UserList,
     UserPublic,
 )
+from biobank.people.watched_acts import WatchedActList
 
 router = APIRouter(prefix="/api/v1", tags=["people"])
 UserPath = Annotated[str, Path(pattern=r"^[A-Z0-9-]{1,20}$", description="Badge code, `US-…`.")]
@@ -125,3 +126,15 @@ async def read_site(code: SitePath, reading: Reading) -> SitePublic:
 async def change_site(code: SitePath, request: SiteChange, performing: Performing) -> SiteRecorded:
     """Change name, time zone or use of a site."""
     return await performing(sites.change_site, code, request)
+
+
+@router.get("/watched-acts")
+async def list_watched_acts(
+    reading: Reading,
+    kind: Annotated[str | None, Query(max_length=40, pattern=r"^[a-z_.]+$", description="One kind of event.")] = None,
+    days: Annotated[int, Query(ge=1, le=366, description="How far back.")] = 31,
+    after: Cursor | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> WatchedActList:
+    """Roles given and taken, logins made and reset, holds lifted: those that concern you, and those that you may know of."""
+    return await reading(watched_acts.list_watched_acts, kind=kind, days=days, paging=Paging(after, limit))

@@ -1,7 +1,8 @@
 """Where a login may have changed hands: passwords reset, codes used, and logins made or reset from the console, of late.
 
-They are read from the log. The owner sees their own at Today; whoever approves a withdrawal, or stands at its bedside, sees those
-of every login that acts in the case; quality sees what the console did.
+They are read from the log. The owner sees at Today what was done to their login; whoever approves a withdrawal, or stands at its
+bedside, sees those of every login that acts in the case; quality sees what the console did, and resets and roles that others
+signed for.
 """
 
 from collections.abc import Collection
@@ -9,20 +10,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, or_, select, tuple_
 from sqlmodel import Session
 
 from biobank.auth.actor import SYSTEM_CODE, Actor
+from biobank.auth.models import user
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.entry import parse_entry
 from biobank.custody.states import StreamKind
 from biobank.foundation import clock
+from biobank.people.queries import users_seen
 from biobank.transparency.models import event
 
 SHOWN_FOR = timedelta(days=14)
 RESET, CODE_USED = "user.password_reset", "user.password_changed"
 _ABOUT_LOGINS = (RESET, "user.created", "user.reactivated", "user.role_granted")
+_OWN = (RESET, CODE_USED, "user.role_granted", "user.role_revoked", "user.second_factor_removed")
 _MOST = 200
 
 
@@ -49,11 +53,17 @@ def resets_in_case(session: Session, streams: Collection[tuple[StreamKind, str]]
 
 
 def shown_today(session: Session, actor: Actor) -> list[Reset]:
-    """Return what the actor should know of: resets and uses of a code at their own login; for quality, acts of the console."""
-    own = and_(event.c.stream_id == actor.code, event.c.kind.in_((RESET, CODE_USED)))
-    quality = actor.may(Permission.ROLE_COSIGN, at=ANYWHERE)
-    console = and_(event.c.recorded_by == SYSTEM_CODE, event.c.kind.in_(_ABOUT_LOGINS)) if quality else false()
-    return _read(session, or_(own, console))
+    """Return what the actor should know of: what was done to their own login, and codes used at it; for quality, acts of the
+    console, and resets and roles that others signed for.
+    """
+    own = and_(event.c.stream_id == actor.code, event.c.kind.in_(_OWN))
+    told = own
+    if actor.may(Permission.ROLE_COSIGN, at=ANYWHERE):
+        console = and_(event.c.recorded_by == SYSTEM_CODE, event.c.kind.in_(_ABOUT_LOGINS))
+        seen = select(user.c.code).where(user.c.code == event.c.stream_id, users_seen(actor))
+        others = and_(event.c.kind.in_((RESET, "user.role_granted")), event.c.recorded_by != actor.code, seen.exists())
+        told = or_(own, console, others)
+    return _read(session, told)
 
 
 def _read(session: Session, wanted: ColumnElement[bool]) -> list[Reset]:

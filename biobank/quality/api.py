@@ -328,16 +328,21 @@ async def store_attachment(
     request: AttachmentRequest, performing: Performing, reading: Reading, bank: BankDep
 ) -> AttachmentPublic:
     """Store a file of at most 10 MiB; it is named by its SHA-256."""
-    await reading(attachments.may_attach, request)
+    await reading(attachments.may_attach, request, bank.settings)
     stored = await to_thread.run_sync(attachments.keep_file, bank, request)
     return await performing(attachments.register_file, request, stored)
 
 
 @router.get("/attachments/{sha256}", response_class=Response)
-async def read_attachment(sha256: ShaPath, reading: Reading, bank: BankDep) -> Response:
+async def read_attachment(
+    sha256: ShaPath,
+    reading: Reading,
+    bank: BankDep,
+    donor: Annotated[str | None, Query(pattern=r"^DN-[0-9A-Z]{7}$", description="Only as what was given about them.")] = None,
+) -> Response:
     """The bytes of a stored file."""
-    public, subject = await reading(attachments.find_file, sha256)
-    data = await to_thread.run_sync(attachments.read_file, bank, sha256, subject)
+    public, subjects = await reading(attachments.find_file, sha256, donor)
+    data = await to_thread.run_sync(attachments.read_file, bank, sha256, *subjects)
     headers = {"Content-Disposition": f'attachment; filename="{sha256[:16]}"', "X-Content-Type-Options": "nosniff"}
     return Response(data, media_type=public.media_type, headers=headers)
 
@@ -348,8 +353,8 @@ async def record_logger_file(
 ) -> LoggerFileAnswer:
     """Read a stored file of a temperature logger, of whatever maker, as readings of a container. What the file leaves open
     (the zone of its times, day or month first) is asked with a 409; a value that can hardly be right is asked back."""
-    _public, subject = await reading(attachments.find_file, request.logger_sha256)
-    data = await to_thread.run_sync(attachments.read_file, bank, request.logger_sha256, subject)
+    _public, subjects = await reading(attachments.find_file, request.logger_sha256)
+    data = await to_thread.run_sync(attachments.read_file, bank, request.logger_sha256, *subjects)
     return await performing(logger_files.record_logger_file, code.upper(), request, data)
 
 

@@ -1,7 +1,8 @@
 """Files by their hash: a logger's curve, a laboratory's report, a photograph.
 
 A file may show a name, so it is kept like everything personal: encrypted under the key of the person it is about, or the
-bank's own. Erasing the person makes it unreadable; its hash, which the log quotes, stays.
+bank's own. Given about two people, it is kept twice; each reads it where it was given to them. Erasing a person makes their copy
+unreadable and leaves the other; its hash, which the log quotes, stays.
 
     <state_dir>/attachments/<first two hex digits>/<sha256>.<subject>
         = nonce (12) || AES-256-GCM(key of the subject, bytes, associated data = sha256 in hex)
@@ -13,13 +14,13 @@ import base64
 import binascii
 import hashlib
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
@@ -32,17 +33,22 @@ from biobank.custody.recording import BANK_SUBJECT
 from biobank.custody.states import HoldScope
 from biobank.donors.models import donor, donor_marker
 from biobank.donors.visibility import visible
+from biobank.foundation.config import Settings
 from biobank.foundation.errors import MalformedRequest, NotFound, PayloadTooLarge
 from biobank.foundation.from_above import FromAbove
 from biobank.monitoring.logger_files import kept_file
+from biobank.quality.attachment_limits import require_room
 from biobank.quality.holds import find_scope
 from biobank.quality.schemas import ATTACHMENT_BYTES, ATTACHMENT_MIB, AttachmentPublic, AttachmentRequest
-from biobank.quality.stored_files import attachment, require_stored
+from biobank.quality.stored_files import attachment, context, require_stored
 from biobank.vault import KeyDestroyed
 from biobank.vault.keystore import NONCE_BYTES
 
 photographs_of_patients: FromAbove[Callable[[Session, Collection[str]], frozenset[str]]] = FromAbove("withdrawals")
 """Which files are patients' photographs: they are looked at with their withdrawal only, where each reading is recorded."""
+
+
+_files = select(attachment.c.size_bytes, context).join_from(context, attachment, attachment.c.sha256 == context.c.sha256)
 
 
 class AttachmentGone(NotFound):
@@ -86,11 +92,11 @@ def keep_file(bank: Bank, request: AttachmentRequest) -> StoredFile:
     sha256 = hashlib.sha256(data).hexdigest()
     subject = request.donor or BANK_SUBJECT
     target = path_of(bank, sha256, subject)
+    try:
+        key = bank.keystore_sync.keys_for([subject])[subject]
+    except KeyDestroyed:
+        raise AttachmentGone("This person was erased; nothing new can be kept about them.") from None
     if not target.exists():
-        try:
-            key = bank.keystore_sync.keys_for([subject])[subject]
-        except KeyDestroyed:
-            raise AttachmentGone("This person was erased; nothing new can be kept about them.") from None
         nonce = os.urandom(NONCE_BYTES)
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = target.with_name(f"{target.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
@@ -102,91 +108,106 @@ def keep_file(bank: Bank, request: AttachmentRequest) -> StoredFile:
     return StoredFile(sha256, len(data), subject)
 
 
-def read_file(bank: Bank, sha256: str, subject: str) -> bytes:
-    """Read and decrypt a stored file. Runs in a thread. Raises AttachmentGone when its key or its bytes are gone."""
-    gone = AttachmentGone("This file cannot be read any more: the person it is about was erased, or the file was lost.")
-    try:
-        sealed = path_of(bank, sha256, subject).read_bytes()
-        key = bank.keystore_sync.find_key(subject)
-    except (FileNotFoundError, KeyDestroyed):
-        raise gone from None
-    if key is None:
-        raise gone
-    return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], sha256.encode())
+def read_file(bank: Bank, sha256: str, *subjects: str) -> bytes:
+    """Read and decrypt a stored file, the copy of the first subject whose it still is. Runs in a thread.
+
+    Raises AttachmentGone when the keys or the bytes of all of them are gone.
+    """
+    for subject in subjects:
+        try:
+            sealed = path_of(bank, sha256, subject).read_bytes()
+            key = bank.keystore_sync.find_key(subject)
+        except (FileNotFoundError, KeyDestroyed):
+            continue
+        if key is not None:
+            return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], sha256.encode())
+    raise AttachmentGone("This file cannot be read any more: the person it is about was erased, or the file was lost.")
 
 
-def may_attach(session: Session, actor: Actor, request: AttachmentRequest) -> None:
-    """Raise unless the actor may store this file: anyone who may open a deviation there, about a person they may see."""
+def may_attach(session: Session, actor: Actor, request: AttachmentRequest, settings: Settings) -> None:
+    """Raise unless the actor may store this file: anyone who may open a deviation there, about a person they may see.
+
+    Raises NotFound, NotPermitted, TooManyFiles, NoRoomForFiles.
+    """
     if request.donor is not None:
         find_scope(session, actor, HoldScope.DONOR, request.donor)
     actor.require(Permission.DEVIATION_OPEN, at=request.site)
+    require_room(session, actor, settings, request.donor, len(request.content) * 3 // 4)
 
 
 def register_file(session: Session, act: Act, request: AttachmentRequest, stored: StoredFile) -> AttachmentPublic:
-    """Write the row of a file that stands on disk. A file already known keeps its first row."""
-    may_attach(session, act.actor, request)
-    session.execute(
-        insert(attachment)
-        .values(
-            sha256=stored.sha256,
-            size_bytes=stored.size_bytes,
-            media_type=request.media_type,
-            subject=stored.subject,
-            site_code=request.site,
-            stored_at=act.at,
-            stored_by=act.actor.code,
-        )
-        .on_conflict_do_nothing(index_elements=["sha256"])
-    )
-    return _public(session, stored.sha256)
+    """Write down in which context a file that stands on disk was given; given there before, it keeps what was said first."""
+    # The quotas are judged by one giver after another: two at once would both find room for the last file.
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("quotas of attachments", 0))))
+    given = {"sha256": stored.sha256, "subject": stored.subject, "site_code": request.site, "stored_by": act.actor.code}
+    same = select(context.c.id).where(*(context.c[name].is_not_distinct_from(value) for name, value in given.items()))
+    known = session.execute(same).scalar()
+    if known is None:
+        may_attach(session, act.actor, request, act.bank.settings)
+        file = insert(attachment).values(sha256=stored.sha256, size_bytes=stored.size_bytes)
+        session.execute(file.on_conflict_do_nothing(index_elements=["sha256"]))
+        made = insert(context).values(**given, media_type=request.media_type, stored_at=act.at).returning(context.c.id)
+        known = session.execute(made).scalar_one()
+    row = session.execute(_files.where(context.c.id == known)).mappings().one()
+    return _public(row)
 
 
-def find_file(session: Session, actor: Actor, sha256: str) -> tuple[AttachmentPublic, str]:
-    """Return a file's row and its subject; raise NotFound unless the actor may read it (`readable`)."""
-    row = readable(session, actor, [sha256]).get(sha256)
-    if row is None:
+def find_file(session: Session, actor: Actor, sha256: str, donor: str | None = None) -> tuple[AttachmentPublic, Sequence[str]]:
+    """Return a file and the subjects as whose the actor may read it (`readable`); `donor`: only as what was given about them.
+
+    Raises NotFound when there is none.
+    """
+    rows = readable(session, actor, [sha256]).get(sha256, [])
+    rows = [row for row in rows if donor in (None, row["subject"])]
+    if not rows:
         raise NotFound("There is no attachment with this hash that you may see.")
-    return AttachmentPublic(**{n: row[n] for n in AttachmentPublic.model_fields}), row["subject"]
+    return _public(rows[0]), tuple(dict.fromkeys(row["subject"] for row in rows))
 
 
-def readable(session: Session, actor: Actor, hashes: Collection[str]) -> dict[str, Mapping[Any, Any]]:
-    """Return by hash the rows of those of these files that the actor stored, or may read where they belong.
+def readable(session: Session, actor: Actor, hashes: Collection[str]) -> dict[str, list[Mapping[Any, Any]]]:
+    """Return by hash the contexts in which the actor gave these files, or may read them where they belong, the first first.
 
     A photograph of a patient is read here by nobody (`withdrawals/photographs.py`).
     """
     if not hashes:
         return {}
-    found = session.execute(select(attachment).where(attachment.c.sha256.in_(list(hashes)))).mappings()
-    rows: dict[str, Mapping[Any, Any]] = {row["sha256"]: row for row in found}
-    others = {sha256 for sha256, row in rows.items() if not _may_read(actor, row["stored_by"], row["site_code"])}
-    kept = (rows.keys() - others) | _reports(session, actor, others)
-    kept -= photographs_of_patients.get()(session, kept)
-    return {sha256: rows[sha256] for sha256 in kept}
+    rows = session.execute(_files.where(attachment.c.sha256.in_(list(hashes))).order_by(context.c.id)).mappings().all()
+    others = {row["sha256"] for row in rows if not _may_read(actor, row["stored_by"], row["site_code"])}
+    reports = _reports(session, actor, others)
+    hidden = photographs_of_patients.get()(session, {row["sha256"] for row in rows})
+    found: dict[str, list[Mapping[Any, Any]]] = {}
+    for row in rows:
+        own = _may_read(actor, row["stored_by"], row["site_code"])
+        if row["sha256"] not in hidden and (own or (row["sha256"], row["subject"]) in reports):
+            found.setdefault(row["sha256"], []).append(row)
+    return found
 
 
 @kept_file.give
 def kept_bytes(session: Session, act: Act, sha256: str) -> bytes:
     """Return a stored file; raise AttachmentUnknown, NotFound when the actor may not read it, AttachmentGone."""
     require_stored(session, [sha256])
-    return read_file(act.bank, sha256, find_file(session, act.actor, sha256)[1])
+    return read_file(act.bank, sha256, *find_file(session, act.actor, sha256)[1])
 
 
 def _may_read(actor: Actor, stored_by: str, site: str | None) -> bool:
     return actor.code == stored_by or actor.scope(Permission.DEVIATION_OPEN, Permission.LOG_READ).covers(site)
 
 
-def _reports(session: Session, actor: Actor, hashes: Collection[str]) -> frozenset[str]:
-    """Return which of these files are reports of markers of donors whom the actor may identify: who decides on one reads it."""
+def _reports(session: Session, actor: Actor, hashes: Collection[str]) -> frozenset[tuple[str, str]]:
+    """Return which of these files are reports of markers of donors whom the actor may identify: who decides on one reads it.
+
+    Each with the subject as whose: the donor, or the bank.
+    """
     if not hashes or not actor.may(Permission.IDENTITY_READ, at=ANYWHERE):
         return frozenset()
     asked = (
-        select(donor_marker.c.report_sha256)
+        select(donor_marker.c.report_sha256, donor_marker.c.donor_code)
         .join(donor, donor.c.code == donor_marker.c.donor_code)
         .where(donor_marker.c.report_sha256.in_(list(hashes)), visible(actor))
     )
-    return frozenset(session.execute(asked).scalars())
+    return frozenset((sha256, subject) for sha256, code in session.execute(asked) for subject in (code, BANK_SUBJECT))
 
 
-def _public(session: Session, sha256: str) -> AttachmentPublic:
-    row = session.execute(select(attachment).where(attachment.c.sha256 == sha256)).mappings().one()
+def _public(row: Mapping[Any, Any]) -> AttachmentPublic:
     return AttachmentPublic(**{n: row[n] for n in AttachmentPublic.model_fields})

@@ -16,12 +16,12 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Proposed, propose_or_complete, two_person, waiting_body
 from biobank.auth.permissions import Permission
 from biobank.custody.entry import parse_entry
-from biobank.custody.recording import NOW
 from biobank.custody.states import StreamKind
 from biobank.donors import events
 from biobank.donors.identity import Identity, keep_document
 from biobank.donors.identity_change import COMPARED, change_refusals, changed_identity, write_identity
-from biobank.donors.recording import record_on_donor, recorded
+from biobank.donors.identity_reads import record_identity_read
+from biobank.donors.recording import recorded
 from biobank.donors.schemas import NewIdentity
 from biobank.donors.schemas import Recorded as RecordedOnDonor
 from biobank.donors.service import NothingChanges, read_identity_document
@@ -152,7 +152,7 @@ def change_identity(session: Session, act: Act, code: str, request: ChangeIdenti
 def read_proposed(session: Session, act: Act, code: str) -> ProposedIdentity:
     """Open who the donor is and who by the latest proposal that waits; that somebody read both is recorded.
 
-    Raises NotFound, NotPermitted, DonorErased.
+    Raises NotFound, NotPermitted, DonorErased, TooManyIdentities.
     """
     row = get_visible_donor(session, act.actor, code)
     act.require(Permission.IDENTITY_READ, at=row.clinic_site_code)
@@ -162,8 +162,7 @@ def read_proposed(session: Session, act: Act, code: str) -> ProposedIdentity:
         raise NotFound(f"No change of who {code} is waits.", subject=code)
     before = read_identity_document(session, act, row)
     after = open_document(session, act.keystore, bytes.fromhex(proposed["identity"]))
-    read = [events.IdentityRead(identity=one) for one in (bytes(row.identity_commit).hex(), proposed["identity"])]
-    record_on_donor(session, act, code, read, NOW, site=row.clinic_site_code)
+    record_identity_read(session, act, row, [bytes(row.identity_commit), bytes.fromhex(proposed["identity"])])
     return ProposedIdentity(donor=code, before=_said(before), after=_said(after))
 
 

@@ -13,10 +13,12 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     LargeBinary,
     Text,
+    UniqueConstraint,
     Uuid,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -98,7 +100,7 @@ class DeviationSubject(SQLModel, table=True):
 
 
 class Attachment(SQLModel, table=True):
-    """A file by its SHA-256. The bytes stand encrypted in `state_dir`/attachments under the key of `subject`."""
+    """A file by its SHA-256. Where it was given, and so under whose key it is kept, its contexts say."""
 
     __tablename__ = "attachment"
     __table_args__ = (
@@ -108,9 +110,34 @@ class Attachment(SQLModel, table=True):
 
     sha256: str = Field(sa_column=Column(Text, primary_key=True))
     size_bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
-    media_type: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class AttachmentContext(SQLModel, table=True):
+    """That a file was given about a person (`subject`, or the bank's own), at a site, by somebody.
+
+    Each subject has a copy of its own in `state_dir`/attachments under its own key, which goes with the key.
+    """
+
+    __tablename__ = "attachment_context"
+    __table_args__ = (
+        UniqueConstraint(
+            "sha256",
+            "subject",
+            "site_code",
+            "stored_by",
+            name="a_file_is_given_once_in_a_context",
+            postgresql_nulls_not_distinct=True,
+        ),
+        Index("ix_attachment_context_giver", "stored_by", "stored_at"),
+        Index("ix_attachment_context_subject", "subject", "stored_at"),
+        {"info": {"append_only": True}},
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    sha256: str = Field(sa_column=Column(Text, ForeignKey("attachment.sha256"), nullable=False))
     subject: str = Field(sa_column=Column(Text, nullable=False))
     site_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("site.code")))
+    media_type: str = Field(sa_column=Column(Text, nullable=False))
     stored_at: datetime = Field(sa_column=when())
     stored_by: str = Field(sa_column=Column(Text, nullable=False))
 

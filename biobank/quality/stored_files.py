@@ -9,9 +9,10 @@ from biobank.custody.recording import BANK_SUBJECT
 from biobank.custody.reversal import evidence_stored
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict
-from biobank.quality.models import Attachment
+from biobank.quality.models import Attachment, AttachmentContext
 
 attachment = table_of(Attachment)
+context = table_of(AttachmentContext)
 
 
 class AttachmentUnknown(Conflict):
@@ -30,8 +31,8 @@ def require_stored(session: Session, hashes: Collection[str]) -> None:
 
 
 def is_about(session: Session, sha256: str, person: str) -> bool:
-    """Say whether a stored file is kept as one about this donor, not about anybody else or the bank's own."""
-    known = select(attachment.c.sha256).where(attachment.c.sha256 == sha256, attachment.c.subject == person)
+    """Say whether a stored file was given as one about this donor; that it was given about others too says nothing."""
+    known = select(context.c.sha256).where(context.c.sha256 == sha256, context.c.subject == person)
     return session.execute(known).first() is not None
 
 

@@ -45,7 +45,7 @@ from biobank.foundation.paging import Paging, read_page
 from biobank.people.queries import zone_of
 from biobank.quality.adverse import reads_words
 from biobank.quality.deviations import words_kept
-from biobank.quality.stored_files import attachment
+from biobank.quality.stored_files import context
 from biobank.vault import Keystore, put_document
 from biobank.withdrawals.case import Case, administration, find_row, moment_of, open_case, record_on_case, visible
 from biobank.withdrawals.models import outcome_measure, outcome_result, withdrawal
@@ -417,8 +417,8 @@ def record_measure(session: Session, act: Act, code: str, request: RecordMeasure
 
 
 def _require_of_donor(session: Session, opened: Case, sha256: str) -> None:
-    kept = select(attachment.c.sha256).where(
-        attachment.c.sha256 == sha256, attachment.c.subject == opened.donor, attachment.c.media_type.in_(sorted(PICTURES))
+    kept = select(context.c.sha256).where(
+        context.c.sha256 == sha256, context.c.subject == opened.donor, context.c.media_type.in_(sorted(PICTURES))
     )
     if session.execute(kept).first() is None:
         raise PhotographMissing("No picture with this hash is kept under the patient's key. Keep it first.", subject=opened.code)

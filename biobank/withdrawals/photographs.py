@@ -14,7 +14,7 @@ from biobank.foundation import clock
 from biobank.foundation.errors import NotFound, NotPermitted
 from biobank.foundation.kept_files import FileHash
 from biobank.quality.adverse import reads_words
-from biobank.quality.stored_files import attachment
+from biobank.quality.stored_files import context
 from biobank.transparency.models import event
 from biobank.withdrawals.case import find_row, open_case, record_on_case
 from biobank.withdrawals.models import outcome_measure, outcome_result
@@ -51,10 +51,11 @@ def find_photograph(session: Session, actor: Actor, code: str, sha256: str) -> t
     """Return the subject and media type of a photograph of this withdrawal; raise NotFound for who may not read it."""
     row = find_row(session, actor, code)
     statement = (
-        select(attachment.c.subject, attachment.c.media_type)
-        .join(outcome_result, outcome_result.c.photograph_sha256 == attachment.c.sha256)
+        select(context.c.subject, context.c.media_type)
+        .join(outcome_result, outcome_result.c.photograph_sha256 == context.c.sha256)
         .join(outcome_measure, outcome_measure.c.id == outcome_result.c.measure_id)
-        .where(outcome_measure.c.withdrawal_code == code, attachment.c.sha256 == sha256)
+        .where(outcome_measure.c.withdrawal_code == code, context.c.sha256 == sha256, context.c.subject == row["donor_code"])
+        .order_by(context.c.id)
     )
     found = session.execute(statement.limit(1)).first() if reads_words(actor, row["clinic_site_code"]) else None
     if found is None:

@@ -70,6 +70,8 @@ STOPS: tuple[Stop, ...] = (
     stop("/donors/{consenting}/erase", ("quality",), 12, "/donors/{code}/erase"),
     stop("/holds", ("lab_tech", "quality", "auditor"), 9),
     stop("/notices", ("lab_tech", "quality"), 7),
+    stop("/watched-acts", ("lab_tech", "quality", "admin"), 5),
+    stop("/identity-readings", ("quality", "auditor"), 5),
     stop("/recalls", ("quality",), 7),
     stop("/recalls/{recall}", ("quality",), 11, "/recalls/{recall}"),
     stop("/recalls/{recall}/dispositions", ("quality",), 10, "/recalls/{recall}/dispositions"),

@@ -89,7 +89,7 @@ class _Seen:
 
 def _see(session: Session, actor: Actor, code: str) -> _Seen:
     row = get_alarm(session, actor, code)
-    return _Seen(with_steps(session, row), acknowledging_refusals(actor, row), answering_refusals(actor, row))
+    return _Seen(with_steps(session, row), acknowledging_refusals(session, actor, row), answering_refusals(session, actor, row))
 
 
 def _said(step: AlarmStepPublic, at: Any) -> Mapping[str, Any]:
@@ -125,13 +125,13 @@ async def show_alarm(request: Request, code: AlarmCode, reading: PageReading) ->
 
 def _to_acknowledge(session: Session, actor: Actor, asked: Asked) -> "Row[Any]":
     row = get_alarm(session, actor, asked.code)
-    asked.opens(acknowledging_refusals(actor, row))
+    asked.opens(acknowledging_refusals(session, actor, row))
     return row
 
 
 def _to_silence(session: Session, actor: Actor, asked: Asked) -> "Row[Any]":
     row = get_alarm(session, actor, asked.code)
-    asked.opens(answering_refusals(actor, row))
+    asked.opens(answering_refusals(session, actor, row))
     return row
 
 

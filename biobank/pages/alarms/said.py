@@ -12,6 +12,7 @@ CAUSES = {
     "differs_from_log": "A record differs from the log",
     "sensor_silent": "A sensor is silent",
     "sensor_doubtful": "A sensor sends what can hardly be right",
+    "identities_read": "A person reads who many donors are",
 }
 
 
@@ -19,6 +20,8 @@ def href_of(one: AlarmPublic) -> Markup:
     """Return what an alarm is about, linked to its page."""
     if one.cause == "handover_overdue":
         return Markup('<a href="/handovers/{}">The hand-over</a>').format(one.subject)
+    if one.cause == "identities_read":
+        return Markup('<a href="/identity-readings?by={0}">{0}</a>').format(one.subject)
     if one.cause == "differs_from_log":
         return Markup("{}").format(one.subject)
     return code_markup(one.subject)

@@ -128,7 +128,7 @@ ActPage(
 DONORS = ActPage(
     address="/donors",
     reads=Needs(Permission.DONOR_READ),
-    form=lambda at: LIST.answer(at.request, at.reading, matches=None, unnamed=False, **drawn(at.refusal)),
+    form=lambda at: LIST.answer(at.request, at.reading, matches=None, unnamed=False, withheld=False, **drawn(at.refusal)),
     model=SearchDonors,
     asks=LIST.parameters,
     keeps=(),
@@ -147,7 +147,8 @@ async def _search(at: Acting[Actor]) -> Response:
     shown: list[IdentityPublic] = await at.performing.disclose(service.read_identities, few) if few else []
     people = {one.donor: one for one in shown}
     matches = [_match(one, people.get(one.donor)) for one in found.items]
-    return await LIST.answer(at.request, at.reading, matches=matches, many=found.more, unnamed=len(found.items) > NAMED)
+    unnamed, withheld = len(found.items) > NAMED, len(shown) < len(few)
+    return await LIST.answer(at.request, at.reading, matches=matches, many=found.more, unnamed=unnamed, withheld=withheld)
 
 
 def _match(one: Match, person: IdentityPublic | None) -> dict[str, Any]:

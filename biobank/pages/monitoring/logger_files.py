@@ -55,8 +55,8 @@ def _draw(at: Opened[_Place]) -> ActForm:
 
 async def _act(at: Acting[_Place]) -> Done:
     body = at.parse(RecordLoggerFile, *PAGE.all_names)
-    _public, subject = await at.ask(attachments.find_file, body.logger_sha256)
-    data = await to_thread.run_sync(attachments.read_file, at.bank, body.logger_sha256, subject)
+    _public, subjects = await at.ask(attachments.find_file, body.logger_sha256)
+    data = await to_thread.run_sync(attachments.read_file, at.bank, body.logger_sha256, *subjects)
     answer = LoggerFileAnswer.model_validate(await at.performing(record_logger_file, at.code, body, data))
     here = f"/storage/{at.code}/chart?span=month"
     said = f"{counted(answer.values, 'value')} read, {counted(len(answer.gaps), 'gap')}."

@@ -9,7 +9,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 from sqlmodel import Session
 from starlette.datastructures import UploadFile
@@ -76,7 +76,7 @@ async def _keep(data: bytes, at: Acting[Choices]) -> Done | Response:
     if not site and "" not in dict(at.read):
         raise FormFault({"site": "Say at which site it belongs first."})
     body = at.parse(AttachmentRequest, "media_type", "donor", content=base64.b64encode(data).decode(), site=site or None)
-    await at.ask(attachments.may_attach, body)
+    await at.ask(attachments.may_attach, body, at.bank.settings)
     stored = await to_thread.run_sync(attachments.keep_file, at.bank, body)
     await at.performing(attachments.register_file, body, stored)
     digest, back, asking = at.form["sha256"], local_path(at.form.get("back")), at.form.get("field", "")
@@ -120,8 +120,13 @@ def _media_type(file: UploadFile) -> str:
 
 
 @router.get("/attachments/{sha256}")
-async def send(sha256: Sha256, reading: PageReading, bank: BankDep) -> Response:
-    """Send a stored file to whoever may see it."""
-    public, subject = await reading(attachments.find_file, sha256)
-    data = await to_thread.run_sync(attachments.read_file, bank, sha256, subject)
+async def send(
+    sha256: Sha256,
+    reading: PageReading,
+    bank: BankDep,
+    donor: Annotated[str | None, Query(pattern=r"^DN-[0-9A-Z]{7}$")] = None,
+) -> Response:
+    """Send a stored file to whoever may see it; `donor`: only as what was given about them."""
+    public, subjects = await reading(attachments.find_file, sha256, donor)
+    data = await to_thread.run_sync(attachments.read_file, bank, sha256, *subjects)
     return Response(data, media_type=public.media_type, headers={"Content-Disposition": f'attachment; filename="{sha256[:16]}"'})
