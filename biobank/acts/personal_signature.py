@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlmodel import Session
 
 from biobank.auth.personal_keys import public_of
@@ -74,6 +75,28 @@ class PersonalSignature:
         """Return it as the first of two: it stands under what is proposed, and can sign nothing more."""
         over = None if self.once is None else self.once.sign(_PROPOSAL + canonical.encode(proposal)).hex()
         return PersonalSignature(self.members | {"over": over, "proposal": proposal})
+
+
+def stands(members: dict[str, Any], proposal: dict[str, Any], key: bytes | None) -> bool:
+    """Say whether a first signature, as it is kept with what was proposed, is still what its signer's `key` in force signed.
+
+    `key` None: the signer has none, and had none.
+    """
+    if members["proposal"] != proposal or members["user"] is None or members["key"] != (None if key is None else key.hex()):
+        return False
+    if key is None:
+        return True
+    said = {name: members[name] for name in ("act", "id", "meaning", "once", "signed_at", "user")}
+    try:
+        _check(key, members["by_key"], _STATEMENT + canonical.encode(said))
+        _check(bytes.fromhex(members["once"]), members["over"], _PROPOSAL + canonical.encode(proposal))
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def _check(public: bytes, signature: str, message: bytes) -> None:
+    Ed25519PublicKey.from_public_bytes(public).verify(bytes.fromhex(signature), message)
 
 
 def proposal_of(pending: UUID, act: str, subject: str, body: dict[str, Any], at: datetime) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 Under a session the throttle counts by session: a stolen one gives its thief a few guesses, and no stranger stops a signature.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from fastapi import Request, Response
@@ -25,6 +26,7 @@ from biobank.auth.throttle import DEVICE_COOKIES, DEVICE_S, Asking, remembered
 from biobank.foundation import clock
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import NotPermitted, Refusal
+from biobank.foundation.from_above import FromAbove
 
 
 class WrongPassword(NotPermitted):
@@ -34,10 +36,18 @@ class WrongPassword(NotPermitted):
     title = "Wrong password"
 
 
+credentials_changed: FromAbove[Callable[[Session, Act, str], Any]] = FromAbove("people")
+"""Tells the log that what opens a login is stored otherwise now."""
+
+
 def password_check_of(bank: Bank) -> PasswordCheck:
     """Return what `auth.service.prove_password` needs."""
     throttle, factors = bank.secret("throttle"), bank.secrets_of("second-factor")
-    return PasswordCheck(bank.database, throttle, bank.settings.login_attempts, factors)
+
+    def hashed_anew(session: Session, user: str) -> None:
+        credentials_changed.get()(session, Act.system(bank, path="sign-in/hashed-anew"), user)
+
+    return PasswordCheck(bank.database, throttle, bank.settings.login_attempts, factors, hashed_anew)
 
 
 def device_cookie(settings: Settings) -> str:

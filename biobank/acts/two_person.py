@@ -37,16 +37,18 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.models import PendingAct
-from biobank.acts.personal_signature import PersonalSignature, hold, proposal_of
+from biobank.acts.personal_signature import PersonalSignature, hold, proposal_of, stands
 from biobank.acts.signing import SignatureUsed
 from biobank.auth.actor import Actor
 from biobank.auth.models import user
 from biobank.auth.permissions import Permission
+from biobank.auth.personal_keys import public_in_force
 from biobank.auth.queries import actor_of_user, every_login, logins_of
 from biobank.foundation.clock import now
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.foundation.paging import Listed, Paging, read_page
+from biobank.transparency.models import event
 
 UseCase = TypeVar("UseCase", bound=Callable[..., Any])
 
@@ -68,6 +70,13 @@ class PendingActOver(Conflict):
 
     code = "pending_act_over"
     title = "Nothing is waiting here"
+
+
+class FirstSignatureGone(Conflict):
+    """The first signature no longer counts: its signer's login may have changed hands, or what is kept of it was changed."""
+
+    code = "first_signature_gone"
+    title = "The first signature no longer counts"
 
 
 class PendingActDiffers(Conflict):
@@ -186,7 +195,8 @@ def propose_or_complete(
     the first and the second person must be allowed, at `site` or, when that is None, everywhere; the first at `first_site`, where
     that is another.
 
-    Raises NotPermitted; when completing also NotFound, PendingActDiffers, PendingActOver, SecondPersonMustDiffer.
+    Raises NotPermitted; when completing also NotFound, PendingActDiffers, PendingActOver, FirstSignatureGone and
+    SecondPersonMustDiffer.
     """
     assert act_name in ACTS, f"{act_name} is not declared with @two_person"
     where = first_site or site
@@ -215,6 +225,7 @@ def propose_or_complete(
     first = actor_of_user(session, row.proposed_by)
     if first is None or not holds(first, first_needs, where):
         raise PendingActOver("The one who proposed this may no longer do so. It must be proposed again.", subject=subject)
+    _require_first_stands(session, row)
     if row.first_signed["key"] is None and signature.personal.once is not None:
         raise PendingActOver(
             "Who proposed this had no key to sign with then, and you sign with one. It must be proposed again.", subject=subject
@@ -231,6 +242,33 @@ def propose_or_complete(
 def _first_people(session: Session, row: Any) -> frozenset[str]:
     """Return every login of whoever proposed an act and of those whose hands they named: none of them is its second person."""
     return logins_of(session, [row.proposed_by, *row.first_hands])
+
+
+_CHANGED_HANDS = ("user.deactivated", "user.password_reset", "user.enrolment_opened")
+
+
+def _require_first_stands(session: Session, row: Any) -> None:
+    """Raise FirstSignatureGone when the first signature is not by its signer's key, or their login may have changed hands."""
+    since = select(event.c.seq).where(
+        event.c.stream_kind == "user",
+        event.c.stream_id == row.proposed_by,
+        event.c.kind.in_(_CHANGED_HANDS),
+        event.c.recorded_at >= row.proposed_at,
+    )
+    if session.execute(since.limit(1)).first() is not None:
+        raise FirstSignatureGone(
+            f"The login of {row.proposed_by} was reset or shut since this was proposed. It must be proposed again.",
+            subject=row.subject,
+        )
+    proposal = proposal_of(row.id, row.act, row.subject, row.body, row.proposed_at)
+    said = row.first_signed
+    key = public_in_force(session, row.proposed_by)
+    is_theirs = (said["user"], said["id"], said["meaning"]) == (row.proposed_by, str(row.first_signature), row.meaning)
+    if not is_theirs or not stands(said, proposal, key):
+        raise FirstSignatureGone(
+            f"What is kept as the signature of {row.proposed_by} is not what they signed. Tell quality, and propose it again.",
+            subject=row.subject,
+        )
 
 
 def holds(actor: Actor, permission: Permission, site: str | None) -> bool:

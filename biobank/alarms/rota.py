@@ -15,7 +15,7 @@ from biobank.alarms.events import RotaSet, Told
 from biobank.alarms.models import rota_line
 from biobank.auth.actor import Actor
 from biobank.auth.models import user, user_role
-from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
+from biobank.auth.permissions import ROLE_PERMISSIONS, Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.recording import Circumstances, acknowledge
 from biobank.foundation.errors import Conflict, Refusal, raise_first
@@ -138,7 +138,8 @@ def rotas(session: Session) -> dict[str, Rota]:
 
 ABOUT_PEOPLE: Final = frozenset({"identities_read"})
 """Causes that are something people did: quality is called, and the log's readers alone know of them."""
-_QUALITY: Final = Rota([Told(who=Role.QUALITY.value, after_min=0)], frozenset({Role.QUALITY.value}))
+_DECIDE: Final = frozenset(role.value for role, may in ROLE_PERMISSIONS.items() if Permission.QUALITY_DECIDE in may)
+_QUALITY: Final = Rota([Told(who=role, after_min=0) for role in sorted(_DECIDE)], _DECIDE)
 
 
 def rota_of(known: Mapping[str, Rota], cause: str, site: str) -> Rota:

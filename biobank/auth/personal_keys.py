@@ -120,6 +120,12 @@ def key_in_force(session: Session, owner: str, unlocks: bytes | None) -> Ed25519
     return None
 
 
+def public_in_force(session: Session, owner: str) -> bytes | None:
+    """Return the public half of the key that a login signs with now; None when it has none."""
+    row = session.execute(_in_force, {"user": owner}).first()
+    return None if row is None else bytes(row.public)
+
+
 def made_at(session: Session, owner: str) -> datetime | None:
     """Return since when a login has the key that it signs with; None when it has none."""
     row = session.execute(_in_force, {"user": owner}).first()

@@ -123,13 +123,13 @@ def set_up_at(session: Session, user: str) -> datetime | None:
 _find = select(_factor).where(_factor.c.user_code == bindparam("user"))
 
 
-def encrypt_anew(session: Session, keys: Sequence[bytes]) -> int:
-    """Put every second factor under the newest of the bank's secrets; return how many there are. Harmless to repeat."""
+def encrypt_anew(session: Session, keys: Sequence[bytes]) -> list[str]:
+    """Put every second factor under the newest of the bank's secrets; return whose they are. Harmless to repeat."""
     rows = session.execute(select(_factor.c.user_code, _factor.c.secret).with_for_update()).all()
     for row in rows:
         fresh = _box(keys).rotate(row.secret)
         session.execute(update(_factor).where(_factor.c.user_code == row.user_code).values(secret=fresh))
-    return len(rows)
+    return [row.user_code for row in rows]
 
 
 def _box(keys: Sequence[bytes]) -> MultiFernet:

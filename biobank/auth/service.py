@@ -11,6 +11,7 @@ import hashlib
 import math
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
@@ -123,12 +124,16 @@ class RefreshTokenReused(NotSignedIn):
 
 @dataclass(frozen=True)
 class PasswordCheck:
-    """What proving a password needs: the database, how many failures are allowed, the keys of the throttle and second factors."""
+    """What proving a password needs: the database, how many failures are allowed, the keys of the throttle and second factors.
+
+    `hashed_anew` tells the log of a hash that was replaced because the way of hashing has changed.
+    """
 
     database: Database
     throttle_key: bytes
     failures_allowed: int
     second_factor_keys: tuple[bytes, ...]
+    hashed_anew: Callable[[Session, str], None]
 
 
 @dataclass(frozen=True)
@@ -182,9 +187,9 @@ async def prove_password(
             step = second_factor.typed_step(check.second_factor_keys, begun.second_secret, second, clock.now())
     except second_factor.SecondFactorNeeded:
         # A right password is no guess, and whoever did not know of the second field types it again.
-        await check.database.write(lambda s: _succeed(s, begun, verified, None))
+        await check.database.write(lambda s: _succeed(s, check, begun, verified, None))
         raise
-    await check.database.write(lambda s: _succeed(s, begun, verified, step))
+    await check.database.write(lambda s: _succeed(s, check, begun, verified, step))
     fresh = verified.rehashed or Hashed(begun.password_hash, verified.unlocks or b"")
     return Proven(begun.user, begun.must_change_password, fresh.stored, step is not None, fresh.unlocks or None)
 
@@ -225,7 +230,7 @@ def _slow_down(oldest: datetime, at: datetime, words: str) -> NoReturn:
     raise TooManyAttempts(words.format(wait=wait), retry_after_s=wait)
 
 
-def _succeed(session: Session, begun: _Begun, verified: Verified, step: int | None) -> None:
+def _succeed(session: Session, check: PasswordCheck, begun: _Begun, verified: Verified, step: int | None) -> None:
     user = str(begun.user)
     if step is not None:
         second_factor.use_step(session, user, step)
@@ -233,8 +238,10 @@ def _succeed(session: Session, begun: _Begun, verified: Verified, step: int | No
     if verified.rehashed is not None:
         stands = _user.c.code == begun.user, _user.c.password_hash == begun.password_hash
         fresh = update(_user).where(*stands).values(password_hash=verified.rehashed.stored).returning(_user.c.code)
-        if session.execute(fresh).first() is not None and verified.unlocks is not None:
-            personal_keys.rewrap(session, user, verified.unlocks, verified.rehashed.unlocks)
+        if session.execute(fresh).first() is not None:
+            if verified.unlocks is not None:
+                personal_keys.rewrap(session, user, verified.unlocks, verified.rehashed.unlocks)
+            check.hashed_anew(session, user)
 
 
 def open_token_session(session: Session, ring: TokenRing, proven: Proven, at: datetime, lifetime_s: int) -> TokenAnswer:

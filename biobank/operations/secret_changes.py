@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
+from sqlmodel import Session
+
 from biobank.acts.act import Act
 from biobank.acts.answers_and_attempts import ANSWERS_KEPT
 from biobank.acts.bank import SECRETS, Bank
@@ -19,6 +21,7 @@ from biobank.exports.events import SecretChanged
 from biobank.exports.log_keys import append_to_log_stream
 from biobank.foundation import clock
 from biobank.foundation.changing_secrets import begin_change, changed_at, end_change
+from biobank.people.credentials import record_credentials
 
 AT_ONCE: Final = 200
 WAITED_FOR: Final = ANSWERS_KEPT + timedelta(days=2)
@@ -71,7 +74,14 @@ def _index_all(bank: Bank, say: Say, *, alone: bool = False) -> None:
 
 def _encrypt_factors(bank: Bank, say: Say) -> None:
     keys = bank.secrets_of("second-factor")
-    say(f"{bank.database.write_now(lambda s: second_factor.encrypt_anew(s, keys))} second factors are under the new secret.")
+
+    def factors(session: Session) -> int:
+        whose = second_factor.encrypt_anew(session, keys)
+        for user in whose:
+            record_credentials(session, Act.system(bank, path=PATH), user)
+        return len(whose)
+
+    say(f"{bank.database.write_now(factors)} second factors are under the new secret.")
     say(f"{bank.database.write_now(lambda s: wrap_enrolments_anew(s, keys))} enrolments are under the new secret.")
 
 

@@ -22,6 +22,7 @@ from biobank.auth.service import Proven, end_sessions_of, require_standing
 from biobank.foundation.errors import NotFound, NotPermitted
 from biobank.people import events
 from biobank.people.authority import COSIGNING_ROLES, one_site
+from biobank.people.credentials import record_credentials
 from biobank.people.personal_keys import open_enrolment
 from biobank.people.queries import get_site, grants_of
 from biobank.people.roles import add_grant
@@ -64,6 +65,7 @@ def set_up_user(
         add_grant(session, act, code, grant)
         record_about(session, act, code, events.UserRoleGranted(role=grant.role, site=grant.site, **signed))
     record_about(session, act, code, open_enrolment(session, act, code, signed))
+    record_credentials(session, act, code)
     return code
 
 
@@ -84,6 +86,7 @@ def reset_from_console(session: Session, act: Act, *, username: str, code_hash: 
         record_about(session, act, row.code, events.UserReactivated(reason="set_up", **signed))
     reset = events.UserPasswordReset(sessions_ended=ended, **signed)
     record_about(session, act, row.code, reset, open_enrolment(session, act, row.code, signed))
+    record_credentials(session, act, row.code)
     return str(row.code)
 
 

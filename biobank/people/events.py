@@ -135,6 +135,18 @@ class UserPasswordChanged(Event):
     sessions_ended: int = Field(ge=0)
 
 
+class UserCredentialsSet(Event):
+    """What opens the login changed: a password, a code, a key, a second factor, or the way in which one is stored.
+
+    `fingerprint`: the digest of all that is stored of it (`auth/credentials.py`); null: nothing opens the login.
+    """
+
+    stream: ClassVar[StreamKind] = StreamKind.USER
+    kind: Literal["user.credentials_set"] = "user.credentials_set"
+
+    fingerprint: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256, in hex.")
+
+
 class UserSecondFactorSet(Event):
     """The person set up an authenticator app: from now on sign-ins and signatures of the login need its code too."""
 

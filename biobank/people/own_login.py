@@ -12,6 +12,7 @@ from biobank.auth.schemas import FactorBegun, SessionList, SessionPublic, Sessio
 from biobank.auth.service import end_session, end_sessions_of
 from biobank.foundation import clock
 from biobank.foundation.errors import NotFound
+from biobank.people.credentials import record_credentials
 from biobank.people.events import UserSecondFactorRemoved, UserSecondFactorSet
 from biobank.people.queries import get_user
 from biobank.people.service import record_about
@@ -32,6 +33,7 @@ def confirm_second_factor(session: Session, act: Act, code: str) -> None:
     get_user(session, act.actor, act.actor.code, lock=True)
     second_factor.confirm(session, act.bank.secrets_of(SECOND_FACTOR_KEY), act.actor.code, code, act.at)
     record_about(session, act, act.actor.code, UserSecondFactorSet())
+    record_credentials(session, act, act.actor.code)
 
 
 def remove_second_factor(session: Session, act: Act) -> None:
@@ -40,6 +42,7 @@ def remove_second_factor(session: Session, act: Act) -> None:
     if not second_factor.remove(session, act.actor.code):
         raise second_factor.NoSecondFactor("No second factor is set up for your login.")
     record_about(session, act, act.actor.code, UserSecondFactorRemoved(because="owner"))
+    record_credentials(session, act, act.actor.code)
 
 
 def open_sessions(session: Session, user: str, present: UUID) -> SessionList:

@@ -34,6 +34,7 @@ from biobank.custody.states import StreamKind
 from biobank.foundation.errors import AlreadyExists, Conflict, MalformedRequest
 from biobank.people import events
 from biobank.people.authority import cosigning_site, one_site, require_held, require_manager_of, require_not_own, takes_two
+from biobank.people.credentials import record_credentials
 from biobank.people.personal_keys import key_after, open_enrolment
 from biobank.people.queries import get_user, login_named, person_of
 from biobank.people.schemas import Done, PasswordReset, Slip, UserChange, UserCreate
@@ -226,6 +227,7 @@ def reset_password(session: Session, act: Act, code: str, request: PasswordReset
     appended = record_about(session, act, code, event, open_enrolment(session, act, code, people_of(step)))
     if second_factor.remove(session, code):  # whoever lost password and device begins anew, by the same two people
         appended += record_about(session, act, code, events.UserSecondFactorRemoved(because="password_reset"))
+    appended.append(record_credentials(session, act, code))
     return done(act, code, appended, slip)
 
 
@@ -252,6 +254,7 @@ def store_own_password(
     ended = end_sessions_of(session, row.code, act.at, because="password_changed", but=keep)
     event = events.UserPasswordChanged(first=row.must_change_password, sessions_ended=ended)
     record_about(session, act, row.code, *([event] if key is None else [event, key]))
+    record_credentials(session, act, row.code)
 
 
 def record_about(session: Session, act: Act, code: str, *happened: Event) -> list[Appended]:

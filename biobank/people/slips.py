@@ -18,6 +18,7 @@ from biobank.auth.permissions import Permission
 from biobank.foundation import clock
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.people.authority import one_site, require_held
+from biobank.people.credentials import record_credentials
 from biobank.people.queries import grants_of, printed_name
 from biobank.people.schemas import DrawnSlip, Slip
 
@@ -64,6 +65,7 @@ def draw_slip(session: Session, act: Act, slip: UUID, plain: str, hashed: str) -
     row = _open(session.execute(_find.with_for_update(), {"slip": slip}).first(), act.actor)
     require_held(act, Permission.ROLE_COSIGN, one_site(grants_of(session, row.code)))
     session.execute(update(user).where(user.c.code == row.code).values(password_hash=hashed))
+    record_credentials(session, act, row.code)
     return DrawnSlip(
         code=row.code,
         username=row.username,

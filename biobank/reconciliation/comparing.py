@@ -13,7 +13,8 @@ from uuid import UUID
 from sqlalchemy import Select, func, select
 from sqlmodel import Session
 
-from biobank.auth.models import second_factor, user, user_role
+from biobank.auth.credentials import fingerprints_of
+from biobank.auth.models import personal_key, second_factor, user, user_role
 from biobank.custody.entry import parse_entry
 from biobank.custody.models import custody, hold
 from biobank.custody.projection import PROJECTED
@@ -38,6 +39,8 @@ _WORDS: Final = {
     "scope_kind": "kind of scope",
     "scope_id": "scope",
     "lifted": "lifted by an event",
+    "credentials": "fingerprint of what opens the login",
+    "keys": "personal keys",
 }
 
 
@@ -183,7 +186,7 @@ def _hold_of(code: str, row: Any, entries: Mapping[bytes, dict[str, Any]]) -> di
 
 
 def compare_logins(session: Session, after: str, limit: int) -> Slice:
-    """Compare the next logins with their events: roles, open or shut, of which person, second factor, password."""
+    """Compare the next logins with their events: roles, open or shut, of which person, their keys, what opens them."""
 
     def rows(session: Session, codes: Sequence[str]) -> dict[str, dict[str, Any]]:
         roles: dict[str, list[str]] = defaultdict(list)
@@ -195,6 +198,11 @@ def compare_logins(session: Session, after: str, limit: int) -> Slice:
             .where(second_factor.c.user_code == user.c.code, second_factor.c.confirmed_at.is_not(None))
             .scalar_subquery()
         )
+        of_keys = personal_key.c
+        keys: dict[str, list[str]] = defaultdict(list)
+        for row in session.execute(select(of_keys.user_code, of_keys.public).where(of_keys.user_code.in_(codes))):
+            keys[row.user_code].append(bytes(row.public).hex())
+        prints = fingerprints_of(session, codes)
         found = session.execute(select(user, factor.label("factors")).where(user.c.code.in_(codes)))
         return {
             row.code: {
@@ -203,6 +211,8 @@ def compare_logins(session: Session, after: str, limit: int) -> Slice:
                 "person_code": row.person_code,
                 "second_factor": row.factors > 0,
                 "password_of_the_owner": not row.must_change_password,
+                "keys": sorted(keys[row.code]),
+                "credentials": prints[row.code],
             }
             for row in found
         }
@@ -227,7 +237,9 @@ def login_after(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "person_code": None,
         "second_factor": False,
         "password_of_the_owner": False,
+        "credentials": None,
     }
+    keys: set[str] = set()
     for entry in entries:
         body, kind = entry["body"], entry["kind"].removeprefix("user.")
         if kind == "role_granted":
@@ -242,4 +254,8 @@ def login_after(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             after["second_factor"] = kind == "second_factor_set"
         elif kind == "of_person":
             after["person_code"] = body["person"]
-    return {"roles": sorted(roles), **after}
+        elif kind == "personal_key_set":
+            keys.add(body["key"])
+        elif kind == "credentials_set":
+            after["credentials"] = body["fingerprint"]
+    return {"roles": sorted(roles), "keys": sorted(keys), **after}

@@ -7,6 +7,7 @@ from biobank.foundation.from_above import FromAbove
 from biobank.labels import answers as labels
 from biobank.labels import outdated
 from biobank.monitoring import answers as monitoring
+from biobank.people import answers as people
 from biobank.quality import answers as quality
 from biobank.quality import attachments, failures, paper
 from biobank.registers import answers as registers
@@ -18,6 +19,18 @@ from biobank.unfinished import answers as unfinished
 from biobank.viability import answers as viability
 from biobank.withdrawals import answers as withdrawals
 
-BELOW = (custody, registers, donors, benches, specimens, storage, undoing, monitoring)
-MODULES = (*BELOW, quality, attachments, failures, paper, shipping, labels, outdated, viability, withdrawals, unfinished)
+BELOW = (people, custody, registers, donors, benches, specimens, storage, undoing, monitoring)
+MODULES = (
+    *BELOW,
+    quality,
+    attachments,
+    failures,
+    paper,
+    shipping,
+    labels,
+    outdated,
+    viability,
+    withdrawals,
+    unfinished,
+)
 assert not FromAbove.missing, [question.giver for question in FromAbove.missing]

@@ -29,6 +29,8 @@ from biobank.foundation.errors import NotFound, NotPermitted
 from biobank.foundation.paging import Paging
 from tests import seed
 from tests.conftest import Api, TestBank
+from tests.enrolling import by_two
+from tests.signing import signed
 
 SUBJECT = "DV-ABC1234"
 CODES = {name: person.code for name, person in seed.USERS.items()}
@@ -147,6 +149,24 @@ def test_a_permission_at_one_site_is_not_a_permission_everywhere(bank: TestBank)
     with pytest.raises(NotPermitted):
         step(bank, "quality2", at_north.pending_act, site="NORTH")
     assert isinstance(step(bank, "quality2", at_lab.pending_act, site="LAB"), Completed)
+
+
+@pytest.mark.parametrize("act", ["shut_and_opened", "reset"])
+def test_a_proposal_falls_when_its_first_persons_login_may_have_changed_hands_since(api: Api, act: str) -> None:
+    path, body = f"/users/{CODES['lab_tech']}/roles", {"role": "auditor", "site": "LAB"}
+    half = api.acts_here.post(path, json=signed(api.acts_here, "role_change", path, body)).json()
+    code = CODES["acts_here"]
+    if act == "reset":
+        by_two(api.admin, api.quality, f"/users/{code}/password-reset", {}, "approved")
+    else:
+        assert api.admin.patch(f"/users/{code}", json={"active": False, "reason": "left_the_bank"}).status_code == 200
+        again = {"active": True, "reason": "came_back"}
+        assert by_two(api.admin, api.quality, f"/users/{code}", again, "approved", method="PATCH").status_code == 200
+
+    whole = body | {"pending_act": half["pending_act"]}
+    answer = api.quality.post(path, json=signed(api.quality, "role_change", path, whole))
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "first_signature_gone"), answer.text
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 43),
+    stop("/", EVERYONE, 44),
     stop("/calendar", EVERYONE, 8),
     stop("/figures", EVERYONE, 10),
     stop("/account", EVERYONE, 7),

@@ -30,9 +30,9 @@ def half_a_minute_later() -> None:
     clock.set_offset(clock.offset() + timedelta(seconds=30), test_mode=True)
 
 
-def set_up(client: Client) -> str:
+def set_up(client: Client, proof: dict[str, str] = PROOF) -> str:
     """Set up a second factor; return its secret. Its present code is used up."""
-    begun = client.post("/auth/second-factor", json=PROOF)
+    begun = client.post("/auth/second-factor", json=proof)
     assert begun.status_code == 201, begun.text
     secret = str(begun.json()["secret"])
     assert client.post("/auth/second-factor/confirm", json={"second_factor": code_of(secret)}).status_code == 204
@@ -102,7 +102,8 @@ def test_only_the_owner_takes_it_away_and_a_reset_by_two_people_does_too(api: Ap
 
     kinds = [kind for kind, _by in events_of(api.test_bank, seed.USERS["lab_tech"].code)]
     assert kinds.count("user.second_factor_set") == 2
-    assert kinds[-3:] == ["user.password_reset", "user.enrolment_opened", "user.second_factor_removed"]
+    taken = ["user.password_reset", "user.enrolment_opened", "user.second_factor_removed", "user.credentials_set"]
+    assert kinds[-4:] == taken
 
 
 @pytest.fixture

@@ -286,7 +286,7 @@ def test_a_changed_password_ends_every_other_session_and_stands_in_the_log(api: 
             "SELECT kind, recorded_by FROM event WHERE stream_kind = 'user' AND stream_id = %s",
             (seed.USERS["lab_tech"].code,),
         ).fetchall()
-    assert rows == [("user.password_changed", seed.USERS["lab_tech"].code)]
+    assert rows == [(f"user.{kind}", seed.USERS["lab_tech"].code) for kind in ("password_changed", "credentials_set")]
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,8 @@ def test_nothing_opens_a_login_until_two_people_gave_it_a_role_and_its_owner_cho
     assert change(api, token, one_time_code, NEW).status_code == 204
     assert sign_in(api, "jane.doe", one_time_code).status_code == 401
     assert sign_in(api, "jane.doe", NEW).json()["must_change_password"] is False
-    by_quality = [("user.role_granted", CODES["quality"]), ("user.enrolment_opened", CODES["quality"])]
-    by_its_owner = [("user.password_changed", code), ("user.personal_key_set", code)]
+    by_quality = [(f"user.{kind}", CODES["quality"]) for kind in ("role_granted", "enrolment_opened", "credentials_set")]
+    by_its_owner = [(f"user.{kind}", code) for kind in ("password_changed", "personal_key_set", "credentials_set")]
     assert events_of(api.test_bank, code) == [("user.created", CODES["admin"]), *by_quality, *by_its_owner]
 
 

@@ -112,7 +112,7 @@ def test_what_differs_is_said_raises_an_alarm_and_ends_with_the_next_round(api: 
     with psycopg.connect(bank.dsn()) as connection:
         connection.execute("SET session_replication_role = replica")
         connection.execute("DELETE FROM user_role WHERE user_code <> %s", (bank.actor("quality").code,))
-        connection.execute("UPDATE app_user SET must_change_password = true WHERE username <> 'quality'")
+        connection.execute("UPDATE app_user SET must_change_password = true, password_hash = NULL WHERE username <> 'quality'")
     before = httpx.get(f"{api.url}/readyz")
     bank.write(lambda s: go_round(s, bank))
     bank.write(lambda s: watch_for_alarms(s, Act.system(bank.bank, path="timer/watch_for_alarms")))
@@ -131,7 +131,7 @@ def test_what_differs_is_said_raises_an_alarm_and_ends_with_the_next_round(api: 
 
     with psycopg.connect(bank.dsn()) as connection:
         connection.execute("SET session_replication_role = replica")
-        connection.execute("UPDATE app_user SET must_change_password = true")
+        connection.execute("UPDATE app_user SET must_change_password = true, password_hash = NULL")
         connection.execute("DELETE FROM user_role")
     assert bank.write(lambda s: go_round(s, bank)) == {}
     assert httpx.get(f"{api.url}/readyz").status_code == 200

@@ -3,10 +3,12 @@
 import asyncio
 import hashlib
 import io
+import json
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -299,7 +301,8 @@ def test_an_act_of_two_people_bears_both_signatures(scene: Scene) -> None:
     assert scene.whole()["signatures"]["by_key"] == 2, "the role, and the enrolment that came with it"
 
 
-def test_what_was_proposed_stands_when_its_first_signer_gets_another_key_meanwhile(scene: Scene) -> None:
+def test_what_was_proposed_falls_when_its_first_signers_login_may_have_changed_hands_meanwhile(scene: Scene) -> None:
+    """What is recorded stays true; the proposal is made again, by whoever the login belongs to now."""
     people = scene.people
     path, body = f"/users/{people.codes['tess']}/roles", {"role": "auditor", "site": None}
     adam, quade = people.clients["adam"], people.clients["quade"]
@@ -313,11 +316,38 @@ def test_what_was_proposed_stands_when_its_first_signer_gets_another_key_meanwhi
     clock.set_offset(LATER, test_mode=True)
     quade = people.sign_in("quade", PASSWORD)
     whole = body | {"pending_act": half["pending_act"]}
-    done = quade.post(path, json=signed(quade, "role_change", path, whole))
-    assert done.status_code == 200, done.text
+    refused = quade.post(path, json=signed(quade, "role_change", path, whole))
+    assert (refused.status_code, refused.json()["code"]) == (409, "first_signature_gone")
     scene.audited.seal()
 
     assert scene.whole()["verdict"] == "true", scene.whole()
+
+
+def test_a_first_signature_that_somebody_wrote_into_the_table_is_completed_by_nobody(scene: Scene) -> None:
+    """The application's login may insert a proposal "by adam": without a signature of his, or with one for another act."""
+    people = scene.people
+    path, body = f"/users/{people.codes['tess']}/roles", {"role": "auditor", "site": None}
+    adam, quade = people.clients["adam"], people.clients["quade"]
+    given = adam.post(path, json=signed(adam, "role_change", path, body)).json()["pending_act"]
+    other = {"role": "quality", "site": None}
+    copied = (
+        "INSERT INTO pending_act (id, act, subject, body, meaning, needs, site_code, proposed_by, proposed_at, first_signature,"
+        " first_signed, expires_at) SELECT :new, act, subject, CAST(:body AS jsonb), meaning, needs, site_code, proposed_by,"
+        " proposed_at, first_signature, {signed}, expires_at FROM pending_act WHERE id = :given"
+    )
+    keyless = 'first_signed || \'{"key":null,"once":null,"by_key":null,"over":null}\''
+    strange = "jsonb_set(first_signed, '{by_key}', to_jsonb(repeat('ab', 64)))"
+    unlike = "jsonb_set(first_signed, '{proposal,body_sha256}', to_jsonb(repeat('ab', 32)))"
+    for said, signature in ((other, "first_signed"), (other, unlike), (body, keyless), (body, strange)):
+        new = uuid4()
+        values = {"new": new, "given": given, "body": json.dumps(said)}
+        statement = text(copied.format(signed=signature).replace(":null", "\\:null").replace(':"', '\\:"'))
+        people.bank.write(partial(Session.execute, statement=statement, params=values))
+        whole = said | {"pending_act": str(new)}
+        answer = quade.post(path, json=signed(quade, "role_change", path, whole))
+        assert (answer.status_code, answer.json()["code"]) == (409, "first_signature_gone"), (said, signature, answer.text)
+    whole = body | {"pending_act": given}
+    assert quade.post(path, json=signed(quade, "role_change", path, whole)).json()["status"] == "done"
 
 
 def test_a_login_that_nobody_enrolled_signs_nothing_while_others_sign_by_key(scene: Scene) -> None:
