@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from biobank.custody.event import Event, rules
+from biobank.custody.sentences import what_happened
 from biobank.custody.states import (
     HOLD_BLOCKS,
     HOLDS_A_POSITION,
@@ -124,9 +125,8 @@ def kind_of(row: dict[str, Any]) -> str:
 
 
 def meaning_of(row: dict[str, Any]) -> str:
-    """Return the first sentence of the class's docstring, safe in a cell."""
-    text = " ".join((class_of(row).__doc__ or "").split())
-    return text.split(". ")[0].rstrip(".").replace("|", "\\|")
+    """Return what happened, as people read it in the log, safe in a cell."""
+    return what_happened(row["kind"]).rstrip(".").replace("|", "\\|")
 
 
 def move_of(row: dict[str, Any]) -> str:

@@ -293,13 +293,13 @@ class _PerformerAnswered(Event):
 
 
 class PerformerConfirmed(_PerformerAnswered):
-    """A colleague whom entries name in `performed` says, signed, that it was their work."""
+    """A colleague whom entries name says, signed, that it was their work. Entries name them in `performed`."""
 
     kind: Literal["user.hands_confirmed"] = "user.hands_confirmed"
 
 
 class PerformerDisputed(_PerformerAnswered):
-    """A colleague whom entries name in `performed` says, signed, that it was not their work."""
+    """A colleague whom entries name says, signed, that it was not their work. Entries name them in `performed`."""
 
     kind: Literal["user.hands_disputed"] = "user.hands_disputed"
 
@@ -361,7 +361,7 @@ class DonorHoldPlaced(_ScopeHold):
 
 
 class DonorHoldLifted(_ScopeHoldLifted):
-    """Quality lifted it."""
+    """Quality lifted the hold."""
 
     stream: ClassVar[StreamKind] = StreamKind.DONOR
     kind: Literal["donor.hold_lifted"] = "donor.hold_lifted"
@@ -375,7 +375,7 @@ class LotHoldPlaced(_ScopeHold):
 
 
 class LotHoldLifted(_ScopeHoldLifted):
-    """Quality lifted it."""
+    """Quality lifted the hold."""
 
     stream: ClassVar[StreamKind] = StreamKind.LOT
     kind: Literal["lot.hold_lifted"] = "lot.hold_lifted"
@@ -389,7 +389,7 @@ class ContainerHoldPlaced(_ScopeHold):
 
 
 class ContainerHoldLifted(_ScopeHoldLifted):
-    """Quality lifted it."""
+    """Quality lifted the hold."""
 
     stream: ClassVar[StreamKind] = StreamKind.CONTAINER
     kind: Literal["container.hold_lifted"] = "container.hold_lifted"
@@ -403,7 +403,7 @@ class ShipmentHoldPlaced(_ScopeHold):
 
 
 class ShipmentHoldLifted(_ScopeHoldLifted):
-    """Quality lifted it."""
+    """Quality lifted the hold."""
 
     stream: ClassVar[StreamKind] = StreamKind.SHIPMENT
     kind: Literal["shipment.hold_lifted"] = "shipment.hold_lifted"
@@ -417,7 +417,7 @@ class BenchHoldPlaced(_ScopeHold):
 
 
 class BenchHoldLifted(_ScopeHoldLifted):
-    """Quality lifted it."""
+    """Quality lifted the hold."""
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.hold_lifted"] = "system.hold_lifted"

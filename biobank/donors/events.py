@@ -140,7 +140,7 @@ class IdentityRead(_DonorEvent):
 
 
 class WordsRead(_DonorEvent):
-    """Somebody read words about the donor that the vault keeps: `what` they say."""
+    """Somebody read words about the donor that the vault keeps. `what` they say."""
 
     kind: Literal["donor.words_read"] = "donor.words_read"
     permission: ClassVar[Permission] = Permission.WITHDRAWAL_READ
@@ -151,7 +151,7 @@ class WordsRead(_DonorEvent):
 
 
 class ConsentGiven(_DonorEvent):
-    """The person agreed to something, on a form whose bytes are known by hash."""
+    """The person agreed to something, on a form that is kept."""
 
     kind: Literal["donor.consent_given"] = "donor.consent_given"
     permission: ClassVar[Permission] = Permission.CONSENT_RECORD

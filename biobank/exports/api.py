@@ -79,7 +79,7 @@ async def streamed(bank: Bank, claims: Claims, format_name: str, selection: Sele
     act, export = await begun(bank, claims, lambda session, act: service.start_export(session, act, format_name, selection))
     written = service.Written()
     headers = {
-        "Content-Disposition": f'attachment; filename="custody-log-{export.id}.{format_name}"',
+        "Content-Disposition": f'attachment; filename="custody-log-{export.id}.{export.format.file_ending}"',
         "X-Export-Id": str(export.id),
     }
     body = recorded_to_its_end(bank, act, export, written, service.stream(bank, export, written))

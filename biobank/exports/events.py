@@ -24,7 +24,7 @@ class ExportStarted(Event):
 
 
 class ExportFinished(Event):
-    """The copy is whole, or it was broken off; `sha256` is of the bytes that were sent."""
+    """The copy is whole, or it was broken off. `sha256` is of the bytes that were sent."""
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.export_finished"] = "system.export_finished"
@@ -51,7 +51,7 @@ class LogKeyAnnounced(Event):
 
 
 class LogKeyRetired(Event):
-    """A key of the log is retired: a checkpoint larger than `to_size` that only it has signed is not the bank's."""
+    """A key of the log is retired. A checkpoint larger than `to_size` that only it has signed is not the bank's."""
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.log_key_retired"] = "system.log_key_retired"

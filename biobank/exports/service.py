@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from starlette.concurrency import iterate_in_threadpool
 
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
+from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, WHOLE, Scope
 from biobank.custody.ledger import Fact, append
@@ -22,10 +23,14 @@ from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import StreamKind
 from biobank.exports.events import ExportFinished, ExportStarted
 from biobank.exports.formats import FORMATS
-from biobank.exports.formats.format import Counter, Format
+from biobank.exports.formats.format import Counter, Format, Names
 from biobank.exports.selection import Selection
 from biobank.foundation.errors import Unavailable
+from biobank.foundation.from_above import FromAbove
+from biobank.vault import Keystore
 
+names_told: FromAbove[Callable[[Session, Actor, Keystore], Names]] = FromAbove("people")
+"""The printed names that a reader may be told, for files that people read."""
 STREAM = "EXPORTS"
 AT_ONCE = 2
 """Exports of one worker at a time: a slow reader holds a snapshot, and a snapshot holds back vacuum."""
@@ -64,6 +69,7 @@ class Export(Copy):
 
     format: Format
     where: sql.Composed
+    names: Names
 
 
 def start_export(session: Session, act: Act, format_name: str, selection: Selection) -> Export:
@@ -73,12 +79,14 @@ def start_export(session: Session, act: Act, format_name: str, selection: Select
 
 
 def start_export_as_bank(session: Session, act: Act, format_name: str, selection: Selection) -> Export:
-    """The same for the command line, where whoever holds the database's login is the bank itself."""
+    """The same for the command line, where whoever holds the database's login is the bank itself. It is told no names."""
     return _start(session, act, format_name, selection, WHOLE)
 
 
 def _start(session: Session, act: Act, format_name: str, selection: Selection, scope: Scope) -> Export:
-    return Export(_record_start(session, act, format_name, selection), FORMATS[format_name], selection.where(scope))
+    chosen = FORMATS[format_name]
+    names = names_told.get()(session, act.actor, act.keystore) if chosen.named else {}
+    return Export(_record_start(session, act, format_name, selection), chosen, selection.where(scope), names)
 
 
 def start_copy(session: Session, act: Act, format_name: str, selection: Selection) -> Copy:
@@ -156,7 +164,7 @@ def stream_now(bank: Bank, export: Export, written: Written, *, longest: str = "
         connection.execute(f"SET statement_timeout = '{longest}'")
 
         def chunks() -> Iterator[bytes]:
-            for chunk in export.format.write(connection, export.where, written):
+            for chunk in export.format.write(connection, export.where, written, export.names):
                 written.add(chunk)
                 yield chunk
             written.complete = True

@@ -15,9 +15,10 @@ from biobank.specimens.events import INSTANT
 
 
 class ReadingRecorded(Event):
-    """A temperature (m°C) or a level (millionths of full) of a container.
+    """A temperature or a level of a place was read.
 
-    `doubt`: why it was asked back before it was recorded; whoever sent it said that it is so.
+    `value`: m°C, or millionths of full. `doubt`: why it was asked back before it was recorded; whoever sent it said that
+    it is so.
     """
 
     stream: ClassVar[StreamKind] = StreamKind.CONTAINER
@@ -93,7 +94,7 @@ class ExcursionOpened(_OfExcursion):
 
 
 class ExcursionChanged(_OfExcursion):
-    """A reading that came, came late or was withdrawn changed when it was or whom it reached; `annulled`: nothing is left."""
+    """A reading that came, came late or was withdrawn changed when it was or whom it reached. `annulled`: nothing is left."""
 
     kind: Literal["container.excursion_changed"] = "container.excursion_changed"
     signers: ClassVar[frozenset[Permission]] = frozenset({Permission.HOLD_LIFT})

@@ -59,7 +59,7 @@ class UserRenamed(Event):
 
 
 class UserOfPerson(TwoPeople):
-    """The login belongs to the person whose first login is `person`; null: it is nobody else's, which takes two people to say."""
+    """It was said whose login this is. `person`: that one's first login; null: nobody else's, which takes two people to say."""
 
     kind: Literal["user.of_person"] = "user.of_person"
     permission: ClassVar[Permission] = Permission.USER_MANAGE

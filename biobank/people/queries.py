@@ -162,6 +162,11 @@ def names_for(session: Session, actor: Actor, keystore: Keystore, codes: Iterabl
     return _names_of(session, keystore, rows)
 
 
+def names_of_colleagues(session: Session, actor: Actor, keystore: Keystore) -> dict[str, str]:
+    """Return badge → printed name of everybody whom the actor works with, people who left included."""
+    return _names_of(session, keystore, session.execute(select(user.c.code, user.c.name_commit).where(works_with(actor))).all())
+
+
 SHORTEST: Final = 2
 """So many letters are typed before a colleague is looked for: one letter would list the staff."""
 OPENED: Final = 100

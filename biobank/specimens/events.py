@@ -80,7 +80,7 @@ class Collected(_Begins):
 
 
 class Derived(_Begins):
-    """An output of a processing run; `parents` are its inputs, all of one donor."""
+    """It came out of a processing run. `parents` are the run's inputs, all of one donor."""
 
     kind: Literal["specimen.derived"] = "specimen.derived"
     permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
@@ -107,7 +107,7 @@ class Derived(_Begins):
 
 
 class Imported(_Begins):
-    """A specimen that was banked before this system; where it stood is said by the `stored` event that follows."""
+    """A specimen that was banked before this system was taken over. Where it stood is said by the `stored` event that follows."""
 
     kind: Literal["specimen.imported"] = "specimen.imported"
     permission: ClassVar[Permission] = Permission.STORAGE_MANAGE
@@ -394,9 +394,10 @@ SOURCE = r"^[A-Za-z0-9][A-Za-z0-9 .,:;/()&_-]{3,119}$"
 
 
 class LimitsSet(Event):
-    """A site set how long a material in one condition is fit for use and may be out of the cold, seconds; null: no own limit.
+    """A site set how long a material in one condition is fit for use and may be out of the cold.
 
-    `source`: where the budget comes from; null where there is none, and in version 1, which did not ask.
+    In seconds; null: no own limit. `source`: where the budget comes from; null where there is none, and in version 1, which
+    did not ask.
     """
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM

@@ -310,7 +310,7 @@ class Picked(WithdrawalEvent):
 
 
 class PickConfirmed(WithdrawalEvent):
-    """A second person, shown nothing, scanned the same tube, or read the same on it (`by_label`)."""
+    """A second person, shown nothing, scanned the same tube, or read the same on it. `by_label`: read."""
 
     kind: Literal["withdrawal.pick_confirmed"] = "withdrawal.pick_confirmed"
     permission: ClassVar[Permission] = Permission.WITHDRAWAL_PICK

@@ -1,9 +1,11 @@
 """The custody log as page and as files."""
 
+import codecs
 import csv
 import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,13 +16,19 @@ from typing import Any
 import psycopg
 import pytest
 from openpyxl import load_workbook
+from pyarrow import parquet
 
 from biobank.acts.act import Act
 from biobank.auth.actor import SYSTEM
+from biobank.custody.sentences import sentences, what_happened
 from biobank.exports import formats
+from biobank.exports.formats.csv_bom import encode as for_excel
 from biobank.exports.formats.format import EventRow
+from biobank.exports.formats.parquet import encode as as_parquet
 from biobank.exports.formats.xlsx import TOO_LONG, encode
+from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
+from tests import seed
 from tests.conftest import Api
 from tests.factories import make_donor, make_received
 
@@ -135,10 +143,10 @@ def test_a_workbook_holds_every_event_with_real_dates_and_the_export_counts_them
     rows: list[Any] = list(load_workbook(io.BytesIO(content), read_only=True).worksheets[0].iter_rows(values_only=True))
 
     heading, first = rows[0], rows[1]
-    assert heading[3:7] == ("seq", "kind", "occurred_at (UTC)", "recorded_at (UTC)")
-    assert rfc3339(first[6].replace(tzinfo=UTC)) == listed[0]["recorded_at"]
+    assert heading[3:8] == ("seq", "kind", "what_happened", "occurred_at (UTC)", "recorded_at (UTC)")
+    assert rfc3339(first[7].replace(tzinfo=UTC)) == listed[0]["recorded_at"]
     # The workbook's own start came before the file, its end and the start of the other export after it.
-    assert [row[13] for row in rows[1:]] == [row["leaf_hash"] for row in listed][: len(rows) - 1]
+    assert [row[15] for row in rows[1:]] == [row["leaf_hash"] for row in listed][: len(rows) - 1]
     ends = api.auditor.get("/custody-log", params={"kind": "system.export_finished"}).json()["items"]
     assert ends[0]["body"]["rows"] == len(rows) - 1
     assert ends[0]["body"]["sha256"] == hashlib.sha256(content).hexdigest()
@@ -149,19 +157,76 @@ def test_a_workbook_goes_on_in_a_further_sheet_and_runs_no_text_as_a_formula() -
     row = EventRow(1, "specimen", "=1+1", 1, "specimen.stored", at, at, "US-1", None, None, None, "stored", None, "ab", "{}")
     long = row._replace(id="AD26-1", entry="x" * 40_000)
 
-    book = load_workbook(io.BytesIO(b"".join(encode(iter([row, long, row]), rows_of_a_sheet=3))))
+    book = load_workbook(io.BytesIO(b"".join(encode(iter([row, long, row]), {}, rows_of_a_sheet=3))))
 
     assert [sheet.max_row for sheet in book.worksheets] == [3, 2]
     assert book.worksheets[0]["C2"].data_type == "s"
     assert book.worksheets[0]["C2"].value == "=1+1"
-    assert book.worksheets[0]["O3"].value == TOO_LONG
+    assert book.worksheets[0]["Q3"].value == TOO_LONG
+
+
+def test_the_file_for_excel_is_marked_defused_and_names_whom_its_reader_works_with(api: Api) -> None:
+    (code,) = some_history(api, 1)
+    hands = seed.USERS["lab_tech"].code
+    seen = {
+        "kind": "specimen.inspected",
+        "expected_seq": 2,
+        "container_intact": True,
+        "label_legible": True,
+        "contents_as_expected": True,
+    }
+    assert api.lab_tech.post(f"/specimens/{code}/events", json=seen).status_code == 201
+    assert api.admin.patch(f"/users/{hands}", json={"printed_name": "Tess Bench"}).status_code == 200
+    content = api.auditor.get("/custody-log", params={"format": "csvbom"}).content
+
+    rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
+    looked = next(row for row in rows if row["kind"] == "specimen.inspected")
+    listed = list(csv.DictReader(io.StringIO(api.auditor.get("/custody-log", params={"format": "csv"}).text)))
+    mine = next(row for row in listed if row["leaf_hash"] == looked["leaf_hash"])
+
+    assert content.startswith(codecs.BOM_UTF8)
+    assert looked["what_happened"] == mine["what_happened"] == what_happened("specimen.inspected") != ""
+    assert looked["recorded_at (UTC)"] == mine["recorded_at"][:19].replace("T", " ")
+    assert (looked["recorded_by"], looked["name"]) == (hands, "Tess Bench")
+    assert "name" not in mine and "Tess" not in json.dumps(listed)
+    elsewhere = api.lab_quality.get("/custody-log", params={"format": "csvbom", "specimen": code})
+    assert elsewhere.status_code == 200 and "Tess Bench" in elsewhere.text
+    at = clock.now()
+    planted = EventRow(1, "system", "=cmd()", 1, "system.planted", at, at, "@SUM", None, None, None, None, None, "ab", "{}")
+    _, run = csv.reader(b"".join(for_excel(iter([planted]), {})).decode().splitlines())
+    assert {"'=cmd()", "'@SUM"} <= set(run)
+
+
+def test_a_parquet_file_has_typed_columns_in_groups_and_every_event(api: Api) -> None:
+    some_history(api)
+    answer = api.auditor.get("/custody-log", params={"format": "parquet"})
+    table = parquet.read_table(io.BytesIO(answer.content))
+    listed = list(csv.DictReader(io.StringIO(api.auditor.get("/custody-log", params={"format": "csv"}).text)))
+
+    assert str(table.schema.field("recorded_at").type) == "timestamp[us, tz=UTC]"
+    assert (str(table.schema.field("seq").type), table.schema.field("entry").nullable) == ("int32", False)
+    assert table.column("leaf_hash").to_pylist() == [row["leaf_hash"] for row in listed][: table.num_rows]
+    assert rfc3339(table.column("recorded_at").to_pylist()[0]) == listed[0]["recorded_at"]
+    at = clock.now()
+    row = EventRow(None, "specimen", "AD26-1", 1, "specimen.stored", at, at, "US-1", None, None, None, "stored", None, "ab", "{}")
+    file = parquet.ParquetFile(io.BytesIO(b"".join(as_parquet(iter([row] * 5), {}, rows_of_a_group=2))))
+    assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [2, 2, 1]
+    assert parquet.read_table(io.BytesIO(b"".join(as_parquet(iter([]), {})))).num_rows == 0
+
+
+def test_every_kind_of_event_says_in_a_plain_sentence_what_happened() -> None:
+    said = sentences()
+
+    machine = {kind: one for kind, one in said.items() if re.search(r"`|[a-z]_[a-z]|null|None|[A-Z]{2,}[a-z]|m°C", one)}
+    assert machine == {}
+    assert {kind for kind, one in said.items() if not one.endswith(".") or len(one) < 15} == set()
 
 
 def test_a_format_is_one_module_that_is_found_by_itself(tmp_path: Path) -> None:
     shutil.copytree(Path(formats.__file__).parent, tmp_path / "formats")
     (tmp_path / "formats" / "toy.py").write_text(
         "from biobank.exports.formats.format import Format, encoded\n"
-        "FORMAT = Format('toy', 'Toy', 'text/plain', encoded(lambda rows: (b'.' for _ in rows)))\n"
+        "FORMAT = Format('toy', 'Toy', 'text/plain', encoded(lambda rows, _names: (b'.' for _ in rows)))\n"
     )
     found = subprocess.run(
         [sys.executable, "-c", "import formats; print(*formats.FORMATS)"],
@@ -171,4 +236,4 @@ def test_a_format_is_one_module_that_is_found_by_itself(tmp_path: Path) -> None:
         check=True,
     )
 
-    assert found.stdout.split() == ["csv", "jsonl", "toy", "xlsx"]
+    assert found.stdout.split() == ["csv", "csvbom", "jsonl", "parquet", "toy", "xlsx"]

@@ -2,6 +2,7 @@
 
 from psycopg import sql
 
+from biobank.custody.sentences import sentences
 from biobank.exports.formats.format import FROM, ORDER, Format, copied
 
 _FORMULA = "^[=+@\t\r-]"
@@ -32,8 +33,9 @@ def statement(where: sql.Composed) -> sql.Composed:
         "to_char(e.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS recorded_at, "
         "{by} AS recorded_by, {site} AS site, {donor} AS donor, e.state_before, e.state, "
         "encode(e.prev_hash, 'hex') AS prev_hash, encode(e.leaf_hash, 'hex') AS leaf_hash, "
-        "convert_from(e.entry, 'UTF8') AS entry, concat_ws(' ', {flags}) AS defused "
-        "{source} WHERE {where} {order}) TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
+        "convert_from(e.entry, 'UTF8') AS entry, concat_ws(' ', {flags}) AS defused, said.what_happened "
+        "{source} LEFT JOIN (VALUES {sentences}) AS said (kind, what_happened) ON said.kind = e.kind "
+        "WHERE {where} {order}) TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
     ).format(
         stream_id=_defused("e.stream_id"),
         kind=_defused("e.kind"),
@@ -42,6 +44,9 @@ def statement(where: sql.Composed) -> sql.Composed:
         donor=_defused("e.donor_code"),
         flags=flags,
         source=FROM,
+        sentences=sql.SQL(", ").join(
+            sql.SQL("({}, {})").format(sql.Literal(kind), sql.Literal(said)) for kind, said in sorted(sentences().items())
+        ),
         where=where,
         order=ORDER,
     )

@@ -2,9 +2,12 @@
 
 Two ways to write one. `copied`: PostgreSQL writes the bytes and Python only passes them on, so a million events leave in
 seconds. `encoded`: typed rows from a server-side cursor go through an encoder. Both need constant memory.
+
+Printed names stand only in files that are made for reading (`encoded`), and only those that the reader may be told: they never
+go through the database as text.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,6 +15,8 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
+
+from biobank.custody.sentences import what_happened
 
 Connection = psycopg.Connection[Any]
 CHUNK = 64 * 1024
@@ -28,18 +33,28 @@ class Counter:
     rows: int = 0
 
 
-Write = Callable[[Connection, sql.Composed, Counter], Iterator[bytes]]
+Names = Mapping[str, str]
+"""Badge → printed name, of those whose names the reader may be told."""
+Write = Callable[[Connection, sql.Composed, Counter, Names], Iterator[bytes]]
 """Writes the events of a WHERE clause in chunks and counts them as they pass."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A way to write the log down. `name` is the ending of the file and the word in the address."""
+    """A way to write the log down. `name` is the word in the address, and the file's ending where `ending` is not another."""
 
     name: str
     label: str
     media_type: str
     write: Write
+    ending: str | None = None
+    named: bool = False
+    """Whether printed names stand in it."""
+
+    @property
+    def file_ending(self) -> str:
+        """What the name of a file of it ends in."""
+        return self.ending or self.name
 
 
 class EventRow(NamedTuple):
@@ -73,7 +88,7 @@ _ROWS = sql.SQL(
 def copied(statement: Callable[[sql.Composed], sql.Composed], *, header_lines: int = 0) -> Write:
     """Return the way of a format of lines that PostgreSQL writes by COPY: one line per event after `header_lines`."""
 
-    def write(connection: Connection, where: sql.Composed, counter: Counter) -> Iterator[bytes]:
+    def write(connection: Connection, where: sql.Composed, counter: Counter, _names: Names) -> Iterator[bytes]:
         lines, waiting = 0, bytearray()
         with connection.cursor() as cursor, cursor.copy(statement(where)) as copy:
             for part in copy:
@@ -90,10 +105,10 @@ def copied(statement: Callable[[sql.Composed], sql.Composed], *, header_lines: i
     return write
 
 
-def encoded(encoder: Callable[[Iterator[EventRow]], Iterator[bytes]]) -> Write:
+def encoded(encoder: Callable[[Iterator[EventRow], Names], Iterator[bytes]]) -> Write:
     """Return the way of a format that needs the rows: `encoder` turns them into the bytes of the file."""
 
-    def write(connection: Connection, where: sql.Composed, counter: Counter) -> Iterator[bytes]:
+    def write(connection: Connection, where: sql.Composed, counter: Counter, names: Names) -> Iterator[bytes]:
         with connection.transaction(), connection.cursor("export", row_factory=class_row(EventRow)) as cursor:
             cursor.itersize = FETCHED
             cursor.execute(_ROWS.format(source=FROM, where=where, order=ORDER))
@@ -103,6 +118,15 @@ def encoded(encoder: Callable[[Iterator[EventRow]], Iterator[bytes]]) -> Write:
                     counter.rows += 1
                     yield row
 
-            yield from encoder(counted())
+            yield from encoder(counted(), names)
 
     return write
+
+
+READ_BY_PEOPLE = (*EventRow._fields[:5], "what_happened", *EventRow._fields[5:8], "name", *EventRow._fields[8:])
+"""The columns of a file for people: the row's own, with the sentence after `kind` and the printed name after `recorded_by`."""
+
+
+def for_people(row: EventRow, names: Names) -> tuple[Any, ...]:
+    """Return the cells of an event under READ_BY_PEOPLE."""
+    return (*row[:5], what_happened(row.kind), *row[5:8], names.get(row.recorded_by), *row[8:])

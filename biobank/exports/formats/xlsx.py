@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from biobank.exports.formats.format import CHUNK, EventRow, Format, encoded
+from biobank.exports.formats.format import CHUNK, READ_BY_PEOPLE, EventRow, Format, Names, encoded, for_people
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -17,7 +17,7 @@ LONGEST_CELL = 32_767
 TOO_LONG = "Too long for a cell of a workbook. The CSV and JSON Lines exports hold it."
 
 
-def encode(rows: Iterator[EventRow], *, rows_of_a_sheet: int = ROWS_OF_A_SHEET) -> Iterator[bytes]:
+def encode(rows: Iterator[EventRow], names: Names, *, rows_of_a_sheet: int = ROWS_OF_A_SHEET) -> Iterator[bytes]:
     """Yield the workbook. It is gathered in a temporary file, because its table of contents is written last."""
     from openpyxl import Workbook  # only who exports a workbook pays for loading it
 
@@ -28,7 +28,7 @@ def encode(rows: Iterator[EventRow], *, rows_of_a_sheet: int = ROWS_OF_A_SHEET) 
         if left == 0:
             number += 1
             sheet, left = _new_sheet(book, number), rows_of_a_sheet - 1
-        sheet.append([_cell(sheet, value) for value in row])
+        sheet.append([_cell(sheet, value) for value in for_people(row, names)])
         left -= 1
     with tempfile.TemporaryFile() as file:
         book.save(file)
@@ -44,7 +44,7 @@ def _new_sheet(book: "Workbook", number: int) -> Any:
     sheet = book.create_sheet(f"Custody log {number}")
     sheet.freeze_panes = "A2"
     heading = []
-    for name in EventRow._fields:
+    for name in READ_BY_PEOPLE:
         cell = WriteOnlyCell(sheet, f"{name} (UTC)" if name.endswith("_at") else name)
         cell.font = Font(bold=True)
         heading.append(cell)
@@ -68,4 +68,6 @@ def _cell(sheet: Any, value: Any) -> Any:
     return value
 
 
-FORMAT = Format("xlsx", "Excel workbook", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", encoded(encode))
+FORMAT = Format(
+    "xlsx", "Excel workbook", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", encoded(encode), named=True
+)

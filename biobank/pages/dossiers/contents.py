@@ -6,7 +6,6 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from markupsafe import Markup
 from sqlalchemy import select
 from sqlmodel import Session
 
@@ -23,7 +22,7 @@ from biobank.foundation.clock import now, rfc3339
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
-from biobank.pages.ui.entries import facts_of
+from biobank.pages.ui.entries import said_of
 from biobank.people.queries import get_user, names_for
 from biobank.quality.look_back import reached
 from biobank.quality.schemas import Criteria
@@ -286,10 +285,11 @@ def _day(at: datetime | None) -> str:
 
 
 def _line(event: EventPublic) -> tuple[str, ...]:
-    said = "; ".join(f"{label}: {_plain(value)}" for label, value in facts_of(event.body))
     mark = " (from paper)" if event.source == "paper" else " (late)" if event.late else ""
-    return (event.occurred_at[:19].replace("T", " "), f"{words(event.kind)}{mark}", event.by, said, event.leaf_hash[:16])
-
-
-def _plain(value: Any) -> str:
-    return value.striptags() if isinstance(value, Markup) else str(value)
+    return (
+        event.occurred_at[:19].replace("T", " "),
+        f"{words(event.kind)}{mark}",
+        event.by,
+        said_of(event.body),
+        event.leaf_hash[:16],
+    )

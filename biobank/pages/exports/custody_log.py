@@ -17,6 +17,7 @@ from biobank.auth.scope import ANYWHERE
 from biobank.custody.event import rules
 from biobank.custody.recording import BACK_WITHOUT_REASON
 from biobank.custody.schemas import EventPublic
+from biobank.custody.sentences import what_happened
 from biobank.exports.api import FileFormat, streamed
 from biobank.exports.formats import FORMATS
 from biobank.exports.queries import search_log
@@ -25,6 +26,7 @@ from biobank.foundation import clock
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.paging import Listed
 from biobank.foundation.terms import counted, words
+from biobank.pages.ui.entries import said_of
 from biobank.pages.ui.listing import Filter, Listing, Wanted, read_filters
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PageReading, Visiting, asks, claims_of
@@ -89,6 +91,7 @@ def row_of(event: EventPublic) -> Mapping[str, Any]:
     """Return the cells of one event."""
     return event.model_dump(include={"recorded_at", "occurred_at", "kind", "id", "seq", "by", "site"}) | {
         "came": _came(event),
+        "said": " ".join(filter(None, (what_happened(event.kind), said_of(event.body)))),
         "seal": "sealed" if event.log_index is not None else "unsealed",
         "leaf": f"{event.leaf_hash[:12]}…",
     }
@@ -114,6 +117,7 @@ Listing(
         Column("recorded_at", "Recorded", "log_time", sort="recorded_at"),
         Column("occurred_at", "Happened", "log_time"),
         Column("kind", "Event", "words"),
+        Column("said", "What happened", "sentences"),
         Column("came", "Entered"),
         Column("id", "Subject", "code"),
         Column("seq", "#", "number"),

@@ -11,12 +11,26 @@ from biobank.custody.event import rules
 from biobank.foundation.kept_files import file_members
 from biobank.foundation.terms import words
 from biobank.pages.ui.code_pages import prefix_of
-from biobank.pages.ui.filters import quantity
+from biobank.pages.ui.filters import grouped, quantity
 from biobank.pages.ui.parts import Entry
 
 _PROOF = re.compile(r"^[0-9a-f]{64}$|^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 _INSTANT = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d\.\d{3}Z$")
-_UNITS = {"_mc": "millidegrees_c", "_s": "seconds", "_ul": "ul", "_bp": "basis_points"}
+_UNITS = {
+    "_mc": "millidegrees_c",
+    "_ppm": "ppm",
+    "_s": "seconds",
+    "_min": "minutes",
+    "_days": "days",
+    "_ul": "ul",
+    "_nl": "nl",
+    "_g": "g",
+    "_bp": "basis_points",
+    "_percent": "percent",
+}
+"""Endings of members whose number has a unit."""
+_UNIT_BESIDE = {"amount": "unit", "made": "made_unit", "used": "used_unit", "value": "reading", "peak": "measure"}
+"""Members whose unit another member says: its name, or what was measured."""
 SHORTEST_VALUE = 160
 """Characters of a list that are shown; the export has the whole entry."""
 
@@ -78,20 +92,34 @@ def opened(files: Mapping[str, str], readable: Collection[str]) -> Iterator[tupl
 def facts_of(body: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     """Return what an event's body says, without hashes and ids that only a program compares."""
     for name, value in body.items():
-        shown = _shown(name, value)
+        beside = body.get(_UNIT_BESIDE.get(name, ""))
+        unit = _unit_in(beside) or beside if beside else _unit_in(name)
+        shown = _shown(value) if unit is None or not isinstance(value, int) else quantity(value, unit)
         if shown is not None:
             label = next((name.removesuffix(end) for end in _UNITS if name.endswith(end) and isinstance(value, int)), name)
             yield words(label), shown
 
 
-def _shown(name: str, value: Any) -> Any:
+def said_of(body: Mapping[str, Any]) -> str:
+    """Return the same as one line of text."""
+    return "; ".join(f"{label}: {_plain(value)}" for label, value in facts_of(body))
+
+
+def _plain(value: Any) -> str:
+    return value.striptags() if isinstance(value, Markup) else str(value)
+
+
+def _unit_in(name: str) -> str | None:
+    return next((unit for end, unit in _UNITS.items() if name.endswith(end)), None)
+
+
+def _shown(value: Any) -> Any:
     if value is None or value == [] or value == {}:
         return None
     if isinstance(value, bool):
         return "Yes" if value else "No"
     if isinstance(value, int):
-        unit = next((unit for end, unit in _UNITS.items() if name.endswith(end)), None)
-        return quantity(value, unit) if unit else f"{value:,}"
+        return grouped(value)
     if isinstance(value, dict):
         return None
     if isinstance(value, list):
