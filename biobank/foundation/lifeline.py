@@ -35,6 +35,12 @@ _ASK = """
 """
 
 log = structlog.get_logger("biobank.lifeline")
+_END = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE pid = ANY(%s) AND usename = session_user AND state <> 'active'
+      AND state_change < clock_timestamp() - %s * interval '1 second'
+"""
+"""What a cut connection left at the server: it may not hear of the cut, and its transaction keeps its locks."""
 
 
 class Lifeline:
@@ -43,6 +49,7 @@ class Lifeline:
     def __init__(self, url: str) -> None:
         self._url = url
         self._held: WeakKeyDictionary[psycopg.Connection[Any], int] = WeakKeyDictionary()
+        self._left: set[int] = set()
         self._suspected: WeakSet[psycopg.Connection[Any]] = WeakSet()
         self._asking: psycopg.Connection[Any] | None = None
 
@@ -100,6 +107,9 @@ class Lifeline:
         """Ask the server what it does for the held ones, and cut those that lead nowhere. Raises psycopg.Error."""
         if self._asking is None:
             self._asking = psycopg.connect(self._url, autocommit=True, application_name="biobank lifeline", **REACH)
+        left, self._left = self._left, set()
+        if left:
+            self._asking.execute(_END, (list(left), ASK_EVERY_S), prepare=False)
         waiting = {one: process for one, process in held.items() if one.pgconn.transaction_status == TransactionStatus.ACTIVE}
         asked = self._asking.execute(_ASK, (list(waiting.values()), ASK_EVERY_S), prepare=False)
         ((read_only, at_work),) = asked.fetchall()
@@ -113,7 +123,7 @@ class Lifeline:
     def _cut(self, held: "Iterable[psycopg.Connection[Any]]", why: str) -> None:
         held = list(held)
         for connection in held:
-            self._held.pop(connection, None)
+            self._left |= {self._held.pop(connection, 0)}
             cut(connection)
         if held:
             log.warning("connections_cut", cause=why, connections=len(held))

@@ -41,13 +41,13 @@ class Wire:
                 threading.Thread(target=self._carry, args=(source, sink, self._made), daemon=True).start()
 
     def _carry(self, source: socket.socket, sink: socket.socket, number: int) -> None:
-        while data := source.recv(65536):
-            if number <= self._dead_before or not self.passes:
-                threading.Event().wait()
-            try:
+        try:
+            while data := source.recv(65536):
+                if number <= self._dead_before or not self.passes:
+                    threading.Event().wait()
                 sink.sendall(data)
-            except OSError:
-                break  # whoever was to have it has gone
+        except OSError:
+            pass  # whoever was at one end has gone
         sink.close()
 
     def address(self, of: str) -> str:
