@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ROOT / "alembic" / "versions"
 TARGET = VERSIONS / "2026_11_22_initial.py"
 GUARDS = VERSIONS / "2026_11_22_guards.py"
-MARKS = ("append_only", "never_deleted", "sealer_only", "app_may_delete")
+MARKS = ("append_only", "never_deleted", "sealer_only", "app_may_delete", "moves_with_its_donor")
 
 
 def with_lists(migration: str) -> str:

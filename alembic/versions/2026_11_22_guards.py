@@ -18,11 +18,11 @@ depends_on = None
 APPEND_ONLY = (
     "act_timed_out", "administration", "alarm_step", "attachment", "attachment_context", "attempt", "bench_handling",
     "checkpoint", "cosignature", "culture_record", "deviation_attachment", "deviation_subject", "deviation_unit",
-    "donor_agreement", "event", "excursion_item_past", "label_reconciliation", "leaf", "log_quarantine", "logger_file",
-    "lot_test", "outcome_result", "paper_check", "paper_form", "processing", "processing_input", "recall", "recall_closing",
-    "recall_item", "register_warning", "root_signature", "rule_table", "shipment_box", "shipment_item", "stock_count_line",
-    "tile", "tree_head", "viability_assay", "viability_criterion", "viability_fit", "viability_parameters",
-    "viability_report", "viability_thaw", "withdrawal_outcome",
+    "donor_agreement", "donor_move", "event", "excursion_item_past", "label_reconciliation", "leaf", "log_quarantine",
+    "logger_file", "lot_test", "outcome_result", "paper_check", "paper_form", "processing", "processing_input", "recall",
+    "recall_closing", "recall_item", "register_warning", "root_signature", "rule_table", "shipment_box", "shipment_item",
+    "stock_count_line", "tile", "tree_head", "viability_assay", "viability_criterion", "viability_fit",
+    "viability_parameters", "viability_report", "viability_thaw", "withdrawal_outcome",
 )
 NEVER_DELETED = (
     "adverse_event", "alarm", "app_user", "bedside_check", "bedside_release", "bench_session", "consent", "custody",
@@ -40,7 +40,18 @@ APP_MAY_DELETE = (
     "login_attempt", "print_rule", "refresh_token", "rota_line", "saved_view", "second_factor", "sensor_place",
     "specimen_alias", "user_role", "vault_document",
 )
+MOVES_WITH_ITS_DONOR = (
+    "administration", "bench_handling", "donor_agreement", "processing", "processing_input", "viability_thaw",
+)
 # end of lists
+
+GENERATED = {
+    "administration": "'release_consumed', 'marked'",
+    "bench_handling": "'specimen_donor'",
+    "processing": "'bench_donor'",
+    "processing_input": "'specimen_donor'",
+}
+"""What the database computes after a trigger has run, of tables that move with their donor."""
 
 WRITTEN_ONCE = (
     ("signature", "signature_is_used_once", ("used_at",), "a signature is used once and never changed"),
@@ -81,6 +92,9 @@ TWO_PEOPLE = (
     ("administration", "a_giving_of_before_takes_two_people", '"by"', "confirmed_by"),
 )
 """Table, trigger, and the two columns that name different people: another login of a person is still that person."""
+
+NAMES_OF_A_DONOR = "ARRAY['donor_code', 'another_donors']"
+"""What of a row that is written once changes when it turns out to be another donor's, along a row of `donor_move`."""
 
 AT_THE_END = (
     ("withdrawal", "nothing_is_issued_without_two_confirmed_picks", "issued",
@@ -145,8 +159,27 @@ def upgrade() -> None:
             RAISE EXCEPTION '% on % is refused: history is appended to, never changed', TG_OP, TG_TABLE_NAME
                 USING ERRCODE = 'restrict_violation';
         END $$""")
+    op.execute(f"""
+        CREATE FUNCTION only_the_donor_moves(before jsonb, after jsonb) RETURNS boolean LANGUAGE sql STABLE AS $$
+            SELECT before - {NAMES_OF_A_DONOR} = after - {NAMES_OF_A_DONOR} AND before <> after AND EXISTS (
+                SELECT FROM donor_move m WHERE m.from_donor = before->>'donor_code'
+                    AND after->>'donor_code' IN (m.from_donor, m.to_donor))
+        $$""")
+    op.execute("""
+        CREATE FUNCTION refuse_all_but_the_donor() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF only_the_donor_moves(to_jsonb(OLD) - TG_ARGV, to_jsonb(NEW) - TG_ARGV) THEN
+                RETURN NEW;
+            END IF;
+            RAISE EXCEPTION '% on % is refused: history is appended to, never changed', TG_OP, TG_TABLE_NAME
+                USING ERRCODE = 'restrict_violation';
+        END $$""")
     for table in APPEND_ONLY:
-        _trigger(table, "no_change", "UPDATE OR DELETE", "ROW")
+        if table in MOVES_WITH_ITS_DONOR:
+            _trigger(table, "no_change", "UPDATE", "ROW", f"refuse_all_but_the_donor({GENERATED.get(table, '')})")
+            _trigger(table, "no_end", "DELETE", "ROW")
+        else:
+            _trigger(table, "no_change", "UPDATE OR DELETE", "ROW")
     for table in NEVER_DELETED:
         _trigger(table, "no_delete", "DELETE", "ROW")
     _trigger("pending", "no_change", "UPDATE", "ROW")
@@ -156,6 +189,9 @@ def upgrade() -> None:
     op.execute("""
         CREATE FUNCTION release_is_used_once() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
+            IF only_the_donor_moves(to_jsonb(OLD) - 'consumed' - 'check_passed', to_jsonb(NEW) - 'consumed' - 'check_passed') THEN
+                RETURN NEW;
+            END IF;
             IF (to_jsonb(OLD) - 'consumed_at' - 'ended_at' - 'ended_because' - 'came_after' - 'consumed' - 'check_passed')
                IS DISTINCT FROM
                (to_jsonb(NEW) - 'consumed_at' - 'ended_at' - 'ended_because' - 'came_after' - 'consumed' - 'check_passed') THEN
@@ -181,6 +217,9 @@ def upgrade() -> None:
         op.execute(f"""
             CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN
+                IF only_the_donor_moves(to_jsonb(OLD), to_jsonb(NEW)) THEN
+                    RETURN NEW;
+                END IF;
                 IF (to_jsonb(OLD) {left}) IS DISTINCT FROM (to_jsonb(NEW) {left}) OR {decided} THEN
                     RAISE EXCEPTION '{sentence}' USING ERRCODE = 'restrict_violation', CONSTRAINT = '{name}';
                 END IF;
@@ -220,6 +259,22 @@ def upgrade() -> None:
         )
         op.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
 
+    op.execute("""
+        CREATE FUNCTION a_donor_changes_with_its_event() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF NOT EXISTS (SELECT FROM event e WHERE e.stream_kind = 'specimen' AND e.stream_id = NEW.code
+                           AND e.kind IN ('specimen.reattributed', 'specimen.donor_merged') AND e.donor_code = NEW.donor_code) THEN
+                RAISE EXCEPTION 'a specimen is of another donor when its record says so'
+                    USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'a_donor_changes_with_its_event';
+            END IF;
+            RETURN NULL;
+        END $$""")
+    op.execute("""
+        CREATE CONSTRAINT TRIGGER a_donor_changes_with_its_event AFTER UPDATE OF donor_code ON specimen
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.donor_code IS DISTINCT FROM NEW.donor_code)
+        EXECUTE FUNCTION a_donor_changes_with_its_event()""")
+    op.execute("ALTER TABLE specimen ENABLE ALWAYS TRIGGER a_donor_changes_with_its_event")
+
     # The queue is small and churns; vacuum it by count, not by share.
     op.execute("ALTER TABLE pending SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000)")
 
@@ -228,6 +283,9 @@ def upgrade() -> None:
     op.execute("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO biobank_app")
     for table in (*APPEND_ONLY, "pending"):
         op.execute(f"REVOKE UPDATE ON {table} FROM biobank_app")
+    for table in MOVES_WITH_ITS_DONOR:
+        op.execute(f"GRANT UPDATE (donor_code) ON {table} TO biobank_app")
+    op.execute("GRANT UPDATE (another_donors) ON bench_handling, processing, processing_input TO biobank_app")
     for table in SEALER_ONLY:
         op.execute(f"REVOKE INSERT, UPDATE ON {table} FROM biobank_app")
     op.execute("REVOKE INSERT, UPDATE ON alembic_version FROM biobank_app")
@@ -251,6 +309,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP TRIGGER a_donor_changes_with_its_event ON specimen")
+    op.execute("DROP FUNCTION a_donor_changes_with_its_event()")
     for table, name, *_ in (*AT_THE_END, *TWO_PEOPLE):
         op.execute(f"DROP TRIGGER {name} ON {table}")
         op.execute(f"DROP FUNCTION {name}()")
@@ -265,6 +325,10 @@ def downgrade() -> None:
         op.execute(f"DROP TRIGGER no_change ON {table}")
     for table in NEVER_DELETED:
         op.execute(f"DROP TRIGGER no_delete ON {table}")
+    for table in MOVES_WITH_ITS_DONOR:
+        op.execute(f"DROP TRIGGER no_end ON {table}")
+    op.execute("DROP FUNCTION refuse_all_but_the_donor()")
+    op.execute("DROP FUNCTION only_the_donor_moves(jsonb, jsonb)")
     op.execute("DROP FUNCTION refuse_change()")
     op.execute("DELETE FROM log_lock")
     op.execute("DROP SEQUENCE code_number")
@@ -274,7 +338,7 @@ def downgrade() -> None:
         op.execute(f"REVOKE ALL ON SCHEMA public FROM {group}")
 
 
-def _trigger(table: str, name: str, events: str, level: str) -> None:
-    op.execute(f"CREATE TRIGGER {name} BEFORE {events} ON {table} FOR EACH {level} EXECUTE FUNCTION refuse_change()")
+def _trigger(table: str, name: str, events: str, level: str, function: str = "refuse_change()") -> None:
+    op.execute(f"CREATE TRIGGER {name} BEFORE {events} ON {table} FOR EACH {level} EXECUTE FUNCTION {function}")
     # Plain triggers are skipped under session_replication_role = replica; this one is not.
     op.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")

@@ -376,14 +376,18 @@ def upgrade() -> None:
         sa.Column("contact_commit", sa.LargeBinary(), nullable=True),
         sa.Column("safety_commit", sa.LargeBinary(), nullable=True),
         sa.Column("death_commit", sa.LargeBinary(), nullable=True),
+        sa.Column("merged_into", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.CheckConstraint("status IN ('living','deceased','unreachable','erased')", name=op.f("donor_status_is_known")),
+        sa.CheckConstraint("merged_into <> code", name=op.f("a_donor_is_merged_into_another")),
         sa.ForeignKeyConstraint(["clinic_site_code"], ["site.code"], name=op.f("fk_donor_clinic_site_code")),
+        sa.ForeignKeyConstraint(["merged_into"], ["donor.code"], name=op.f("fk_donor_merged_into")),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_donor")),
         info={"never_deleted": True},
     )
     op.create_index(op.f("ix_donor_clinic_site_code"), "donor", ["clinic_site_code"], unique=False)
+    op.create_index(op.f("ix_donor_merged_into"), "donor", ["merged_into"], unique=False)
     op.create_table(
         "ending_rule",
         sa.Column("site_code", sa.Text(), nullable=False),
@@ -1022,7 +1026,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_donor_agreement_donor_code")),
         sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_donor_agreement_event_hash")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_donor_agreement")),
-        info={"append_only": True},
+        info={"append_only": True, "moves_with_its_donor": True},
     )
     op.create_index("ix_donor_agreement_donor", "donor_agreement", ["donor_code", "ends_on"], unique=False)
     op.create_table(
@@ -1094,6 +1098,23 @@ def upgrade() -> None:
         info={"app_may_delete": True},
     )
     op.create_index("ix_donor_marker_donor", "donor_marker", ["donor_code", "sampled_at"], unique=False)
+    op.create_table(
+        "donor_move",
+        sa.Column("event_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("from_donor", sa.Text(), nullable=False),
+        sa.Column("to_donor", sa.Text(), nullable=False),
+        sa.Column("harvest_code", sa.Text(), nullable=True),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("from_donor <> to_donor", name=op.f("a_move_leads_elsewhere")),
+        sa.ForeignKeyConstraint(["event_hash"], ["event.leaf_hash"], name=op.f("fk_donor_move_event_hash")),
+        sa.ForeignKeyConstraint(["from_donor"], ["donor.code"], name=op.f("fk_donor_move_from_donor")),
+        sa.ForeignKeyConstraint(["to_donor"], ["donor.code"], name=op.f("fk_donor_move_to_donor")),
+        sa.PrimaryKeyConstraint("event_hash", name=op.f("pk_donor_move")),
+        info={"append_only": True},
+    )
+    op.create_index("ix_donor_move", "donor_move", ["from_donor", "to_donor"], unique=False)
+    op.create_index(op.f("ix_donor_move_harvest_code"), "donor_move", ["harvest_code"], unique=False)
+    op.create_index(op.f("ix_donor_move_to_donor"), "donor_move", ["to_donor"], unique=False)
     op.create_table(
         "donor_reserve",
         sa.Column("donor_code", sa.Text(), nullable=False),
@@ -1491,6 +1512,8 @@ def upgrade() -> None:
             ["identification_id", "donor_code"],
             ["identification.id", "identification.donor_code"],
             name="harvest_follows_an_identification_of_its_donor",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.ForeignKeyConstraint(["kit_code"], ["kit.code"], name=op.f("fk_harvest_kit_code")),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_harvest_site_code")),
@@ -1512,6 +1535,8 @@ def upgrade() -> None:
             ["identification_id", "donor_code"],
             ["identification.id", "identification.donor_code"],
             name="kit_is_bound_by_an_identification_of_its_donor",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.PrimaryKeyConstraint("kit_code", name=op.f("pk_kit_binding")),
         info={"never_deleted": True},
@@ -1628,6 +1653,13 @@ def upgrade() -> None:
         sa.Column("equipment", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("reagent_lots", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("bench_session", sa.Text(), nullable=True),
+        sa.Column("another_donors", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column(
+            "bench_donor",
+            sa.Text(),
+            sa.Computed("CASE WHEN NOT another_donors THEN donor_code END", persisted=True),
+            nullable=True,
+        ),
         sa.Column("used", sa.BigInteger(), nullable=True),
         sa.Column("used_unit", sa.Text(), nullable=True),
         sa.Column("made", sa.BigInteger(), nullable=True),
@@ -1639,17 +1671,25 @@ def upgrade() -> None:
         sa.Column("recorded_by", sa.Text(), nullable=False),
         sa.CheckConstraint("used >= 0 AND made >= 0 AND loss >= 0", name=op.f("run_amounts_are_not_negative")),
         sa.ForeignKeyConstraint(
-            ["bench_session", "donor_code"], ["bench_session.code", "bench_session.donor_code"], name="run_is_of_its_benchs_donor"
+            ["bench_session", "bench_donor"],
+            ["bench_session.code", "bench_session.donor_code"],
+            name="run_is_of_its_benchs_donor",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_processing_donor_code")),
         sa.ForeignKeyConstraint(
-            ["lot_code", "donor_code"], ["lot.code", "lot.donor_code"], name="processing_is_of_its_lots_donor"
+            ["lot_code", "donor_code"],
+            ["lot.code", "lot.donor_code"],
+            name="processing_is_of_its_lots_donor",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_processing_site_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_processing")),
         sa.UniqueConstraint("id", "donor_code", name="processing_is_named_by_id_and_donor"),
         sa.UniqueConstraint("lot_code", name="a_lot_is_of_one_run"),
-        info={"append_only": True},
+        info={"append_only": True, "moves_with_its_donor": True},
     )
     op.create_index(op.f("ix_processing_donor_code"), "processing", ["donor_code"], unique=False)
     op.create_index("ix_processing_started", "processing", ["started_at", "id"], unique=False)
@@ -1732,6 +1772,8 @@ def upgrade() -> None:
             ["identification_id", "donor_code"],
             ["identification.id", "identification.donor_code"],
             name="band_is_issued_after_an_identification_of_its_donor",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.ForeignKeyConstraint(["issued_event"], ["event.leaf_hash"], name=op.f("fk_wristband_issued_event")),
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_wristband_site_code")),
@@ -1996,10 +2038,20 @@ def upgrade() -> None:
         sa.CheckConstraint("passage BETWEEN 0 AND 50", name=op.f("passage_is_plausible")),
         sa.ForeignKeyConstraint(["donor_code"], ["donor.code"], name=op.f("fk_specimen_donor_code")),
         sa.ForeignKeyConstraint(
-            ["harvest_code", "donor_code"], ["harvest.code", "harvest.donor_code"], name="specimen_is_of_its_harvests_donor"
+            ["harvest_code", "donor_code"],
+            ["harvest.code", "harvest.donor_code"],
+            name="specimen_is_of_its_harvests_donor",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.ForeignKeyConstraint(["home_site_code"], ["site.code"], name=op.f("fk_specimen_home_site_code")),
-        sa.ForeignKeyConstraint(["lot_code", "donor_code"], ["lot.code", "lot.donor_code"], name="specimen_is_of_its_lots_donor"),
+        sa.ForeignKeyConstraint(
+            ["lot_code", "donor_code"],
+            ["lot.code", "lot.donor_code"],
+            name="specimen_is_of_its_lots_donor",
+            initially="IMMEDIATE",
+            deferrable=True,
+        ),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_specimen")),
         sa.UniqueConstraint("code", "donor_code", name="specimen_is_named_by_code_and_donor"),
         sa.UniqueConstraint("code", "donor_key", name="specimen_is_named_by_code_and_donor_key"),
@@ -2031,6 +2083,13 @@ def upgrade() -> None:
         sa.Column("session_code", sa.Text(), nullable=False),
         sa.Column("specimen_code", sa.Text(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("another_donors", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column(
+            "specimen_donor",
+            sa.Text(),
+            sa.Computed("CASE WHEN NOT another_donors THEN donor_code END", persisted=True),
+            nullable=True,
+        ),
         sa.Column("what", sa.Text(), nullable=False),
         sa.Column("used_in", sa.Text(), nullable=True),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -2041,12 +2100,18 @@ def upgrade() -> None:
             ["session_code", "donor_code"],
             ["bench_session.code", "bench_session.donor_code"],
             name="handled_for_the_sessions_donor",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.ForeignKeyConstraint(
-            ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="handled_is_of_the_specimens_donor"
+            ["specimen_code", "specimen_donor"],
+            ["specimen.code", "specimen.donor_code"],
+            name="handled_is_of_the_specimens_donor",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bench_handling")),
-        info={"append_only": True},
+        info={"append_only": True, "moves_with_its_donor": True},
     )
     op.create_index("ix_bench_handling_session", "bench_handling", ["session_code", "at"], unique=False)
     op.create_index("ix_bench_handling_specimen", "bench_handling", ["specimen_code", "at"], unique=False)
@@ -2157,16 +2222,31 @@ def upgrade() -> None:
         sa.Column("processing_id", sa.Uuid(), nullable=False),
         sa.Column("specimen_code", sa.Text(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=False),
+        sa.Column("another_donors", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column(
+            "specimen_donor",
+            sa.Text(),
+            sa.Computed("CASE WHEN NOT another_donors THEN donor_code END", persisted=True),
+            nullable=True,
+        ),
         sa.Column("amount", sa.BigInteger(), nullable=True),
         sa.Column("consumed", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["processing_id", "donor_code"], ["processing.id", "processing.donor_code"], name="input_is_of_its_runs_donor"
+            ["processing_id", "donor_code"],
+            ["processing.id", "processing.donor_code"],
+            name="input_is_of_its_runs_donor",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.ForeignKeyConstraint(
-            ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="input_is_of_the_specimens_donor"
+            ["specimen_code", "specimen_donor"],
+            ["specimen.code", "specimen.donor_code"],
+            name="input_is_of_the_specimens_donor",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.PrimaryKeyConstraint("processing_id", "specimen_code", name=op.f("pk_processing_input")),
-        info={"append_only": True},
+        info={"append_only": True, "moves_with_its_donor": True},
     )
     op.create_index("ix_processing_input_specimen", "processing_input", ["specimen_code"], unique=False)
     op.create_table(
@@ -2239,10 +2319,18 @@ def upgrade() -> None:
         sa.CheckConstraint("child_code <> parent_code", name=op.f("not_its_own_parent")),
         sa.CheckConstraint("child_donor = parent_donor", name=op.f("derived_from_the_same_donor")),
         sa.ForeignKeyConstraint(
-            ["child_code", "child_donor"], ["specimen.code", "specimen.donor_code"], name="child_is_of_its_donor"
+            ["child_code", "child_donor"],
+            ["specimen.code", "specimen.donor_code"],
+            name="child_is_of_its_donor",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.ForeignKeyConstraint(
-            ["parent_code", "parent_donor"], ["specimen.code", "specimen.donor_code"], name="parent_is_of_its_donor"
+            ["parent_code", "parent_donor"],
+            ["specimen.code", "specimen.donor_code"],
+            name="parent_is_of_its_donor",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.PrimaryKeyConstraint("child_code", "parent_code", name=op.f("pk_specimen_parent")),
         info={"never_deleted": True},
@@ -2304,15 +2392,28 @@ def upgrade() -> None:
         sa.Column("specimen_code", sa.Text(), nullable=False),
         sa.Column("donor_code", sa.Text(), nullable=False),
         sa.Column("recipient_code", sa.Text(), nullable=False),
+        sa.Column("another_donors", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column(
+            "specimen_donor",
+            sa.Text(),
+            sa.Computed("CASE WHEN NOT another_donors THEN donor_code END", persisted=True),
+            nullable=True,
+        ),
         sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("donor_code = recipient_code", name=op.f("item_goes_back_to_its_donor")),
         sa.ForeignKeyConstraint(
-            ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="item_is_of_its_donor"
+            ["specimen_code", "specimen_donor"],
+            ["specimen.code", "specimen.donor_code"],
+            name="item_is_of_its_donor",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.ForeignKeyConstraint(
             ["withdrawal_code", "recipient_code"],
             ["withdrawal.code", "withdrawal.recipient_code"],
             name="item_is_for_its_recipient",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.PrimaryKeyConstraint("withdrawal_code", "specimen_code", name=op.f("pk_withdrawal_item")),
         sa.UniqueConstraint("withdrawal_code", "specimen_code", "donor_code", name="item_is_named_with_its_donor"),
@@ -2356,6 +2457,8 @@ def upgrade() -> None:
             ["withdrawal_code", "specimen_code", "donor_code"],
             ["withdrawal_item.withdrawal_code", "withdrawal_item.specimen_code", "withdrawal_item.donor_code"],
             name="check_is_of_an_item",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.ForeignKeyConstraint(["wristband_code"], ["wristband.code"], name=op.f("fk_bedside_check_wristband_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bedside_check")),
@@ -2421,7 +2524,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_viability_thaw_specimen_code")),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_viability_thaw")),
         sa.UniqueConstraint("assay_id", name="a_count_is_looked_at_once"),
-        info={"append_only": True},
+        info={"append_only": True, "moves_with_its_donor": True},
     )
     op.create_index(op.f("ix_viability_thaw_specimen_code"), "viability_thaw", ["specimen_code"], unique=False)
     op.create_index(
@@ -2511,15 +2614,23 @@ def upgrade() -> None:
                 "bedside_check.passed",
             ],
             name="release_comes_from_a_passed_check",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.ForeignKeyConstraint(["made_event"], ["event.leaf_hash"], name=op.f("fk_bedside_release_made_event")),
         sa.ForeignKeyConstraint(
-            ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="release_is_of_the_donors_cells"
+            ["specimen_code", "donor_code"],
+            ["specimen.code", "specimen.donor_code"],
+            name="release_is_of_the_donors_cells",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.ForeignKeyConstraint(
             ["withdrawal_code", "donor_code"],
             ["withdrawal.code", "withdrawal.recipient_code"],
             name="release_is_for_the_recipient",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bedside_release")),
         sa.UniqueConstraint("check_id", name="a_check_gives_one_release"),
@@ -2568,11 +2679,13 @@ def upgrade() -> None:
             ["release_id", "specimen_code", "donor_code", "release_consumed"],
             ["bedside_release.id", "bedside_release.specimen_code", "bedside_release.donor_code", "bedside_release.consumed"],
             name="administration_uses_a_consumed_release",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_administration_specimen_code")),
         sa.ForeignKeyConstraint(["withdrawal_code"], ["withdrawal.code"], name=op.f("fk_administration_withdrawal_code")),
         sa.PrimaryKeyConstraint("release_id", name=op.f("pk_administration")),
-        info={"append_only": True},
+        info={"append_only": True, "moves_with_its_donor": True},
     )
     op.create_index(op.f("ix_administration_specimen_code"), "administration", ["specimen_code"], unique=False)
     op.create_index(op.f("ix_administration_withdrawal_code"), "administration", ["withdrawal_code"], unique=False)
@@ -2645,9 +2758,15 @@ def upgrade() -> None:
             ["administered_under", "code", "donor_code", "release_consumed"],
             ["bedside_release.id", "bedside_release.specimen_code", "bedside_release.donor_code", "bedside_release.consumed"],
             name="administered_under_a_consumed_release",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.ForeignKeyConstraint(
-            ["code", "donor_key"], ["specimen.code", "specimen.donor_key"], name="custody_is_of_the_specimens_donor"
+            ["code", "donor_key"],
+            ["specimen.code", "specimen.donor_key"],
+            name="custody_is_of_the_specimens_donor",
+            initially="IMMEDIATE",
+            deferrable=True,
         ),
         sa.ForeignKeyConstraint(["code"], ["specimen.code"], name=op.f("fk_custody_code")),
         sa.ForeignKeyConstraint(["container_code"], ["storage_container.code"], name=op.f("fk_custody_container_code")),
@@ -2860,6 +2979,10 @@ def downgrade() -> None:
     op.drop_index("ix_excursion_began", table_name="excursion")
     op.drop_table("excursion")
     op.drop_table("donor_reserve")
+    op.drop_index(op.f("ix_donor_move_to_donor"), table_name="donor_move")
+    op.drop_index(op.f("ix_donor_move_harvest_code"), table_name="donor_move")
+    op.drop_index("ix_donor_move", table_name="donor_move")
+    op.drop_table("donor_move")
     op.drop_index("ix_donor_marker_donor", table_name="donor_marker")
     op.drop_table("donor_marker")
     op.drop_index("ix_donor_index_token", table_name="donor_index")
@@ -2930,6 +3053,7 @@ def downgrade() -> None:
     op.drop_index("ix_hold_active", table_name="hold", postgresql_where=sa.text("lifted_at IS NULL"))
     op.drop_table("hold")
     op.drop_table("ending_rule")
+    op.drop_index(op.f("ix_donor_merged_into"), table_name="donor")
     op.drop_index(op.f("ix_donor_clinic_site_code"), table_name="donor")
     op.drop_table("donor")
     op.drop_table("class_limit")

@@ -1,12 +1,13 @@
 """One shape for every no: RFC 9457 problem+json for programs, a page with the same words for people."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
@@ -18,6 +19,7 @@ from biobank.acts.malformed import refusal_of_errors
 from biobank.acts.web import missing_proof
 from biobank.foundation.errors import (
     PROBLEM_TYPE,
+    GoesOnElsewhere,
     InternalError,
     MalformedRequest,
     MethodNotAllowed,
@@ -125,6 +127,13 @@ def validation_refusal(error: RequestValidationError) -> MalformedRequest:
     return refusal_of_errors(error.errors())
 
 
+def _with_code(request: Request, before: str, now: str) -> str | None:
+    """Return the address of a request with another code in it; None where the code does not stand in it."""
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    there = re.sub(re.escape(before), now, asked, flags=re.IGNORECASE)
+    return None if there == asked else there
+
+
 def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]] | None = None) -> None:
     """Register the handlers on `app`; `page` renders a refusal for a browser."""
 
@@ -134,6 +143,10 @@ def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]
         if refusal.status == Unavailable.status:
             cause = refusal.__cause__ or refusal.__context__
             log.warning("not_available", path=request.url.path, code=refusal.code, cause=type(cause).__name__)
+        if isinstance(refusal, GoesOnElsewhere) and request.method in ("GET", "HEAD"):
+            there = _with_code(request, refusal.before, refusal.now)
+            if there is not None:
+                return RedirectResponse(there, 308)
         if page is not None and wants_page(request):
             return await page(request, refusal)
         return problem_response(refusal)

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of, when
+from biobank.foundation.db import MOVES_WITH_ITS_DONOR, donor_unless_anothers, not_another_donors, table_of, when
 
 
 class BenchSession(SQLModel, table=True):
@@ -53,7 +53,10 @@ class BenchSession(SQLModel, table=True):
 
 
 class BenchHandling(SQLModel, table=True):
-    """That a specimen was handled in a session. `used_in`: the run that did it, where one did."""
+    """That a specimen was handled in a session. `used_in`: the run that did it, where one did.
+
+    `another_donors`: it turned out later to be of another donor than the session's.
+    """
 
     __tablename__ = "bench_handling"
     __table_args__ = (
@@ -61,19 +64,25 @@ class BenchHandling(SQLModel, table=True):
             ["session_code", "donor_code"],
             ["bench_session.code", "bench_session.donor_code"],
             name="handled_for_the_sessions_donor",
+            **MOVES_WITH_ITS_DONOR,
         ),
         ForeignKeyConstraint(
-            ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="handled_is_of_the_specimens_donor"
+            ["specimen_code", "specimen_donor"],
+            ["specimen.code", "specimen.donor_code"],
+            name="handled_is_of_the_specimens_donor",
+            **MOVES_WITH_ITS_DONOR,
         ),
         Index("ix_bench_handling_specimen", "specimen_code", "at"),
         Index("ix_bench_handling_session", "session_code", "at"),
-        {"info": {"append_only": True}},
+        {"info": {"append_only": True, "moves_with_its_donor": True}},
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
     session_code: str = Field(sa_column=Column(Text, nullable=False))
     specimen_code: str = Field(sa_column=Column(Text, nullable=False))
     donor_code: str = Field(sa_column=Column(Text, nullable=False))
+    another_donors: bool = Field(default=False, sa_column=not_another_donors())
+    specimen_donor: str | None = Field(default=None, sa_column=donor_unless_anothers())
     what: str = Field(sa_column=Column(Text, nullable=False))
     used_in: str | None = Field(default=None, sa_column=Column(Text))
     at: datetime = Field(sa_column=when())

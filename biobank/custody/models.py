@@ -44,7 +44,7 @@ from biobank.custody.states import (
     Quality,
     State,
 )
-from biobank.foundation.db import table_of, when
+from biobank.foundation.db import MOVES_WITH_ITS_DONOR, table_of, when
 
 
 def _one_of(
@@ -66,7 +66,10 @@ class Custody(SQLModel, table=True):
     __tablename__ = "custody"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["code", "donor_key"], ["specimen.code", "specimen.donor_key"], name="custody_is_of_the_specimens_donor"
+            ["code", "donor_key"],
+            ["specimen.code", "specimen.donor_key"],
+            name="custody_is_of_the_specimens_donor",
+            **MOVES_WITH_ITS_DONOR,
         ),
         ForeignKeyConstraint(
             ["stream_kind", "code", "seq", "head_hash", "state"],
@@ -89,6 +92,7 @@ class Custody(SQLModel, table=True):
                 "bedside_release.consumed",
             ],
             name="administered_under_a_consumed_release",
+            **MOVES_WITH_ITS_DONOR,
         ),
         ForeignKeyConstraint(
             ["reserved_for", "code"],

@@ -32,7 +32,7 @@ from biobank.donors.models import donor_document as _kept
 from biobank.donors.recording import record_on_donor, recorded
 from biobank.donors.retention import Outlook, SpecimenEnd, erasure_outlook
 from biobank.donors.schemas import EraseDonor, ErasureOutlook, Recorded
-from biobank.donors.visibility import get_visible_donor, require_not_erased
+from biobank.donors.visibility import every_code, get_visible_donor, require_not_erased
 from biobank.donors.wristbands import void_band_in_force
 from biobank.foundation.clock import now, rfc3339
 from biobank.foundation.errors import Conflict, Refused
@@ -72,7 +72,7 @@ class DonorsCells:
 
 
 donors_cells: FromAbove[DonorsCells] = FromAbove("specimens")
-_DONOR_HOLDS = text("SELECT kind, blocks FROM hold WHERE scope_kind = :scope AND scope_id = :donor AND lifted_at IS NULL")
+_DONOR_HOLDS = text("SELECT kind, blocks FROM hold WHERE scope_kind = :scope AND scope_id = ANY(:donors) AND lifted_at IS NULL")
 
 
 def outlook_for(session: Session, code: str) -> Outlook:
@@ -80,7 +80,8 @@ def outlook_for(session: Session, code: str) -> Outlook:
     cells = donors_cells.get()
     specimens = cells.ends(session, code)
     harvested = cells.harvested(session, code)
-    holds = [(r.kind, r.blocks) for r in session.execute(_DONOR_HOLDS, {"scope": HoldScope.DONOR.value, "donor": code})]
+    named = {"scope": HoldScope.DONOR.value, "donors": sorted(every_code(session, [code]))}
+    holds = [(r.kind, r.blocks) for r in session.execute(_DONOR_HOLDS, named)]
     covering = holds_on(session, [s.code for s in specimens]) if specimens else {}
     holds += [(hold.kind, list(hold.blocks)) for active in covering.values() for hold in active]
     forbidding = {kind for kind, blocks in holds if HoldAct.DESTROY.value in blocks}
@@ -131,7 +132,8 @@ def erase_donor(session: Session, act: Act, code: str, request: EraseDonor) -> E
     if not outlook.everything_goes:
         return _erase_contact(session, act, row, outlook)
     void_band_in_force(session, act, code, "erased", site=site)
-    documents = _forget(session, code)
+    codes = sorted(every_code(session, [code]))
+    documents = sum(_forget(session, one) for one in codes)
     event = events.Erased(
         documents=documents,
         reason=request.reason,
@@ -140,7 +142,8 @@ def erase_donor(session: Session, act: Act, code: str, request: EraseDonor) -> E
     )
     appended = record_on_donor(session, act, code, [event], NOW, site=site)
     answer = ErasureDone(**recorded(act, code, appended), documents=documents)
-    act.keystore.destroy(code)
+    for one in codes:
+        act.keystore.destroy(one)
     return answer
 
 
@@ -150,7 +153,8 @@ def _erase_contact(session: Session, act: Act, row: "Row[Any]", outlook: Outlook
     safety = (row.safety_commit or row.contact_commit) if outlook.needs_a_contact else None
     gone = session.execute(
         delete(_documents)
-        .where(_documents.c.subject == code, _documents.c.commit.not_in(retained), _documents.c.commit != (safety or b""))
+        .where(_documents.c.subject.in_(sorted(every_code(session, [code]))))
+        .where(_documents.c.commit.not_in(retained), _documents.c.commit != (safety or b""))
         .returning(_documents.c.commit)
     ).all()
     session.execute(update(donor).where(donor.c.code == code).values(contact_commit=None, safety_commit=safety))

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of, when
+from biobank.foundation.db import MOVES_WITH_ITS_DONOR, table_of, when
 
 
 def _hash_of_event(nullable: bool = False) -> "Column[Any]":
@@ -33,11 +33,15 @@ def _hash_of_event(nullable: bool = False) -> "Column[Any]":
 
 
 class Donor(SQLModel, table=True):
-    """A person whose own cells are kept. Donor and recipient are the same person, always."""
+    """A person whose own cells are kept. Donor and recipient are the same person, always.
+
+    `merged_into`: the record that the person goes on under; this code leads there.
+    """
 
     __tablename__ = "donor"
     __table_args__ = (
         CheckConstraint("status IN ('living','deceased','unreachable','erased')", name="donor_status_is_known"),
+        CheckConstraint("merged_into <> code", name="a_donor_is_merged_into_another"),
         {"info": {"never_deleted": True}},
     )
 
@@ -49,8 +53,29 @@ class Donor(SQLModel, table=True):
     contact_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     safety_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     death_commit: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    merged_into: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("donor.code"), index=True))
     created_at: datetime = Field(sa_column=when())
     created_by: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class DonorMove(SQLModel, table=True):
+    """That rows of one donor became rows of another: a duplicate was merged, or a harvest was another person's.
+
+    The database lets the donor of a row that is written once change only along such a move.
+    """
+
+    __tablename__ = "donor_move"
+    __table_args__ = (
+        CheckConstraint("from_donor <> to_donor", name="a_move_leads_elsewhere"),
+        Index("ix_donor_move", "from_donor", "to_donor"),
+        {"info": {"append_only": True}},
+    )
+
+    event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), primary_key=True))
+    from_donor: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False))
+    to_donor: str = Field(sa_column=Column(Text, ForeignKey("donor.code"), nullable=False, index=True))
+    harvest_code: str | None = Field(default=None, sa_column=Column(Text, index=True))
+    recorded_at: datetime = Field(sa_column=when())
 
 
 class DonorAgreement(SQLModel, table=True):
@@ -60,7 +85,7 @@ class DonorAgreement(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("ends_on > begins_on", name="an_agreement_ends_after_it_begins"),
         Index("ix_donor_agreement_donor", "donor_code", "ends_on"),
-        {"info": {"append_only": True}},
+        {"info": {"append_only": True, "moves_with_its_donor": True}},
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
@@ -187,6 +212,7 @@ class KitBinding(SQLModel, table=True):
             ["identification_id", "donor_code"],
             ["identification.id", "identification.donor_code"],
             name="kit_is_bound_by_an_identification_of_its_donor",
+            **MOVES_WITH_ITS_DONOR,
         ),
         {"info": {"never_deleted": True}},
     )
@@ -254,6 +280,7 @@ class Wristband(SQLModel, table=True):
             ["identification_id", "donor_code"],
             ["identification.id", "identification.donor_code"],
             name="band_is_issued_after_an_identification_of_its_donor",
+            **MOVES_WITH_ITS_DONOR,
         ),
         UniqueConstraint("identification_id", name="one_band_per_identification"),
         CheckConstraint("(voided_at IS NULL) = (voided_event IS NULL)", name="a_void_band_has_its_event"),
@@ -277,6 +304,7 @@ class Wristband(SQLModel, table=True):
 # The tables, by the names under which everybody imports them.
 donor = table_of(Donor)
 donor_agreement = table_of(DonorAgreement)
+donor_move = table_of(DonorMove)
 donor_allergy = table_of(DonorAllergy)
 donor_document = table_of(DonorDocument)
 donor_marker = table_of(DonorMarker)

@@ -15,19 +15,21 @@ from biobank.donors import blind_index
 from biobank.donors.blind_index import LookAlike, TokenKind, external_value, token
 from biobank.donors.consents import consents_of
 from biobank.donors.models import donor
+from biobank.donors.moving import harvests_left, merged_into
 from biobank.donors.names import sound, words
 from biobank.donors.schemas import (
     DonorList,
     DonorPublic,
     DonorSummary,
     ExternalId,
+    HarvestLeftPublic,
     HoldPublic,
     LookAlikePublic,
     Match,
     MatchList,
     SearchDonors,
 )
-from biobank.donors.visibility import get_visible_donor, visible
+from biobank.donors.visibility import every_code, get_visible_donor, visible
 from biobank.donors.wristbands import band_in_force
 from biobank.foundation.paging import Paging, read_page
 
@@ -45,7 +47,7 @@ def list_donors(
 ) -> DonorList:
     """List the donors the actor may know of, by code unless asked otherwise."""
     actor.require(Permission.DONOR_READ, at=ANYWHERE)
-    statement: Select[Any] = select(donor).where(visible(actor))
+    statement: Select[Any] = select(donor).where(visible(actor), donor.c.merged_into.is_(None))
     if site is not None:
         statement = statement.where(donor.c.clinic_site_code == site)
     if status is not None:
@@ -73,13 +75,16 @@ def describe_donor(session: Session, actor: Actor, code: str) -> DonorPublic:
         look_alikes=shown,
         look_alikes_elsewhere=elsewhere,
         safety_contact=row.safety_commit is not None,
+        also=merged_into(session, code),
+        left=[HarvestLeftPublic(harvest=one.harvest_code, at=one.recorded_at) for one in harvests_left(session, code)],
     )
 
 
 def _holds_of(session: Session, code: str) -> list[HoldPublic]:
     rows = session.execute(
         select(hold.c.id, hold.c.kind, hold.c.blocks, hold.c.reason, hold.c.placed_at)
-        .where(hold.c.scope_kind == HoldScope.DONOR.value, hold.c.scope_id == code, hold.c.lifted_at.is_(None))
+        .where(hold.c.scope_kind == HoldScope.DONOR.value, hold.c.lifted_at.is_(None))
+        .where(hold.c.scope_id.in_(sorted(every_code(session, [code]))))
         .order_by(hold.c.placed_at)
     )
     return [HoldPublic.model_validate(dict(row)) for row in rows.mappings()]

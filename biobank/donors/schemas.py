@@ -217,6 +217,13 @@ class DonorList(Listed[DonorSummary]):
     """Donors by code."""
 
 
+class HarvestLeftPublic(BaseModel):
+    """A harvest that was on this record and turned out to be another person's."""
+
+    harvest: str
+    at: AwareDatetime
+
+
 class DonorPublic(DonorSummary):
     """A donor without identity: consents, holds, band in force, look-alikes."""
 
@@ -226,6 +233,8 @@ class DonorPublic(DonorSummary):
     look_alikes: list[LookAlikePublic]
     look_alikes_elsewhere: int
     safety_contact: bool = Field(description="How to reach a person who asked to be forgotten is kept, for safety alone.")
+    also: list[str] = Field(description="Codes of records that were merged into this one. They lead here.")
+    left: list[HarvestLeftPublic]
 
 
 class IdentityPublic(BaseModel):

@@ -5,7 +5,7 @@ the donor: a laboratory knows the codes of those whose cells it keeps, and no na
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, or_, select
 from sqlmodel import Session
@@ -14,12 +14,22 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import Scope
 from biobank.custody.locks import locked
-from biobank.donors.models import donor
-from biobank.foundation.errors import Conflict, NotFound
+from biobank.donors.models import donor, donor_move
+from biobank.foundation.errors import Conflict, GoesOnElsewhere, NotFound
 from biobank.foundation.from_above import FromAbove
+
+MERGED: Final = "SELECT code, merged_into FROM donor WHERE merged_into IS NOT NULL"
+"""SQL: the codes of records that were merged, and into which."""
 
 keeps_cells_of: FromAbove[Callable[[ColumnElement[str], Scope], ColumnElement[bool]]] = FromAbove("specimens")
 """The condition that a site of the scope keeps or holds a specimen of the donor with this code."""
+
+
+class DonorMerged(GoesOnElsewhere):
+    """The record turned out to be a second one of a person, who goes on under the first."""
+
+    code = "donor_merged"
+    title = "One person, two codes"
 
 
 class DonorErased(Conflict):
@@ -49,9 +59,30 @@ def get_visible_donor(session: Session, actor: Actor, code: str, *, lock: bool =
     if lock:
         statement = locked(statement, donor)
     row = session.execute(statement).first()
-    if row is None:
-        raise unknown_donor(code)
-    return row
+    if row is not None and row.merged_into is None:
+        return row
+    now = current_code(session, code)
+    if now != code and session.execute(select(donor.c.code).where(donor.c.code == now, visible(actor))).first() is not None:
+        raise DonorMerged(f"{code} and {now} are one person, whose record goes on as {now}. Use that code.", before=code, now=now)
+    raise unknown_donor(code)
+
+
+def current_code(session: Session, code: str) -> str:
+    """Return the code under which a person goes on: their own, or of the record that theirs was merged into."""
+    into: str | None = session.execute(select(donor.c.merged_into).where(donor.c.code == code)).scalar()
+    return into or code
+
+
+def every_code(session: Session, codes: Iterable[str]) -> set[str]:
+    """Return these donors' codes with those of the records that were merged into theirs."""
+    own = set(codes)
+    return own | set(session.execute(select(donor.c.code).where(donor.c.merged_into.in_(sorted(own)))).scalars())
+
+
+def names_before(session: Session, codes: Iterable[str]) -> set[str]:
+    """Return these donors' codes with those under which anything of theirs stood before, merged or another person's."""
+    own = set(codes)
+    return own | set(session.execute(select(donor_move.c.from_donor).where(donor_move.c.to_donor.in_(sorted(own)))).scalars())
 
 
 def kept_apart_among(session: Session, codes: Iterable[str]) -> frozenset[str]:

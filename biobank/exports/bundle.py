@@ -11,13 +11,16 @@ from typing import Any, Final
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 
 from biobank.acts.bank import Bank
 from biobank.custody.entry import parse_entry
+from biobank.custody.owner import OWNED
 from biobank.custody.projection import PROJECTED
 from biobank.custody.rebuild import fold
 from biobank.custody.rulebook import STREAM as RULES
 from biobank.exports.personal import PersonalData
+from biobank.exports.selection import codes_of_donor
 from biobank.exports.signers import entries_about_signers
 from biobank.foundation.clock import now, rfc3339
 from biobank.foundation.errors import Conflict
@@ -43,7 +46,11 @@ _CHOSEN: Final = (
     "AND l.log_index < %s ORDER BY l.log_index"
 )
 _CITED: Final = "SELECT l.log_index, e.entry, e.donor_code FROM event e JOIN leaf l USING (leaf_hash) WHERE leaf_hash = ANY(%s)"
-_STREAMS_OF_DONOR: Final = "SELECT DISTINCT stream_kind, stream_id FROM event WHERE donor_code = %s"
+# What turned out to be another person's is in that person's bundle.
+_STREAMS_OF_DONOR: Final = (
+    "SELECT DISTINCT stream_kind, stream_id FROM event WHERE donor_code IN ({codes}) "
+    "AND (stream_kind <> 'specimen' OR stream_id IN ({owned}))"
+)
 _RULES: Final = "SELECT id, document FROM rule_table ORDER BY id"
 _ROW_COLUMNS: Final = ("code", "seq", "head_hash", "state_seq", *PROJECTED)
 _ROWS: Final = (
@@ -172,7 +179,9 @@ class BundleReader:
             streams.add(("specimen", self._wish.specimen))
         if self._wish.donor is not None:
             streams.add(("donor", self._wish.donor))
-            streams.update(self._connection.execute(_STREAMS_OF_DONOR, (self._wish.donor,)).fetchall())
+            codes = sql.SQL(codes_of_donor.get()).format(donor=sql.Literal(self._wish.donor))
+            asked = sql.SQL(_STREAMS_OF_DONOR).format(codes=codes, owned=sql.SQL(OWNED).format(codes=codes))
+            streams.update(self._connection.execute(asked).fetchall())
         names = ([f"{k}/{i}" for k, i in streams], [k for k, _ in streams], [i for _, i in streams])
         rows = self._connection.execute(_CHOSEN, (*names, size), binary=True).fetchall()
         own = {"specimen": self._wish.specimen, "donor": self._wish.donor}

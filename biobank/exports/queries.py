@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Boolean, and_, literal_column, or_, select, tuple_
+from sqlalchemy import Boolean, and_, literal_column, or_, select, text, tuple_
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -10,7 +10,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.queries import events_public
 from biobank.exports.schemas import LogPage
-from biobank.exports.selection import ENTERED, Selection
+from biobank.exports.selection import ENTERED, Selection, codes_of_donor
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import MalformedRequest
 from biobank.transparency.models import event, leaf
@@ -41,7 +41,8 @@ def search_log(
         conditions.append(and_(event.c.stream_kind == "specimen", event.c.stream_id == selection.specimen.upper()))
     if selection.donor is not None:
         code = selection.donor.upper()
-        conditions.append(or_(event.c.donor_code == code, and_(event.c.stream_kind == "donor", event.c.stream_id == code)))
+        codes = list(session.execute(text(codes_of_donor.get().format(donor=":donor")), {"donor": code}).scalars())
+        conditions.append(or_(event.c.donor_code.in_(codes), and_(event.c.stream_kind == "donor", event.c.stream_id.in_(codes))))
     for column, value in (("kind", selection.kind), ("recorded_by", selection.actor), ("site_code", selection.site)):
         if value is not None:
             conditions.append(event.c[column] == (value if column == "kind" else value.upper()))

@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, LiteralString
 
 from psycopg import sql
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from biobank.auth.scope import Scope
 from biobank.foundation.clock import rfc3339
+from biobank.foundation.from_above import FromAbove
 
 Code = Annotated[str, Field(min_length=2, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
 Kind = Annotated[str, Field(pattern=r"^[a-z_]{2,20}\.[a-z_]{2,40}$")]
 
+
+codes_of_donor: FromAbove[LiteralString] = FromAbove("donors")
+"""SQL: SELECT the codes that a donor has or had, who is called `donor` in it."""
 
 Entered = Literal["paper", "late"]
 """How an entry came: from a filed form, or long after the time that it states."""
@@ -56,8 +60,8 @@ class Selection(BaseModel):
             parts.append(sql.SQL("e.stream_kind = 'specimen' AND e.stream_id = {}").format(sql.Literal(self.specimen.upper())))
         if self.donor is not None:
             parts.append(
-                sql.SQL("(e.donor_code = {0} OR (e.stream_kind = 'donor' AND e.stream_id = {0}))").format(
-                    sql.Literal(self.donor.upper())
+                sql.SQL("(e.donor_code IN ({0}) OR (e.stream_kind = 'donor' AND e.stream_id IN ({0})))").format(
+                    sql.SQL(codes_of_donor.get()).format(donor=sql.Literal(self.donor.upper()))
                 )
             )
         if self.kind is not None:

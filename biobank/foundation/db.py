@@ -19,7 +19,21 @@ from typing import Any, LiteralString, TypeAlias, TypeVar, cast
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
-from sqlalchemy import Column, Connection, DateTime, Engine, MetaData, Select, Table, create_engine, event
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Computed,
+    Connection,
+    DateTime,
+    Engine,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.dialects.postgresql import psycopg as _dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.util.concurrency import greenlet_spawn
@@ -43,6 +57,10 @@ SQLModel.metadata.naming_convention = NAMING
 metadata: MetaData = SQLModel.metadata
 
 
+MOVES_WITH_ITS_DONOR: dict[str, Any] = {"deferrable": True, "initially": "IMMEDIATE"}
+"""How a foreign key that holds a row to its donor is checked: at once, and when a donor's rows move together, at the end."""
+
+
 def table_of(model: type[SQLModel]) -> Table:
     """Return the Core table of a SQLModel class, for statements built once at import."""
     return metadata.tables[str(model.__tablename__)]
@@ -53,11 +71,22 @@ def when(*, nullable: bool = False) -> "Column[datetime]":
     return Column(DateTime(timezone=True), nullable=nullable)
 
 
+def not_another_donors() -> "Column[bool]":
+    """Return the column that says that what a row is about turned out later to be of another donor."""
+    return Column(Boolean, nullable=False, server_default=text("false"))
+
+
+def donor_unless_anothers() -> "Column[str]":
+    """Return the column that a foreign key to the donor's things compares: `donor_code`, or nothing once it was another's."""
+    return Column(Text, Computed("CASE WHEN NOT another_donors THEN donor_code END", persisted=True))
+
+
 def tables_marked(mark: str) -> tuple[str, ...]:
     """Return the names of the tables whose model says `mark` in its `info`, in order of names.
 
     The marks are the one list of what the database guards (migration `guards`) and of what the health page looks for:
     `append_only`: rows are written once; UPDATE, DELETE and TRUNCATE are refused for everyone, the owner included.
+    `moves_with_its_donor`: of such a row the donor alone changes, along a row of `donor_move`.
     `never_deleted`: DELETE and TRUNCATE are refused.
     `sealer_only`: the sealer writes, the application reads.
     `app_may_delete`: the application holds DELETE; on every other table it does not.

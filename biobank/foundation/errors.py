@@ -154,6 +154,14 @@ class StaleSequence(Conflict):
     title = "The record moved on"
 
 
+class GoesOnElsewhere(Conflict):
+    """What has this code goes on under another. A reader is sent there (308); an act is refused and says the code."""
+
+    def __init__(self, detail: str, *, before: str, now: str) -> None:
+        super().__init__(detail, subject=before, now=now)
+        self.before, self.now = before, now
+
+
 class IllegalTransition(Conflict):
     """The custody rules have no such move from here."""
 

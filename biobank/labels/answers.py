@@ -1,11 +1,15 @@
 """What packages below ask of labels: those that show a name from before, and those that were printed for a bench session."""
 
-from sqlalchemy import select
+from collections.abc import Collection
+
+from sqlalchemy import select, update
 from sqlmodel import Session
 
+from biobank.acts.act import Act
 from biobank.benches.queries import labels_of
 from biobank.labels.files import prints
 from biobank.labels.reconciling import reconciliation
+from biobank.quality.reattributing import supersede_labels
 from biobank.storage.naming import outdated_labels, renamed_around
 
 MOST = 500
@@ -19,6 +23,13 @@ def labels_of_session(session: Session, code: str) -> list[tuple[int, bool]]:
         select(prints.c.batch, prints.c.batch.in_(said)).where(prints.c.bench_session == code).distinct().order_by(prints.c.batch)
     )
     return [(batch, reconciled) for batch, reconciled in rows]
+
+
+@supersede_labels.give
+def _supersede(session: Session, act: Act, codes: Collection[str]) -> int:
+    standing = prints.c.code.in_(sorted(codes)) & prints.c.superseded_at.is_(None)
+    rows = session.execute(update(prints).where(standing).values(superseded_at=act.at).returning(prints.c.serial)).all()
+    return len(rows)
 
 
 @outdated_labels.give

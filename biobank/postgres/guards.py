@@ -19,7 +19,9 @@ _LOOK = text("""
     SELECT format('%s.%s is missing', wanted.name, wanted.trigger) FROM wanted
     WHERE NOT EXISTS (SELECT FROM pg_trigger AS t JOIN relation AS r ON r.oid = t.tgrelid
                       JOIN pg_proc AS p ON p.oid = t.tgfoid
-                      WHERE r.relname = wanted.name AND t.tgname = wanted.trigger AND p.proname = 'refuse_change')
+                      WHERE r.relname = wanted.name AND t.tgname = wanted.trigger AND (p.proname = 'refuse_change'
+                            OR p.proname = 'refuse_all_but_the_donor' AND wanted.trigger = 'no_change'
+                            AND wanted.name = ANY(:moving)))
     UNION ALL
     SELECT format('%s.%s is %s', r.relname, t.tgname,
                   CASE t.tgenabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'enabled on replicas only'
@@ -30,6 +32,11 @@ _LOOK = text("""
     SELECT 'refuse_change no longer refuses' FROM pg_proc
     WHERE proname = 'refuse_change' AND pronamespace = 'public'::regnamespace
       AND (position('RAISE EXCEPTION' IN prosrc) = 0 OR position('RETURN' IN prosrc) > 0)
+    UNION ALL
+    SELECT format('%s no longer refuses', proname) FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace
+      AND (proname = 'only_the_donor_moves' AND position('donor_move m WHERE' IN prosrc) = 0
+           OR proname = 'refuse_all_but_the_donor' AND position('IF only_the_donor_moves' IN prosrc) = 0)
     UNION ALL
     SELECT format('%s has %s on %s', g.role, p.privilege, n.name)
     FROM (SELECT 'biobank_app' UNION SELECT 'biobank_auditor' UNION SELECT session_user) AS g(role)
@@ -63,5 +70,6 @@ def guard_drift(session: Session) -> list[str]:
 
     Which tables are looked at is read from the models (`tables_marked`), so the caller has every model imported.
     """
-    marks = {"append_only": list(tables_marked("append_only")), "sealer_only": list(tables_marked("sealer_only"))}
+    names = {"append_only": "append_only", "sealer_only": "sealer_only", "moving": "moves_with_its_donor"}
+    marks = {name: list(tables_marked(mark)) for name, mark in names.items()}
     return [str(row[0]) for row in session.execute(_LOOK, marks)]

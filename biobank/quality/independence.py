@@ -24,6 +24,7 @@ from biobank.custody.material_limits import CONTACT, FROZEN_TOO_OLD, TO_THE_TANK
 from biobank.custody.models import hold
 from biobank.custody.performer_confirmations import named_performer
 from biobank.custody.states import HoldScope, PerformerAnswer, StreamKind
+from biobank.donors.visibility import names_before
 from biobank.foundation.errors import NotPermitted, Refusal
 from biobank.quality.models import adverse_event
 from biobank.quality.models import deviation_subject as subject_table
@@ -166,6 +167,7 @@ def read_touches(session: Session, units: Collection[Snapshot], of: Actor | None
         reach(StreamKind.SPECIMEN, kin.code, kin.unit, MEASURED if kin.sibling else MADE)
         reach(StreamKind.LOT, kin.lot, kin.unit, MADE)
     e = event.c
+    donors = names_before(session, {one.donor_code for one in units if one.donor_code is not None})
     named = _ENTRY["body"]["specimens"]
     rows = session.execute(
         select(e.stream_kind, e.stream_id, e.kind, e.occurred_at, named.label("named"), _HANDS.label("hands")).where(
@@ -178,7 +180,7 @@ def read_touches(session: Session, units: Collection[Snapshot], of: Actor | None
                 ),
                 and_(
                     e.stream_kind == StreamKind.WITHDRAWAL.value,
-                    e.donor_code.in_(sorted({one.donor_code for one in units if one.donor_code is not None})),
+                    e.donor_code.in_(sorted(donors)),
                 ),
             ),
         )

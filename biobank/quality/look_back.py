@@ -22,6 +22,7 @@ from biobank.custody.ledger import append
 from biobank.custody.recording import NOW, acknowledge, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldKind
+from biobank.donors.visibility import current_code
 from biobank.foundation.clock import now, rfc3339
 from biobank.foundation.errors import Conflict
 from biobank.monitoring.presence import inside_during, own_cold_inside
@@ -96,6 +97,8 @@ def reached(session: Session, criteria: Criteria) -> list[ReachedSpecimen]:
     """Return every specimen the cause can have reached, by code; raise LookBackTooWide above 5,000."""
     (start,) = (name for name in _FOUND if getattr(criteria, name) is not None)
     parameters = {start: getattr(criteria, start), "derivatives": criteria.derivatives, "limit": LIMIT + 1}
+    if criteria.donor is not None:
+        parameters |= {"donor": current_code(session, criteria.donor)}
     if criteria.entry is not None:
         since, until = criteria.since or datetime(1970, 1, 1, tzinfo=UTC), criteria.until or now()
         parameters |= {"inside": sorted(touched_by(session, criteria.entry, since, until))}

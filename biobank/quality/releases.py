@@ -30,5 +30,9 @@ class EndHeldReleases(Protocol):
 
 end_releases: FromAbove[EndReleases] = FromAbove("withdrawals")
 end_held_releases: FromAbove[EndHeldReleases] = FromAbove("withdrawals")
+open_withdrawals_of: FromAbove[Callable[[Session, Collection[str]], list[str]]] = FromAbove("withdrawals")
+"""The withdrawals of these donors that are not over, by code."""
+open_withdrawals_with: FromAbove[Callable[[Session, Collection[str]], list[str]]] = FromAbove("withdrawals")
+"""The withdrawals that are not over and ask for one of these specimens, by code."""
 withdrawals_of_releases: FromAbove[Callable[[Session, Collection[UUID]], dict[UUID, str]]] = FromAbove("withdrawals")
 """The withdrawal that each bedside release belongs to."""

@@ -7,6 +7,7 @@ from sqlmodel import Session
 
 from biobank.custody.recording import BANK_SUBJECT
 from biobank.custody.reversal import evidence_stored
+from biobank.donors.visibility import every_code
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict
 from biobank.quality.models import Attachment, AttachmentContext
@@ -36,11 +37,16 @@ def is_about(session: Session, sha256: str, person: str) -> bool:
     return session.execute(known).first() is not None
 
 
-@evidence_stored.give
-def require_evidence(session: Session, sha256: str, person: str | None) -> None:
-    """Raise AttachmentUnknown unless a file with this hash is stored, about this donor or the bank's own."""
+def require_evidence_of(session: Session, sha256: str, people: Collection[str]) -> None:
+    """Raise AttachmentUnknown unless a file with this hash is stored, about one of these donors or the bank's own."""
     require_stored(session, [sha256])
-    if not any(is_about(session, sha256, subject) for subject in (person, BANK_SUBJECT) if subject is not None):
+    if not any(is_about(session, sha256, subject) for subject in (*people, BANK_SUBJECT)):
         raise AttachmentUnknown(
             f"The file {sha256} is kept as one about somebody else. Store what shows this: POST /attachments."
         )
+
+
+@evidence_stored.give
+def require_evidence(session: Session, sha256: str, person: str | None) -> None:
+    """Raise AttachmentUnknown unless a file with this hash is stored, about this donor or the bank's own."""
+    require_evidence_of(session, sha256, [] if person is None else every_code(session, [person]))

@@ -19,7 +19,18 @@ from biobank.labels import reconciling as label_reconciling
 from biobank.monitoring import sensors
 from biobank.people import roles
 from biobank.people import service as people
-from biobank.quality import cultures, disposal, identifying, identity_changes, passing_on, recall_ending, reopening, reserves
+from biobank.quality import (
+    cultures,
+    disposal,
+    identifying,
+    identity_changes,
+    merging,
+    passing_on,
+    reattributing,
+    recall_ending,
+    reopening,
+    reserves,
+)
 from biobank.reconciliation import walk as reconciliation
 from biobank.shipping import arrivals, handovers
 from biobank.specimens import warm_time
@@ -48,7 +59,9 @@ MODULES = (
     disposal,
     identifying,
     identity_changes,
+    merging,
     passing_on,
+    reattributing,
     recall_ending,
     reopening,
     reserves,

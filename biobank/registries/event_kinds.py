@@ -12,6 +12,7 @@ from biobank.exports import events as exports
 from biobank.labels import events as labels
 from biobank.monitoring import events as monitoring
 from biobank.people import events as people
+from biobank.quality import attribution_events as attributions
 from biobank.quality import events as quality
 from biobank.quality import incident_events as incidents
 from biobank.registers import events as registers
@@ -33,6 +34,7 @@ MODULES = (
     registers,
     benches,
     quality,
+    attributions,
     incidents,
     shipping,
     specimens,

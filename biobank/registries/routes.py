@@ -26,6 +26,7 @@ from biobank.people.api import router as people_api
 from biobank.people.sign_in_api import keys_router as keys_api
 from biobank.people.sign_in_api import router as sign_in_api
 from biobank.quality.api import router as quality_api
+from biobank.quality.attribution_api import router as attributions_api
 from biobank.quality.culture_api import router as cultures_api
 from biobank.reconciliation.api import router as reconciliation_api
 from biobank.registers.api import router as registers_api
@@ -62,6 +63,7 @@ ROUTERS = (
     monitoring_api,
     people_api,
     quality_api,
+    attributions_api,
     cultures_api,
     reconciliation_api,
     registers_api,

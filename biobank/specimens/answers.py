@@ -12,7 +12,7 @@ from biobank.custody.states import State
 from biobank.donors.erasure import DonorsCells, donors_cells
 from biobank.donors.models import donor
 from biobank.donors.retention import SpecimenEnd
-from biobank.donors.visibility import keeps_cells_of
+from biobank.donors.visibility import MERGED, keeps_cells_of
 from biobank.specimens.models import harvest, kit, specimen
 from biobank.specimens.resolving import alias
 from biobank.transparency.models import event
@@ -50,7 +50,7 @@ specimens_reach.give(
         UNION
         SELECT line.target, p.parent_code FROM line JOIN specimen_parent p ON p.child_code = line.member
     )""",
-        scopes="""
+        scopes=f"""
     SELECT target, 'specimen', member, CAST(NULL AS timestamptz) FROM line
     UNION
     SELECT line.target, 'lot', s.lot_code, NULL FROM line JOIN specimen s ON s.code = line.member
@@ -59,15 +59,21 @@ specimens_reach.give(
     SELECT line.target, 'harvest', s.harvest_code, NULL FROM line JOIN specimen s ON s.code = line.member
     WHERE s.harvest_code IS NOT NULL
     UNION
-    SELECT s.code, 'donor', s.donor_code, NULL FROM specimen s WHERE s.code = ANY(:codes) AND s.donor_code IS NOT NULL""",
-        held="""
+    SELECT s.code, 'donor', s.donor_code, NULL FROM specimen s WHERE s.code = ANY(:codes) AND s.donor_code IS NOT NULL
+    UNION
+    SELECT s.code, 'donor', m.code, NULL FROM specimen s JOIN ({MERGED}) m ON m.merged_into = s.donor_code
+    WHERE s.code = ANY(:codes)""",  # noqa: S608 - constants of ours
+        held=f"""
     SELECT s.code FROM active a JOIN specimen s ON s.code = a.scope_id WHERE a.scope_kind = 'specimen'
     UNION
     SELECT s.code FROM active a JOIN specimen s ON s.lot_code = a.scope_id WHERE a.scope_kind = 'lot'
     UNION
     SELECT s.code FROM active a JOIN specimen s ON s.harvest_code = a.scope_id WHERE a.scope_kind = 'harvest'
     UNION
-    SELECT s.code FROM active a JOIN specimen s ON s.donor_code = a.scope_id WHERE a.scope_kind = 'donor'""",
+    SELECT s.code FROM active a JOIN specimen s ON s.donor_code = a.scope_id WHERE a.scope_kind = 'donor'
+    UNION
+    SELECT s.code FROM active a JOIN ({MERGED}) m ON m.code = a.scope_id
+    JOIN specimen s ON s.donor_code = m.merged_into WHERE a.scope_kind = 'donor'""",  # noqa: S608 - constants of ours
     )
 )
 with_heirs.give("""

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of, when
+from biobank.foundation.db import MOVES_WITH_ITS_DONOR, donor_unless_anothers, not_another_donors, table_of, when
 
 
 def _site(nullable: bool = False) -> "Column[Any]":
@@ -88,6 +88,7 @@ class Harvest(SQLModel, table=True):
             ["identification_id", "donor_code"],
             ["identification.id", "identification.donor_code"],
             name="harvest_follows_an_identification_of_its_donor",
+            **MOVES_WITH_ITS_DONOR,
         ),
         Index("ix_harvest_started", "started_at", "code"),
         {"info": {"never_deleted": True}},
@@ -136,9 +137,17 @@ class Specimen(SQLModel, table=True):
         UniqueConstraint("code", "donor_code", name="specimen_is_named_by_code_and_donor"),
         UniqueConstraint("code", "donor_key", name="specimen_is_named_by_code_and_donor_key"),
         ForeignKeyConstraint(
-            ["harvest_code", "donor_code"], ["harvest.code", "harvest.donor_code"], name="specimen_is_of_its_harvests_donor"
+            ["harvest_code", "donor_code"],
+            ["harvest.code", "harvest.donor_code"],
+            name="specimen_is_of_its_harvests_donor",
+            **MOVES_WITH_ITS_DONOR,
         ),
-        ForeignKeyConstraint(["lot_code", "donor_code"], ["lot.code", "lot.donor_code"], name="specimen_is_of_its_lots_donor"),
+        ForeignKeyConstraint(
+            ["lot_code", "donor_code"],
+            ["lot.code", "lot.donor_code"],
+            name="specimen_is_of_its_lots_donor",
+            **MOVES_WITH_ITS_DONOR,
+        ),
         CheckConstraint("(donor_code IS NULL) = (material = 'unidentified')", name="only_the_unidentified_have_no_donor"),
         CheckConstraint(
             "donor_code IS NOT NULL OR (harvest_code IS NULL AND lot_code IS NULL)",
@@ -187,10 +196,16 @@ class SpecimenParent(SQLModel, table=True):
     __tablename__ = "specimen_parent"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["child_code", "child_donor"], ["specimen.code", "specimen.donor_code"], name="child_is_of_its_donor"
+            ["child_code", "child_donor"],
+            ["specimen.code", "specimen.donor_code"],
+            name="child_is_of_its_donor",
+            **MOVES_WITH_ITS_DONOR,
         ),
         ForeignKeyConstraint(
-            ["parent_code", "parent_donor"], ["specimen.code", "specimen.donor_code"], name="parent_is_of_its_donor"
+            ["parent_code", "parent_donor"],
+            ["specimen.code", "specimen.donor_code"],
+            name="parent_is_of_its_donor",
+            **MOVES_WITH_ITS_DONOR,
         ),
         CheckConstraint("child_donor = parent_donor", name="derived_from_the_same_donor"),
         CheckConstraint("child_code <> parent_code", name="not_its_own_parent"),
@@ -226,21 +241,29 @@ class SpecimenAlias(SQLModel, table=True):
 class Processing(SQLModel, table=True):
     """One run. It made a lot, or (freezing, thawing) changed specimens where they were and made none.
 
-    `used`, `made` and `loss` are totals in `used_unit` and `made_unit`; `parameters` are the run's own facts (programme,
-    cryoprotectant …), as in the events it recorded.
+    `used`, `made` and `loss` are totals in `used_unit` and `made_unit`; `parameters` are the run's own facts, as in its events.
+    `another_donors`: what it worked on turned out to be of another donor than the bench session was open for.
     """
 
     __tablename__ = "processing"
     __table_args__ = (
         UniqueConstraint("id", "donor_code", name="processing_is_named_by_id_and_donor"),
-        ForeignKeyConstraint(["lot_code", "donor_code"], ["lot.code", "lot.donor_code"], name="processing_is_of_its_lots_donor"),
         ForeignKeyConstraint(
-            ["bench_session", "donor_code"], ["bench_session.code", "bench_session.donor_code"], name="run_is_of_its_benchs_donor"
+            ["lot_code", "donor_code"],
+            ["lot.code", "lot.donor_code"],
+            name="processing_is_of_its_lots_donor",
+            **MOVES_WITH_ITS_DONOR,
+        ),
+        ForeignKeyConstraint(
+            ["bench_session", "bench_donor"],
+            ["bench_session.code", "bench_session.donor_code"],
+            name="run_is_of_its_benchs_donor",
+            **MOVES_WITH_ITS_DONOR,
         ),
         UniqueConstraint("lot_code", name="a_lot_is_of_one_run"),
         CheckConstraint("used >= 0 AND made >= 0 AND loss >= 0", name="run_amounts_are_not_negative"),
         Index("ix_processing_started", "started_at", "id"),
-        {"info": {"append_only": True}},
+        {"info": {"append_only": True, "moves_with_its_donor": True}},
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
@@ -253,6 +276,8 @@ class Processing(SQLModel, table=True):
     equipment: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     reagent_lots: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     bench_session: str | None = Field(default=None, sa_column=Column(Text))
+    another_donors: bool = Field(default=False, sa_column=not_another_donors())
+    bench_donor: str | None = Field(default=None, sa_column=donor_unless_anothers())
     used: int | None = Field(default=None, sa_column=Column(BigInteger))
     used_unit: str | None = Field(default=None, sa_column=_words(nullable=True))
     made: int | None = Field(default=None, sa_column=Column(BigInteger))
@@ -265,23 +290,31 @@ class Processing(SQLModel, table=True):
 
 
 class ProcessingInput(SQLModel, table=True):
-    """A specimen that went into a run (or, in freezing and thawing, through it). The database refuses another donor's."""
+    """A specimen that went into a run, or through it: never another donor's, unless it turned out so later (`another_donors`)."""
 
     __tablename__ = "processing_input"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["processing_id", "donor_code"], ["processing.id", "processing.donor_code"], name="input_is_of_its_runs_donor"
+            ["processing_id", "donor_code"],
+            ["processing.id", "processing.donor_code"],
+            name="input_is_of_its_runs_donor",
+            **MOVES_WITH_ITS_DONOR,
         ),
         ForeignKeyConstraint(
-            ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="input_is_of_the_specimens_donor"
+            ["specimen_code", "specimen_donor"],
+            ["specimen.code", "specimen.donor_code"],
+            name="input_is_of_the_specimens_donor",
+            **MOVES_WITH_ITS_DONOR,
         ),
         Index("ix_processing_input_specimen", "specimen_code"),
-        {"info": {"append_only": True}},
+        {"info": {"append_only": True, "moves_with_its_donor": True}},
     )
 
     processing_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
     specimen_code: str = Field(sa_column=Column(Text, primary_key=True))
     donor_code: str = Field(sa_column=_words())
+    another_donors: bool = Field(default=False, sa_column=not_another_donors())
+    specimen_donor: str | None = Field(default=None, sa_column=donor_unless_anothers())
     amount: int | None = Field(default=None, sa_column=Column(BigInteger))
     consumed: bool = Field(sa_column=Column(Boolean, nullable=False))
 
@@ -405,7 +438,6 @@ class CultureRecord(SQLModel, table=True):
     event_hash: bytes = Field(sa_column=_event())
 
 
-# The tables, by the names under which everybody imports them.
 culture_record = table_of(CultureRecord)
 kit = table_of(Kit)
 kit_label = table_of(KitLabel)

@@ -91,7 +91,7 @@ class ViabilityThaw(SQLModel, table=True):
         CheckConstraint("(forecast_by IS NULL) = (place_ppm IS NULL)", name="a_forecast_has_a_place"),
         UniqueConstraint("assay_id", name="a_count_is_looked_at_once"),
         Index("ix_viability_thaw_stratum", "material", "procedure_version", "assay", "storage", "number"),
-        {"info": {"append_only": True}},
+        {"info": {"append_only": True, "moves_with_its_donor": True}},
     )
 
     number: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))

@@ -27,6 +27,7 @@ from biobank.withdrawals.models import outcome_result, withdrawal
 from biobank.withdrawals.models import withdrawal_item as _item
 from biobank.withdrawals.releases import end_held_releases, end_releases, end_revoked_releases
 from biobank.withdrawals.step_rules import onward_refusals, read_grounds
+from biobank.withdrawals.workflow import OVER
 
 asked_by_quality.end_releases.give(end_releases)
 asked_by_quality.end_held_releases.give(end_held_releases)
@@ -37,6 +38,20 @@ treatment_revoked.give(end_revoked_releases)
 def _of_releases(session: Session, releases: Collection[UUID]) -> dict[UUID, str]:
     rows = session.execute(select(_release.c.id, _release.c.withdrawal_code).where(_release.c.id.in_(releases)))
     return {row.id: row.withdrawal_code for row in rows}
+
+
+_open = select(withdrawal.c.code).where(withdrawal.c.state.not_in(sorted(OVER))).order_by(withdrawal.c.code)
+
+
+@asked_by_quality.open_withdrawals_of.give
+def _open_of(session: Session, donors: Collection[str]) -> list[str]:
+    return list(session.execute(_open.where(withdrawal.c.donor_code.in_(sorted(donors)))).scalars())
+
+
+@asked_by_quality.open_withdrawals_with.give
+def _open_with(session: Session, specimens: Collection[str]) -> list[str]:
+    asking = select(_item.c.withdrawal_code).where(_item.c.specimen_code.in_(sorted(specimens)))
+    return list(session.execute(_open.where(withdrawal.c.code.in_(asking))).scalars())
 
 
 @sites_of_withdrawal.give

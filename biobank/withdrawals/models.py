@@ -35,7 +35,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from biobank.foundation.db import table_of, when
+from biobank.foundation.db import MOVES_WITH_ITS_DONOR, donor_unless_anothers, not_another_donors, table_of, when
 from biobank.withdrawals.release_rules import CHECKED_AGAIN
 from biobank.withdrawals.workflow import APPROVED_STATES, Route, WithdrawalState
 
@@ -83,17 +83,24 @@ class Withdrawal(SQLModel, table=True):
 
 
 class WithdrawalItem(SQLModel, table=True):
-    """A specimen asked for by a withdrawal. The database refuses another person's."""
+    """A specimen asked for by a withdrawal. The database refuses another person's.
+
+    `another_donors`: the withdrawal is over, and the specimen turned out later to be of another donor.
+    """
 
     __tablename__ = "withdrawal_item"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["specimen_code", "donor_code"], ["specimen.code", "specimen.donor_code"], name="item_is_of_its_donor"
+            ["specimen_code", "specimen_donor"],
+            ["specimen.code", "specimen.donor_code"],
+            name="item_is_of_its_donor",
+            **MOVES_WITH_ITS_DONOR,
         ),
         ForeignKeyConstraint(
             ["withdrawal_code", "recipient_code"],
             ["withdrawal.code", "withdrawal.recipient_code"],
             name="item_is_for_its_recipient",
+            **MOVES_WITH_ITS_DONOR,
         ),
         CheckConstraint("donor_code = recipient_code", name="item_goes_back_to_its_donor"),
         UniqueConstraint("withdrawal_code", "specimen_code", "donor_code", name="item_is_named_with_its_donor"),
@@ -105,6 +112,8 @@ class WithdrawalItem(SQLModel, table=True):
     specimen_code: str = Field(sa_column=Column(Text, primary_key=True))
     donor_code: str = Field(sa_column=Column(Text, nullable=False))
     recipient_code: str = Field(sa_column=Column(Text, nullable=False))
+    another_donors: bool = Field(default=False, sa_column=not_another_donors())
+    specimen_donor: str | None = Field(default=None, sa_column=donor_unless_anothers())
     added_at: datetime = Field(sa_column=when())
 
 
@@ -162,6 +171,7 @@ class BedsideCheck(SQLModel, table=True):
             ["withdrawal_code", "specimen_code", "donor_code"],
             ["withdrawal_item.withdrawal_code", "withdrawal_item.specimen_code", "withdrawal_item.donor_code"],
             name="check_is_of_an_item",
+            **MOVES_WITH_ITS_DONOR,
         ),
         CheckConstraint("first_checker <> second_checker", name="bedside_check_has_two_people"),
         CheckConstraint(
@@ -224,11 +234,13 @@ class BedsideRelease(SQLModel, table=True):
             ["withdrawal_code", "donor_code"],
             ["withdrawal.code", "withdrawal.recipient_code"],
             name="release_is_for_the_recipient",
+            **MOVES_WITH_ITS_DONOR,
         ),
         ForeignKeyConstraint(
             ["specimen_code", "donor_code"],
             ["specimen.code", "specimen.donor_code"],
             name="release_is_of_the_donors_cells",
+            **MOVES_WITH_ITS_DONOR,
         ),
         ForeignKeyConstraint(
             [
@@ -252,6 +264,7 @@ class BedsideRelease(SQLModel, table=True):
                 "bedside_check.passed",
             ],
             name="release_comes_from_a_passed_check",
+            **MOVES_WITH_ITS_DONOR,
         ),
         UniqueConstraint("check_id", name="a_check_gives_one_release"),
         UniqueConstraint("id", "specimen_code", "donor_code", "consumed", name="release_is_named_whole"),
@@ -301,6 +314,7 @@ class Administration(SQLModel, table=True):
             ["release_id", "specimen_code", "donor_code", "release_consumed"],
             ["bedside_release.id", "bedside_release.specimen_code", "bedside_release.donor_code", "bedside_release.consumed"],
             name="administration_uses_a_consumed_release",
+            **MOVES_WITH_ITS_DONOR,
         ),
         ForeignKeyConstraint(
             ["release_id", "marked"],
@@ -315,7 +329,7 @@ class Administration(SQLModel, table=True):
         CheckConstraint("given + residue + loss = amount", name="every_cell_is_accounted_for"),
         CheckConstraint("(residue = 0) = (residue_went IS NULL)", name="residue_went_somewhere"),
         CheckConstraint("started_at <= ended_at", name="an_administration_starts_before_it_ends"),
-        {"info": {"append_only": True}},
+        {"info": {"append_only": True, "moves_with_its_donor": True}},
     )
 
     release_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))

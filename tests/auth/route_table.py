@@ -365,6 +365,21 @@ DONORS = (
     Row("GET", "/api/v1/donors/{code}/proposed-identity", P.IDENTITY_READ, None, _donor, missing=True),
     Row(
         "POST",
+        "/api/v1/donors/{code}/merge",
+        P.QUALITY_DECIDE,
+        lambda w: {"duplicate": w.donor, "evidence_sha256": "ab" * 32},
+        _donor,
+    ),
+    Row(
+        "POST",
+        "/api/v1/harvests/{code}/reattribution",
+        P.QUALITY_DECIDE,
+        lambda w: {"donor": w.donor, "evidence_sha256": "ab" * 32},
+        lambda _: {"code": "KT-0000000"},
+        missing=True,
+    ),
+    Row(
+        "POST",
         "/api/v1/donors/{code}/identity-changes",
         P.DONOR_REGISTER,
         lambda _: {"family_name": "Roe", "evidence_sha256": "ab" * 32},

@@ -65,6 +65,8 @@ RULEBOOK: dict[str, tuple[set[str], str | None]] = {
     "specimen.quality_decided": (ANY, None),
     "specimen.rejected_by_test": (ANY, None),
     "specimen.reopened": (ANY, None),
+    "specimen.reattributed": (ANY - {"issued", "delivered"}, None),
+    "specimen.donor_merged": (ANY, None),
     "specimen.end_announced": (ALIVE, None),
     "specimen.end_withdrawn": (ALIVE, None),
     "specimen.use_up_allowed": (ALIVE, None),

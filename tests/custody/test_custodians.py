@@ -102,6 +102,8 @@ WHO: dict[str, set[str]] = {
             "specimen.quality_decided",
             "specimen.rejected_by_test",
             "specimen.reopened",
+            "specimen.reattributed",
+            "specimen.donor_merged",
             "specimen.end_announced",
             "specimen.end_withdrawn",
             "specimen.use_up_allowed",

@@ -214,6 +214,8 @@ def _draw(at: Opened[Known], told: Told | None = None) -> OwnPage:
             ("Kept apart for infection", "Yes: isolated places only" if donor.kept_apart else None),
             ("Wristband", None if band is None else code_markup(band.wristband, link=False)),
             ("Look-alikes elsewhere", donor.look_alikes_elsewhere or None),
+            ("Other codes", ", ".join(donor.also) or None),
+            *((f"Harvest {one.harvest}", f"Turned out to be another person's on {one.at:%Y-%m-%d}") for one in donor.left),
         ],
         acts=acts,
         liftable=at.read.liftable,
@@ -292,6 +294,8 @@ def _record_acts(actor: Actor, donor: DonorPublic) -> list[ActionLink]:
     if actor.may(Permission.QUALITY_DECIDE, at=ANYWHERE):
         title = "No longer keep apart" if donor.kept_apart else "Keep apart for infection"
         acts += [ActionLink(title, f"{here}/isolation", "octagon"), ActionLink("Set the reserve", f"{here}/reserve", "pen")]
+    if actor.may(Permission.QUALITY_DECIDE, at=donor.clinic_site):
+        acts.append(ActionLink("Merge a duplicate (two people)", f"{here}/merge", "pen"))
     return acts
 
 

@@ -4,6 +4,7 @@ The kit (or, without one, the donor) is scanned first; then the containers, one 
 container is ticked as left over, one by one: a label that nobody can account for is how two people's tissue gets mixed up.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -283,16 +284,17 @@ def _medium(named: str) -> str:
 async def show_harvest(request: Request, code: KitCode, reading: PageReading) -> Response:
     """Draw a harvest and the specimens it gave."""
 
-    def query(session: Session, actor: Actor) -> tuple[HarvestPublic, SpecimenList, bool]:
+    def query(session: Session, actor: Actor) -> tuple[HarvestPublic, SpecimenList, list[ActionLink]]:
         harvest = describe_harvest(session, actor, code)
-        try:
+        acts = []
+        with suppress(NotFound):
             kits.describe_kit(session, actor, code)
-        except NotFound:
-            return harvest, list_specimens(session, actor, words=code, paging=Paging(limit=100)), False
-        return harvest, list_specimens(session, actor, words=code, paging=Paging(limit=100)), True
+            acts.append(ActionLink("Its kit and labels", f"/kits/{code}", "tray"))
+        if actor.may(Permission.QUALITY_DECIDE, at=harvest.home_site):
+            acts.append(ActionLink("It is another person's (two people)", f"/harvests/{code}/reattribute", "pen"))
+        return harvest, list_specimens(session, actor, words=code, paging=Paging(limit=100)), acts
 
-    harvest, specimens, kit = await reading.agreeing(query)
-    acts = [ActionLink("Its kit and labels", f"/kits/{code}", "tray")] if kit else []
+    harvest, specimens, acts = await reading.agreeing(query)
     return render(
         request,
         "dossier.html",
