@@ -17,6 +17,7 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter
+from starlette.datastructures import QueryParams
 
 from biobank.acts.malformed import NOT_A_DAY, NOT_A_TIME, NUMBER, TEXT, WHOLE, YES_OR_NO, refusal_of_fields
 from biobank.acts.problems import unreadable
@@ -28,7 +29,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _WHOLE = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 ON_THE_LOOP: Final = 64 * 1024
 """Bytes of JSON; a longer body is judged on a thread, so that the process goes on answering others meanwhile."""
-_NAMED: Final = 100
+NAMED: Final = 100
 """Characters of an unknown name that a refusal repeats."""
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
@@ -110,10 +111,15 @@ def unknown_parameter(given: Iterable[str], known: Iterable[str]) -> UnknownPara
     for name in given:
         if name not in listed:
             named = f"It knows {', '.join(listed)}." if listed else "It takes none."
-            return UnknownParameter(
-                f"There is no parameter {name[:_NAMED]!r} here. {named}", parameter=name[:_NAMED], known=listed
-            )
+            return UnknownParameter(f"There is no parameter {name[:NAMED]!r} here. {named}", parameter=name[:NAMED], known=listed)
     return None
+
+
+def given_twice(given: QueryParams, name: str, known: Mapping[str, Mapping[str, Any]]) -> DuplicateMember | None:
+    """Say that a parameter is given twice in an address and is no list. `known`: the schema of each."""
+    if _is_list(known[name]) or len(given.getlist(name)) < 2:
+        return None
+    return DuplicateMember(f"The parameter {name!r} is given twice. Send it once.", member=name)
 
 
 def refusal_of_query(route: APIRoute, request: Request) -> MalformedRequest | None:
@@ -124,8 +130,9 @@ def refusal_of_query(route: APIRoute, request: Request) -> MalformedRequest | No
     if unknown is not None:
         return unknown
     for name, value in given:
-        if not _is_list(known[name]) and len(request.query_params.getlist(name)) > 1:
-            return DuplicateMember(f"The parameter {name!r} is given twice. Send it once.", member=name)
+        twice = given_twice(request.query_params, name, known)
+        if twice is not None:
+            return twice
         words = _text_fault(known[name], value)
         if words is not None:
             return refusal_of_fields([{"field": name, "problem": words}])
@@ -168,7 +175,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     answer = dict(pairs)
     if len(answer) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)[:_NAMED]
+        twice = next(name for name in names if names.count(name) > 1)[:NAMED]
         raise DuplicateMember(f"The member {twice!r} is given twice in one object. Send it once.", member=twice)
     return answer
 
@@ -251,7 +258,7 @@ def _of_members(schema: Mapping[str, Any], value: Mapping[str, Any], defs: Mappi
     known, others = schema.get("properties", {}), schema.get("additionalProperties")
     found: list[tuple[str, str]] = []
     for name, member in value.items():
-        at = f"{path}.{name[:_NAMED]}".lstrip(".")
+        at = f"{path}.{name[:NAMED]}".lstrip(".")
         if name in known:
             found += _faults(known[name], member, defs, at)
         elif isinstance(others, dict):

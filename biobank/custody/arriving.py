@@ -62,6 +62,10 @@ class Arrival:
     seals_follow: bool
 
 
+possible_on_arrival: FromAbove[Callable[[Session, Snapshot, int, str | None, datetime], None]] = FromAbove("shipping")
+"""Raise why a temperature, m°C, can hardly be that of a tube on its arrival, in its shipment or by hand, at a site at a time."""
+
+
 travelled_with: FromAbove[Callable[[Session, Act, str, Arrival], list[Appended]]] = FromAbove("shipping")
 """Judge the arrival of tubes of one shipment, and hold what travelled where something stands against it."""
 

@@ -5,7 +5,7 @@ checks the same rules with the same functions.
 """
 
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -122,8 +122,10 @@ paper_forms: FromAbove[Callable[[Session, Act, str, datetime | None], tuple[byte
 """The event of a filed form and its two people, for one of them and a time on it; raises why it may not be entered."""
 
 
-came_late: FromAbove[Callable[[Session, Act, Mapping[str, datetime], Appended], list[Appended]]] = FromAbove("monitoring")
-"""Hold what came into places at earlier times than it is recorded, where they were outside their limits since: by which event."""
+came_in: FromAbove[Callable[[Session, Act, Mapping[str, datetime], Collection[str], Appended], list[Appended]]] = FromAbove(
+    "monitoring"
+)
+"""Hold what came into places (since when, which tubes), where they were outside their limits then or since: by which event."""
 
 
 ending_guard: FromAbove[Callable[[Session, Act, Snapshot, Event, str | None], None]] = FromAbove("quality")
@@ -355,7 +357,8 @@ def record(
     arrived: dict[str, list[tuple[str, Event, Head]]] = {}
     seen: dict[str, Snapshot] = {}
     kept: dict[str, bytes | None] = {}
-    late: dict[str, datetime] = {}  # Places that a tube is said to have come into before now.
+    places: dict[str, datetime] = {}  # Where tubes came in, and since when.
+    came: set[str] = set()
     limits = cache(partial(material_limits.get(), session))
     for move in moves:
         specimen = seen.get(move.specimen.code, move.specimen)
@@ -382,8 +385,9 @@ def record(
         facts.append(Fact(StreamKind.SPECIMEN, specimen.code, happened, head, before, specimen.donor_code))
         seen[specimen.code] = advanced(specimen, happened, head)
         place = seen[specimen.code].projection.container_code
-        if place is not None and "container_code" in event.effect and head.occurred_at < head.recorded_at:
-            late[place] = min(head.occurred_at, late.get(place, head.occurred_at))
+        if place is not None and "container_code" in event.effect:
+            places[place] = min(head.occurred_at, places.get(place, head.recorded_at))
+            came.add(specimen.code)
         contradicts = earlier_by_words(specimen, seen[specimen.code], event, head, given.reason_text)
         raise_first([] if contradicts is None else [contradicts])
         if crosses_red(specimen, seen[specimen.code], partial(limits, sites=sites)) and not held_while_out(session, specimen):
@@ -414,8 +418,8 @@ def record(
     ]
     appended = append(session, facts)
     custody_holds.keep_placed(session, facts, appended)
-    if late:
-        appended += came_late.get()(session, act, late, appended[0])
+    if places:
+        appended += came_in.get()(session, act, places, came, appended[0])
     for shipment, events in sorted(arrived.items()):
         # Nobody arrives within the hold time by saying so: a stated time counts from a form on paper only.
         at = max(head.occurred_at if head.source == "paper" else head.recorded_at for _, _, head in events)

@@ -24,7 +24,7 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.custody.corrected_arrivals import judge_again
+from biobank.custody.corrected_arrivals import judge_again, require_possible
 from biobank.custody.entry import parse_entry
 from biobank.custody.event import Event, parse_payload, rules
 from biobank.custody.events import Amended, Reversed
@@ -32,7 +32,7 @@ from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.custody.rebuild import entries_of, fold
-from biobank.custody.recording import Circumstances, Move, came_late, permission_refusal, record, require_expected
+from biobank.custody.recording import Circumstances, Move, came_in, permission_refusal, record, require_expected
 from biobank.custody.schemas import EventAnswer
 from biobank.custody.service import answer_of
 from biobank.custody.snapshots import get_visible, load
@@ -127,6 +127,7 @@ class AmendRequest(Circumstances):
     field: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
     value: Annotated[str, Field(max_length=200)] | int | bool | None
     reason: Handling
+    confirmed: bool = Field(default=False, description="The value was asked back as hardly possible, and it is so.")
 
     def listed(self) -> Iterator[str]:
         """A corrected reason or medium stands in the bank's lists, as one that is recorded first does."""
@@ -181,7 +182,7 @@ def reverse(session: Session, act: Act, code: str, request: ReverseRequest) -> R
     appended += count_again.get()(session, act, code, undoing.since, request)
     now = load(session, [code])[code]
     if now.state is State.STORED and now.projection.container_code is not None:
-        appended += came_late.get()(session, act, {now.projection.container_code: undoing.since}, appended[0])
+        appended += came_in.get()(session, act, {now.projection.container_code: undoing.since}, [code], appended[0])
     return ReversalDone(**answer_of(act, code, appended).model_dump())
 
 
@@ -312,12 +313,14 @@ def amend(session: Session, act: Act, code: str, request: AmendRequest) -> Event
     """Correct a field of an earlier event that changed no state.
 
     Raises NotFound (specimen or event), PreconditionMissing, StaleSequence, NotAmendable, MalformedRequest for a value that the
-    field cannot have.
+    field cannot have, ImplausibleReading for a temperature that can hardly be right and was not read twice.
     """
     specimen = get_visible(session, act.actor, code, lock=True)
     require_expected(specimen, request.expected_seq)
     entry = _entry_to_correct(session, code, request.corrects)
     right = _corrected(code, entry, request)
+    if type(right).arrives and request.field == "temperature_mc" and not request.confirmed:
+        require_possible(session, act, specimen, entry, right)
     value: str | int | bool | None = getattr(right, request.field)
     event_ = Amended(corrects=request.corrects, field=request.field, value=value, reason=request.reason)
     move = Move(specimen, event_, relies_on=(bytes.fromhex(request.corrects),))

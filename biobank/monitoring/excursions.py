@@ -3,12 +3,16 @@
 Whatever reading comes, comes late or is withdrawn, `follow` reckons the excursions around it anew from the readings that count,
 and their sets from the log. What it adds is held at once. What it takes out of a set is freed, and that takes quality's
 signature, whoever sent the reading and why.
+
+An excursion lasts from its first reading outside to the first within limits again, and until that is read it lasts: nobody knows
+before that the place is right. So what comes in while it is open, by whatever way (`came_in`), is in its set from the moment it
+came, as what stood there.
 """
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, func, insert, or_, select, text, update
@@ -22,7 +26,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody import holds
 from biobank.custody.entry import Head
 from biobank.custody.ledger import Appended, Fact, append
-from biobank.custody.recording import NOW, came_late, head_of
+from biobank.custody.recording import NOW, came_in, head_of
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.monitoring.events import ExcursionChanged, ExcursionOpened
@@ -31,6 +35,8 @@ from biobank.monitoring.presence import inside_during
 from biobank.monitoring.spans import Span, Standing, spans_of
 from biobank.storage.models import storage_container
 from biobank.transparency.models import event
+
+_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass
@@ -62,6 +68,8 @@ class Cause:
     event: Appended
     signature: str | None
     used: list[str] = field(default_factory=list)
+    came_in: frozenset[str] = frozenset()
+    """The tubes that came into a place by it."""
     only_adds: bool = False
     """No reading came or went: whoever is in a set stays in it."""
 
@@ -119,23 +127,32 @@ def _ever_around(session: Session, places: Collection[str]) -> set[str]:
     return set(session.scalars(select(around.union(outwards).c.code)))
 
 
-@came_late.give
-def reckon_again(session: Session, act: Act, places: Mapping[str, datetime], came: Appended) -> list[Appended]:
-    """Reckon the sets of excursions anew, of places into which something came before `came` is recorded and of all that these
-    ever stood in. It only ever adds; what it adds is held at once.
+@came_in.give
+def reckon_again(
+    session: Session, act: Act, places: Mapping[str, datetime], tubes: Collection[str], came: Appended
+) -> list[Appended]:
+    """Reckon the sets of excursions anew, of places into which `tubes` came by `came` and of all that these ever stood in.
+
+    It only ever adds; what it adds is held at once. What was assessed and comes in again meanwhile is assessed again.
     """
     done = Followed()
-    around = _ever_around(session, places)
+    since = min(places.values())
     met = select(excursion).where(
-        excursion.c.container_code.in_(around),
-        excursion.c.annulled_at.is_(None),
-        excursion.c.last_at >= min(places.values()),
+        excursion.c.annulled_at.is_(None), or_(excursion.c.ended_at.is_(None), excursion.c.ended_at > since)
     )
-    for row in session.execute(met.order_by(excursion.c.code)).all():
-        head = head_of(session, act, NOW, subject=None, site=row.site_code)
-        span = Span(row.began_at, row.last_at, row.ended_at, row.measure, row.outside, row.peak)
-        _change(session, Cause(act, head, came, None, only_adds=True), row, span, done)
+    rows = session.execute(met.order_by(excursion.c.code)).all()
+    around = _ever_around(session, places) if rows else set()
+    for row in rows:
+        if row.container_code in around:
+            head = head_of(session, act, NOW, subject=None, site=row.site_code)
+            span = Span(row.began_at, row.last_at, row.ended_at, row.measure, row.outside, row.peak)
+            _change(session, Cause(act, head, came, None, only_adds=True, came_in=frozenset(tubes)), row, span, done)
     return done.appended
+
+
+def _set_of(session: Session, container: str, began: datetime, ended: datetime | None, now: datetime) -> dict[str, datetime]:
+    """Return who is affected by an excursion: whoever was inside before it ended, all until now while it is open."""
+    return inside_during(session, container, began, now if ended is None else max(began, ended - _INSTANT))
 
 
 def _settled_after(
@@ -189,7 +206,7 @@ def digest_of(codes: Iterable[str]) -> str:
 
 
 def _open(session: Session, cause: Cause, container: str, span: Span, done: Followed) -> None:
-    affected = inside_during(session, container, span.began, span.last)
+    affected = _set_of(session, container, span.began, span.ended, cause.act.at)
     code = new_code(session, "EX")
     event = ExcursionOpened(
         excursion=code,
@@ -226,7 +243,7 @@ def _open(session: Session, cause: Cause, container: str, span: Span, done: Foll
 
 def _change(session: Session, cause: Cause, row: "Row[Any]", span: Span | None, done: Followed) -> None:
     """Bring a known excursion to what it is now; None: no reading makes it any more."""
-    affected = {} if span is None else inside_during(session, row.container_code, span.began, span.last)
+    affected = {} if span is None else _set_of(session, row.container_code, span.began, span.ended, cause.act.at)
     items = session.execute(
         select(excursion_item.c.specimen_code, excursion_item.c.decision, excursion_item.c.since).where(
             excursion_item.c.excursion_code == row.code, excursion_item.c.removed_at.is_(None)
@@ -234,8 +251,9 @@ def _change(session: Session, cause: Cause, row: "Row[Any]", span: Span | None, 
     ).all()
     known = {item.specimen_code for item in items}
     added, removed = affected.keys() - known, set() if cause.only_adds else known - affected.keys()
-    again = _exposed_again(session, row, span, {item.specimen_code for item in items if item.decision is not None})
-    freed = removed - {item.specimen_code for item in items if item.decision is not None}
+    decided = {item.specimen_code for item in items if item.decision is not None}
+    again = _exposed_again(session, row, span, decided) | (decided & affected.keys() & cause.came_in)
+    freed = removed - decided
     signature = _signed(session, cause, row) if freed else None
     times = {"began_at": row.began_at, "last_at": row.last_at, "ended_at": row.ended_at}
     if span is not None:
@@ -250,10 +268,11 @@ def _change(session: Session, cause: Cause, row: "Row[Any]", span: Span | None, 
     if span is None:
         session.execute(update(excursion).where(excursion.c.code == row.code).values(annulled_at=cause.act.at))
     if added or removed or again or span is None or span.ended != row.ended_at:
+        standing = (known | affected.keys()) - removed
         event = ExcursionChanged(
             excursion=row.code,
-            specimens=len(affected),
-            specimens_sha256=digest_of(affected),
+            specimens=len(standing),
+            specimens_sha256=digest_of(standing),
             added=len(added),
             removed=len(removed),
             annulled=span is None,
@@ -262,6 +281,8 @@ def _change(session: Session, cause: Cause, row: "Row[Any]", span: Span | None, 
             **{name: None if at is None else rfc3339(at) for name, at in times.items()},
         )
         done.appended += append(session, [Fact(StreamKind.CONTAINER, row.container_code, event, cause.head)])
+        done.excursions.append(row.code)
+    elif span is not None and span.last != row.last_at:
         done.excursions.append(row.code)
     done.added |= added
     done.removed |= removed

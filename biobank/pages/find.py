@@ -109,7 +109,7 @@ async def show_find(request: Request, reading: PageReading, q: Annotated[str, Qu
 @router.post("/find")
 async def find_typed(request: Request, page: Visiting, reading: PageReading) -> Response:
     """Do the same with what was typed: it may be somebody's name, which stands in no address."""
-    form = await posted_form(request, page)
+    form = await posted_form(request, page, "q")
     return await _go(request, reading, form.get("q", "")[:LONGEST_SCAN])
 
 

@@ -8,7 +8,8 @@ from fastapi.responses import Response
 from biobank.exports.saved_views import forget_view, keep_view
 from biobank.foundation.errors import NotFound
 from biobank.pages.ui.listing import LISTINGS, Listing
-from biobank.pages.ui.session import Form, PagePerforming
+from biobank.pages.ui.posted import Form
+from biobank.pages.ui.session import PagePerforming
 
 router = APIRouter(include_in_schema=False)
 

@@ -147,6 +147,6 @@ def _people(session: Session, actor: Actor, text: str) -> Iterator[Suggestion]:
 @router.post("/find/now")
 async def suggest_now(request: Request, page: Visiting, reading: PageReading) -> JSONResponse:
     """Answer what the box lists for what was typed so far."""
-    form = await posted_form(request, page)
+    form = await posted_form(request, page, "q")
     found = await reading(suggest, form.get("q", "")[: LONGEST + 1])
     return JSONResponse({"items": [asdict(one) for one in found]}, headers={"Cache-Control": "no-store"})

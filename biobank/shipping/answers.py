@@ -1,10 +1,16 @@
 """What packages below ask of shipping: the holds on shipments that cover a specimen, and who may know of them."""
 
-from biobank.custody.arriving import travelled_alone, travelled_with
+from datetime import datetime
+
+from sqlmodel import Session
+
+from biobank.custody.arriving import possible_on_arrival, travelled_alone, travelled_with
 from biobank.custody.hold_coverage import HoldReach, shipment_sites, shipping_reach
-from biobank.shipping.arrival_findings import findings_alone
+from biobank.custody.legality import Snapshot
+from biobank.shipping.arrival_findings import findings_alone, possible_temperature
 from biobank.shipping.arrivals import judge_arrival
-from biobank.shipping.travel_limits import limits_by_hand
+from biobank.shipping.shipment_queries import row_of
+from biobank.shipping.travel_limits import limits_by_hand, limits_of_shipment
 
 travelled_with.give(judge_arrival)
 travelled_alone.give(
@@ -12,6 +18,14 @@ travelled_alone.give(
         (one.kind, one.reason) for one in findings_alone(limits_by_hand(session, [tube], site), event)
     ]
 )
+
+
+@possible_on_arrival.give
+def _possible(session: Session, tube: Snapshot, temperature_mc: int, site: str | None, at: datetime) -> None:
+    shipment = tube.projection.shipment_code
+    of = limits_by_hand(session, [tube], site) if shipment is None else limits_of_shipment(session, row_of(session, shipment))
+    possible_temperature(of, temperature_mc, at)
+
 
 # A hold on a shipment covers what ever travelled with it, one on a box of it (`shipping/boxes.py: scope_of`) what lay in that.
 shipping_reach.give(

@@ -15,7 +15,7 @@ from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import TO_QUARANTINE, Snapshot
-from biobank.custody.recording import Circumstances, Move, acknowledge, came_late, head_of, record
+from biobank.custody.recording import Circumstances, Move, acknowledge, came_in, head_of, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import CustodianKind, State, StreamKind
 from biobank.foundation.errors import Conflict, Refusal
@@ -97,8 +97,7 @@ def carry(
     done += end_lifts(session, code, head)
     moves = [_along(specimens[row.code], along, with_site) for row in inside]
     done += record(session, act, [*moves, *clock_moves(session, specimens, head)], given)
-    if head.occurred_at < head.recorded_at:
-        done += came_late.get()(session, act, {code: head.occurred_at}, done[0])
+    done += came_in.get()(session, act, {code: head.occurred_at}, [row.code for row in inside], done[0])
     return Carried(done, len(inside), warnings)
 
 

@@ -115,8 +115,8 @@ def outside_around(session: Session, chains: Mapping[str, Sequence[Any]]) -> dic
     found = open_excursions.get()(session, sorted({one for codes in reached.values() for one in codes}))
     return {
         code: [
-            f"{place} has not read within its limits again ({found[place]}). What is put there now may be too warm or too cold "
-            "too: take another place, or look at it first."
+            f"{place} has not read within its limits again ({found[place]}). What is put there now is held with what stands "
+            "there: take another place, or look at it first."
             for place in codes
             if place in found
         ]
@@ -149,10 +149,10 @@ def said_of(specimen: Snapshot, box: Box, slot: Slot | None) -> list[str]:
 
 
 def how_cold_is_not_known(place: Standing) -> str:
-    """Say that a place is in a tank or freezer without a temperature class."""
+    """Say that a place is in something without a temperature class, and what that is for what is frozen."""
     return (
-        f"Nobody has said how cold {place.unclassed} is, so whether {place.code} keeps the tube is not known. "
-        "Ask an administrator to give it a temperature class."
+        f"Nobody has said how cold {place.unclassed} is, so whether {place.code} keeps the tube is not known, and for what is "
+        "frozen the time out of the cold runs. Ask an administrator to give it a temperature class."
     )
 
 

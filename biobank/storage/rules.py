@@ -87,8 +87,8 @@ class Standing:
 
     `temperature`: the class that reaches it; `isolated`: it, or anything around it, is for infectious material; `safe`: it, or
     anything around it, is a quarantine or evacuation place, where everything is accepted; `lifted`: it, or anything around it, is
-    out of its place; `unclassed`: the tank or freezer that it is in, where nobody gave that one a class: how cold it is there is
-    not known, whatever the room around it is; `clinic`: the clinic that it is in.
+    out of its place; `unclassed`: the tank or freezer that it is in, or the outermost thing that it stands in, where nobody gave
+    that one a class: how cold it is there is not known; `clinic`: the clinic that it is in.
     """
 
     code: str
@@ -100,7 +100,11 @@ class Standing:
     clinic: str | None = None
 
     def keeps(self, condition: str) -> bool:
-        """Say whether a specimen of this condition is in the cold (or warmth) that it needs while it stands here."""
+        """Say whether a specimen of this condition is in the cold (or warmth) that it needs while it stands here: what is frozen
+        is not where nobody knows how cold it is. Its clock runs there, though such a place takes it.
+        """
+        if self.temperature is None and condition == Condition.FROZEN.value:
+            return False
         return not self.lifted and suits(condition, self.temperature)
 
 
@@ -114,13 +118,13 @@ def standing_of(chain: "list[Any]") -> Standing:
     reached = up_to_its_cold(chain)
     cold = [row.temperature_class for row in reached if row.kind in COOLING and row.temperature_class is not None]
     named = [row.temperature_class for row in reached if row.temperature_class is not None]
-    temperature, own = next(iter(cold or named), None), reached[-1]
-    if temperature is None and own.kind == "room":
-        temperature = "ambient"  # as its limits have it: a room that nobody gave a class keeps nothing frozen
+    own = reached[-1]
+    # A room that nobody gave a class keeps nothing frozen, as its limits have it: a rack that says so of itself cools no room.
+    temperature = next(iter(cold or (["ambient"] if own.kind == "room" else named)), None)
     return Standing(
         chain[0].code,
         temperature,
-        own.code if temperature is None and keeps_its_own_cold(own.kind, None) else None,
+        own.code if temperature is None else None,
         isolated=any(row.isolated for row in chain),
         safe=takes_everything(row.purpose for row in chain),
         lifted=any(row.lifted_at is not None for row in chain),

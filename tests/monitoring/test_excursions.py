@@ -74,7 +74,9 @@ def test_a_reading_of_an_earlier_time_holds_what_was_inside_then(api: Api) -> No
     later(api, minutes=5)
     warm = clock.now()
     later(api, minutes=5)
+    read(api, tank, -180_000)
     move(api, rack, other)
+    later(api, minutes=1)
     put(api, late, early)
     later(api, minutes=5)
 
@@ -101,7 +103,9 @@ def test_what_was_frozen_after_a_warm_reading_is_not_held_when_that_comes_at_onc
     later(api, minutes=5)
     warm = clock.now()
     at_once = read(api, tank, -50_000)
-    later(api, minutes=5)
+    later(api, minutes=4)
+    read(api, tank, -180_000)
+    later(api, minutes=1)
     after = a_tube(api)
     put(api, after, box)
     later(api, minutes=5)
@@ -205,22 +209,25 @@ def test_what_was_released_and_warmed_again_was_free_in_between_also_in_an_answe
 def test_readings_that_go_on_lengthen_one_excursion_and_one_hold_covers_all(api: Api) -> None:
     tank = a_tank(api)
     box = a_box(api, parent=tank)
-    tubes = frozen(api, 3)
+    tubes = frozen(api, 4)
     put(api, tubes[0], box)
     (code,) = read(api, tank, -50_000)["excursions"]
     later(api, minutes=5)
     put(api, tubes[1], box)
+    assert held(api, tubes[1]) == ["excursion"], "nobody has read since that the place is right"
     later(api, minutes=5)
     again = read(api, tank, -40_000)
     later(api, minutes=5)
     put(api, tubes[2], box)
     later(api, minutes=5)
     over = read(api, tank, -180_000)
+    later(api, minutes=1)
+    put(api, tubes[3], box)
 
-    assert (again["excursions"], again["held"], over["excursions"]) == ([code], [tubes[1]], [code])
-    assert [held(api, tube) for tube in tubes] == [["excursion"], ["excursion"], []]
+    assert (again["excursions"], again["held"], over["excursions"]) == ([code], [], [code])
+    assert [held(api, tube) for tube in tubes] == [["excursion"], ["excursion"], ["excursion"], []]
     one = api.quality.get("/excursions").json()["items"][0]
-    assert (one["code"], one["peak"], one["to_assess"], one["ended_at"] is not None) == (code, -40_000, 2, True)
+    assert (one["code"], one["peak"], one["to_assess"], one["ended_at"] is not None) == (code, -40_000, 3, True)
 
 
 def test_a_group_is_released_and_a_group_rejected_by_one_signature_each(api: Api) -> None:

@@ -45,7 +45,7 @@ def test_a_file_holds_what_was_inside_then_and_is_read_once(api: Api) -> None:
     later(api, minutes=40)
     put(api, late, box)
     later(api, minutes=20)
-    rows = [(start + timedelta(minutes=n), "-90,0" if 10 <= n < 30 else "-185,5") for n in range(0, 30, 5)]
+    rows = [(start + timedelta(minutes=n), "-90,0" if 10 <= n < 30 else "-185,5") for n in range(0, 35, 5)]
     rows.append((start + timedelta(minutes=55), "-185,0"))
     sha256 = keep(api, a_file(rows))
 
@@ -56,13 +56,13 @@ def test_a_file_holds_what_was_inside_then_and_is_read_once(api: Api) -> None:
     done = send(api, tank, sha256, confirmed=True)
     assert done.status_code == 201, done.text
     answer = done.json()
-    assert (answer["values"], answer["outside"], answer["serial"], answer["sha256"]) == (7, 4, "7", sha256)
+    assert (answer["values"], answer["outside"], answer["serial"], answer["sha256"]) == (8, 4, "7", sha256)
     assert len(answer["gaps"]) == 1 and answer["added"] == 1
     assert (held(api, early), held(api, late)) == (["excursion"], [])
     (code,) = answer["excursions"]
     one = api.quality.get(f"/excursions/{code}").json()
     assert (one["peak"], one["ended_at"] is not None) == (-90_000, True)
-    assert len(api.lab_tech.get(f"/storage-containers/{tank}/readings").json()["items"]) == 7
+    assert len(api.lab_tech.get(f"/storage-containers/{tank}/readings").json()["items"]) == 8
     assert [one["sha256"] for one in api.lab_tech.get(f"/storage-containers/{tank}/logger-files").json()["items"]] == [sha256]
 
     assert '"container.logger_file_recorded"' in api.auditor.get("/custody-log", params={"format": "jsonl"}).text

@@ -15,7 +15,7 @@ from biobank.donors.schemas import Contact
 from biobank.donors.visit_schemas import Stated
 from biobank.pages.ui.faults import faults_of, is_term, term_of
 from biobank.pages.ui.forms import LABELS, FormFault, fields_of, parse
-from biobank.pages.ui.session import Form
+from biobank.pages.ui.posted import Form
 from biobank.quality.hold_schemas import HoldRequest
 from biobank.quality.schemas import Criteria, DeviationRequest
 from biobank.registries.routes import ROUTERS

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from biobank.custody.schemas import EventRequest, direct_events, request_model
 from biobank.pages.ui.forms import CIRCUMSTANCES, FormFault, fields_of, parse
-from biobank.pages.ui.session import Form, local_path
+from biobank.pages.ui.posted import Form
+from biobank.pages.ui.session import local_path
 from biobank.people.schemas import SiteCreate
 from biobank.registries import event_kinds
 from biobank.storage.layout import LayoutPlan

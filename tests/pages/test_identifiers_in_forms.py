@@ -6,7 +6,7 @@ import re
 import pytest
 
 from biobank.foundation.scanned_text import scans_on
-from biobank.pages.ui.session import Form
+from biobank.pages.ui.posted import Form
 from tests import seed
 from tests.conftest import Api
 from tests.pages.visitor import Visit

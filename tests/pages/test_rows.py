@@ -3,8 +3,8 @@
 import pytest
 
 from biobank.pages.ui.forms import Field, FormFault, fields_of
+from biobank.pages.ui.posted import Form
 from biobank.pages.ui.rows import count_rows, draw_rows, parse_rows, row_of, wants_rows
-from biobank.pages.ui.session import Form
 from biobank.specimens.harvest_schemas import ContainerCollected
 
 

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel
 from biobank.foundation.clock import now
 from biobank.foundation.local_time import instants_of
 from biobank.pages.ui.forms import FormFault, fields_of, parse
-from biobank.pages.ui.session import Form
+from biobank.pages.ui.posted import Form
 from biobank.pages.ui.typed_times import instant_typed, shown_twice
 from biobank.storage.schemas import StoreRequest
 from tests.conftest import Api

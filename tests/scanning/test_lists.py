@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from biobank.pages.ui.session import LONGEST_FORM
+from biobank.pages.ui.posted import LONGEST_FORM
 from biobank.scanning.rack_files import LONGEST_LIST
 from tests.conftest import Api
 from tests.factories import make_box

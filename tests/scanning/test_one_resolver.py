@@ -8,8 +8,8 @@ import pytest
 import qrcode
 
 from biobank.foundation.errors import Refusal
+from biobank.pages.ui.posted import Form
 from biobank.pages.ui.scanned import with_codes, with_scans
-from biobank.pages.ui.session import Form
 from biobank.specimens.resolving import tube_named
 from tests.conftest import Api
 from tests.scanning.test_lists import Send, a_box, send

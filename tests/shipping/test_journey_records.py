@@ -11,6 +11,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.shipping.journey_logs import Journey, Unread, unread_parts
 from tests import seed
 from tests.conftest import Api, Client
+from tests.pages.visitor import Visit
 from tests.shipping.stories import kinds_of, now_of, offer, refused, ship, shipped, tubes
 from tests.shipping.test_shipments import close_settled, holds_of, receive
 from tests.specimens.stories import made
@@ -462,7 +463,7 @@ def test_a_frozen_tube_sent_in_nothing_that_keeps_it_cold_goes_on_counting(api: 
 
 
 @pytest.mark.parametrize("alone", [False, True])
-def test_a_corrected_arrival_is_judged_as_if_it_had_been_said_at_once(api: Api, alone: bool) -> None:
+def test_a_corrected_arrival_is_asked_back_and_judged_as_if_it_had_been_said_at_once(api: Api, visit: Visit, alone: bool) -> None:
     (tube,) = tubes(api, 1, frozen=not alone)
     client, held, value = api.lab_tech, tube, 60_000
     if not alone:
@@ -472,7 +473,18 @@ def test_a_corrected_arrival_is_judged_as_if_it_had_been_said_at_once(api: Api, 
     wrong = [one for one in client.get(f"/specimens/{tube}/custody").json()["items"] if one["kind"] == "specimen.received"][-1]
     body = {"corrects": wrong["leaf_hash"], "field": "temperature_mc", "value": value, "reason": "typed_wrong"}
 
-    answer = client.post(f"/specimens/{tube}/amend", json=body | {"expected_seq": now_of(api, tube)["seq"]})
+    body |= {"expected_seq": now_of(api, tube)["seq"]}
+    slip = body | {"value": 10 if alone else -180}
+    asked = client.post(f"/specimens/{tube}/amend", json=slip)
+    assert (asked.status_code, asked.json().get("code")) == (409, "implausible_reading"), asked.text
+    page = visit("lab_tech" if alone else "north_tech")
+    form = f"/specimens/{tube}/correct?corrects={wrong['leaf_hash']}"
+    typed = {"temperature_mc": "0.01" if alone else "-0.18", "reason": "typed_wrong"}
+    drawn = page.submit(f"/specimens/{tube}/correct", typed, draw=form)
+    assert drawn.status_code == 409 and 'name="confirmed"' in drawn.text, drawn.text[-3000:]
+    assert holds_of(api, held) == []
+
+    answer = client.post(f"/specimens/{tube}/amend", json=body)
 
     assert answer.status_code == 201, answer.text
     assert holds_of(api, held) == ["arrived_too_warm"]

@@ -197,3 +197,77 @@ def test_a_frozen_tube_without_a_place_is_sent_to_a_frozen_one() -> None:
     for condition in ("frozen", "freezing"):
         said = what_now(Projection(state="received", condition=condition), "adsc")
         assert "never into a fridge" in said and "nitrogen" in said
+
+
+@pytest.mark.parametrize("way", [store_late, list_late, evacuate_late, bring_the_rack_late, undo_the_check_out])
+def test_what_comes_into_a_place_while_it_is_outside_its_limits_is_held_with_what_stood_there(api: Api, way: Any) -> None:
+    tank, tube, stood, after = a_tank(api), a_tube(api), a_tube(api), a_tube(api)
+    purpose = {"purpose": "evacuation"} if way is evacuate_late else {}
+    box = a_box(api, parent=None if way is bring_the_rack_late else tank, **purpose)
+    around = a_box(api, parent=tank, name="Around")
+    put(api, stood, around)
+    if way in (bring_the_rack_late, undo_the_check_out):
+        put(api, tube, box)
+    later(api, minutes=1)
+    if way is undo_the_check_out:
+        check_out(api, tube)
+        later(api, minutes=1)
+    (code,) = read(api, tank, -15_000)["excursions"]
+    later(api, minutes=5)
+    came = clock.now()
+
+    answer = way(api, tube, tank, box, {})
+
+    assert answer.status_code in (200, 201), answer.text
+    assert [held(api, one) for one in (stood, tube)] == [["excursion"], ["excursion"]]
+    items = {one["specimen"]: one["since"] for one in api.quality.get(f"/excursions/{code}").json()["items"]}
+    assert set(items) == {stood, tube}
+    if way is not undo_the_check_out:  # which never left
+        assert items[tube] >= rfc3339(came - timedelta(seconds=5))
+    holds = api.quality.get("/holds", params={"active": True}).json()["items"]
+    assert [one["scope_id"] for one in holds] == [code], "one hold over all of it"
+    later(api, minutes=5)
+    read(api, tank, -190_000)
+    later(api, minutes=1)
+    put(api, after, around)
+    assert [held(api, one) for one in (stood, tube, after)] == [["excursion"], ["excursion"], []]
+
+
+def test_a_tube_that_changes_places_with_one_of_a_warm_tank_is_held_too(api: Api) -> None:
+    tank, (one, other) = a_tank(api), (a_tube(api), a_tube(api))
+    box = a_box(api, parent=tank)
+    put(api, one, box)
+    read(api, tank, -15_000)
+    put(api, other, a_box(api, name="Cold one", **COLD))
+    assert [held(api, tube) for tube in (one, other)] == [["excursion"], []]
+    check_out(api, one)
+    put(api, other, box)
+    assert [held(api, tube) for tube in (one, other)] == [["excursion"], ["excursion"]]
+
+
+def test_a_rack_that_says_of_itself_that_it_is_cold_cools_no_room(api: Api) -> None:
+    room = a_box(api, kind="room", name="Room", **OPEN)
+    tank = a_tank(api)
+    rack = a_box(api, kind="rack", name="Rack", parent=tank, **OPEN, temperature_class="ln2_vapour")
+    tube, box = a_tube(api), a_box(api, parent=rack)
+    put(api, tube, box)
+    refused(api.lab_tech.post(f"/storage-containers/{rack}/move", json={"to": room}), 409, "wrong_temperature_class")
+
+    safe = a_box(api, kind="shelf", parent=room, name="Safe", purpose="quarantine", **OPEN)
+    at_place(api, rack, "move", to=safe)
+    later(api, hours=5)
+
+    assert exposure(api, tube)["total_s"] >= 5 * 3600
+
+
+def test_the_clock_runs_where_nobody_has_said_how_cold_it_is_and_the_answer_says_so(api: Api) -> None:
+    tube, nowhere = a_tube(api), a_box(api, name="In no room")
+    body = {"container": nowhere, "expected_seq": seq_of(api, tube)}
+    stored = api.lab_tech.post(f"/specimens/{tube}/store", json=body)
+    assert stored.status_code == 201 and "Nobody has said how cold" in stored.text
+    later(api, minutes=30)
+    assert exposure(api, tube)["running_since"] is not None and exposure(api, tube)["total_s"] >= 1800
+
+    at_place(api, nowhere, "move", to=a_tank(api))
+
+    assert exposure(api, tube)["running_since"] is None and exposure(api, tube)["total_s"] >= 1800

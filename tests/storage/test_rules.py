@@ -6,7 +6,7 @@ import pytest
 
 from biobank.custody.states import Condition
 from biobank.specimens.materials import TemperatureClass
-from biobank.storage.rules import standing_of, suits
+from biobank.storage.rules import Standing, standing_of, suits
 
 DEEP = {"ln2_vapour", "ln2_liquid", "minus_150", "minus_80"}
 COOL = {"fridge", "ambient", "incubator"}
@@ -26,6 +26,11 @@ def test_a_condition_is_kept_in_these_classes_and_in_no_other(condition: str, ke
     assert {t.value for t in TemperatureClass if suits(condition, t.value)} == kept_in
 
 
+def test_what_is_frozen_is_not_cold_where_nobody_knows_how_cold_it_is() -> None:
+    unknown = Standing("BX-1")
+    assert {one for one in Condition if not unknown.keeps(one.value)} == {Condition.FROZEN}
+
+
 def test_every_condition_has_its_classes_and_a_place_without_a_class_takes_each() -> None:
     assert all(suits(condition.value, None) for condition in Condition)
 
@@ -40,6 +45,11 @@ def test_every_condition_has_its_classes_and_a_place_without_a_class_takes_each(
         ("box, room", "ambient", None),
         ("box, shelf fridge, room ambient", "ambient", None),
         ("box, rack minus_80, tank, room ambient", "minus_80", None),
+        ("box, rack ln2_vapour, room", "ambient", None),
+        ("box ln2_vapour, room", "ambient", None),
+        ("box", None, "box"),
+        ("box, rack", None, "rack"),
+        ("box, rack ln2_vapour", "ln2_vapour", None),
     ],
 )
 def test_a_room_says_nothing_of_a_tank_that_nobody_gave_a_class(

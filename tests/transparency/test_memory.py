@@ -13,7 +13,7 @@ from starlette.formparsers import MultiPartException
 
 from biobank.acts.problems import problem_response
 from biobank.foundation.errors import MalformedRequest
-from biobank.pages.ui.session import LONGEST_FORM, Form, read_form
+from biobank.pages.ui.posted import LONGEST_FORM, Form, read_form
 from biobank.transparency.canonical import encode
 from biobank.transparency.checkpoint import open_checkpoint
 from biobank.transparency.cosignature import find_cosignature

@@ -15,8 +15,9 @@ from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import SiteCode
 from biobank.pages.ui.forms import Field, parse
+from biobank.pages.ui.posted import Form
 from biobank.pages.ui.rows import draw_rows, parse_rows
-from biobank.pages.ui.session import Form, PageReading
+from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.people.queries import get_site, list_sites
 
@@ -94,8 +95,8 @@ def _draw(at: Opened[list[Told]]) -> ActForm:
 
 
 def _line(row: Form, zone: ZoneInfo) -> Told:
-    who = row.get("badge", "").rsplit("/", 1)[-1] or row.get("role", "")
-    return parse(Told, Form([("who", who), ("after_min", row.get("after_min", ""))]), zone, "who", "after_min")
+    badge, role = row.get("badge", "").rsplit("/", 1)[-1], row.get("role", "")
+    return parse(Told, Form([("who", badge or role), ("after_min", row.get("after_min", ""))]), zone, "who", "after_min")
 
 
 def _given(at: Acting[list[Told]]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _draw(at: Opened[list[Any]]) -> ActForm | Response:
 
 
 def _ticked(at: Acting[list[Any]]) -> dict[str, Any]:
-    events = [name.removeprefix(ENTRY) for name in at.form if name.startswith(ENTRY)]
+    events = at.form.names_after(ENTRY)
     if not events:
         raise MalformedRequest("Tick what you answer for.")
     return {"events": events}

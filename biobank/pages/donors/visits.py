@@ -23,7 +23,7 @@ from biobank.foundation.errors import Conflict
 from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.forms import Field, FormFault, fields_of
-from biobank.pages.ui.session import Form
+from biobank.pages.ui.posted import Form
 
 router = APIRouter(include_in_schema=False)
 

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import Field, TypeAdapter, ValidationError
 
-from biobank.auth.tokens import Claims
 from biobank.exports.api import ClosedWhenLeft, begun, recorded_to_its_end
 from biobank.exports.selection import Selection
 from biobank.exports.service import Written, start_copy
@@ -18,7 +17,7 @@ from biobank.foundation.errors import MalformedRequest
 from biobank.pages.dossiers import contents
 from biobank.pages.dossiers.printed import draw
 from biobank.pages.ui.addresses import DonorCode, LotCode, SpecimenCode, UserCode
-from biobank.pages.ui.session import PagePerforming, PageReading, claims_of
+from biobank.pages.ui.session import PagePerformer, PagePerforming, PageReading, claims_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -43,15 +42,18 @@ async def _printed(reading: PageReading, read: Callable[..., contents.Dossier], 
 
 async def _copied(
     reading: PageReading,
-    claims: Claims,
+    performing: PagePerformer,
     selection: Selection,
     read: Callable[..., contents.Dossier],
     code: str,
     *more: Any,
 ) -> Response:
     """Print what is a copy of a part of the log: its start is recorded before it is drawn, its end with its hash."""
+    performing.form.require_read()
     dossier = await reading.agreeing(read, reading.bank.keystore, code, *more)
-    act, copy = await begun(reading.bank, claims, lambda session, act: start_copy(session, act, "pdf", selection))
+    act, copy = await begun(
+        reading.bank, claims_of(performing.page), lambda session, act: start_copy(session, act, "pdf", selection)
+    )
     written = Written()
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -86,7 +88,7 @@ async def print_donor(code: DonorCode, reading: PageReading) -> Response:
 @router.post("/donors/{code}/dossier")
 async def copy_donor(code: DonorCode, reading: PageReading, performing: PagePerforming) -> Response:
     """Print a donor's file with what the log says; that it was taken is an event of the log."""
-    return await _copied(reading, claims_of(performing.page), Selection(donor=code), contents.of_donor_with_log, code)
+    return await _copied(reading, performing, Selection(donor=code), contents.of_donor_with_log, code)
 
 
 @router.get("/users/{code}/day")
@@ -108,4 +110,4 @@ async def copy_day(request: Request, code: UserCode, reading: PageReading, perfo
     except ValidationError:
         raise MalformedRequest("Enter the day as year-month-day, between 2000 and 2199.") from None
     chosen = contents.day_of(code, day, zone)
-    return await _copied(reading, claims_of(performing.page), chosen, contents.of_day, code, day, zone)
+    return await _copied(reading, performing, chosen, contents.of_day, code, day, zone)

@@ -147,4 +147,4 @@ async def export_log(
     return await streamed(reading.bank, claims_of(page), file, selection)
 
 
-asks(export_log, [one.name for one in FILTERS])
+asks(export_log, [one.name for one in FILTERS], [one.name for one in FILTERS])

@@ -35,7 +35,8 @@ from biobank.pages.people.site_choices import Choices, own_sites
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Needs, Opened, OwnPage
 from biobank.pages.ui.forms import FormFault
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import Form, PagePerformer, PagePerforming, PageReading, Visiting
+from biobank.pages.ui.posted import Form
+from biobank.pages.ui.session import PagePerformer, PagePerforming, PageReading, Visiting
 from biobank.pages.ui.templating import render
 from biobank.specimens.materials import MATERIALS, MaterialName
 

@@ -9,7 +9,7 @@ from biobank.importing.drafting import Looked
 from biobank.importing.profile import FIELDS, OPTIONAL
 from biobank.pages.people.site_choices import Choices
 from biobank.pages.ui.forms import Field
-from biobank.pages.ui.session import Form
+from biobank.pages.ui.posted import Form
 from biobank.specimens.materials import MATERIALS, NITROGEN, Unit
 
 CALLED: Mapping[str, str] = {
@@ -196,6 +196,8 @@ def _sheets(document: Mapping[str, Any]) -> Iterator[Field]:
 
 def document_of(form: Form, before: Mapping[str, Any], looked: Looked) -> dict[str, Any]:
     """Return what a posted form says, whole or not. `before`: the draft, which names the sheets."""
+    for part in (*MEANT, "pattern", "factor"):  # words of a column that means something else now
+        form.names_after(f"{part}-")
     said: dict[str, Any] = {
         name: form.get(name, "") for name in ("issuer", "clinic_site", "bank_site", "room", "temperature_class")
     }

@@ -18,7 +18,8 @@ from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.labels.matrix import ErrorCorrection, dark_runs, text_qr_matrix
 from biobank.pages.people.preferences import BELL, LANGUAGES
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import SECOND, Form, Visiting, posted_form, see
+from biobank.pages.ui.posted import SECOND, Form
+from biobank.pages.ui.session import Visiting, posted_form, see
 from biobank.pages.ui.templating import render
 from biobank.people import own_login as own
 from biobank.people.preferences import OwnPreferences, own_preferences
@@ -121,7 +122,7 @@ async def remove(request: Request, page: Visiting, bank: BankDep) -> Response:
 @router.post(f"{ACCOUNT}/sessions/end")
 async def end_sessions(request: Request, page: Visiting, bank: BankDep) -> Response:
     """End one other sign-in, or all of them."""
-    form = await posted_form(request, page)
+    form = await posted_form(request, page, "session")
     wanted, code = form.get("session"), page.actor.code
     try:
         if wanted is None:

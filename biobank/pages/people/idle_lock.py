@@ -14,7 +14,8 @@ from biobank.acts.proving import actor_of_session, prove_own_password
 from biobank.acts.web import BankDep
 from biobank.auth.sessions import PageSession, locked_page_session, unlock_page_session
 from biobank.foundation.errors import NotSignedIn, Refusal
-from biobank.pages.ui.session import LOCKED, Visiting, cookie_name, local_path, read_form, see
+from biobank.pages.ui.posted import read_form
+from biobank.pages.ui.session import LOCKED, Visiting, cookie_name, local_path, see
 from biobank.pages.ui.templating import render
 
 router = APIRouter(include_in_schema=False)
@@ -36,6 +37,7 @@ async def show_locked(
 async def unlock(request: Request, bank: BankDep) -> Response:
     """Go on with the session after its login proved its password again."""
     form = await read_form(request)
+    form.require_fields("next")
     next_page = local_path(form.get("next"))
     page = await _page_of(request, bank)
     page.require_csrf(form.get("csrf_token"))

@@ -25,7 +25,7 @@ UNKEPT: Final = {"Cache-Control": "no-store"}
 @router.post("/names")
 async def tell_names(request: Request, page: Visiting, reading: PageReading) -> JSONResponse:
     """Answer the printed names of the badges that stand on a page, of those the reader works with."""
-    codes = list(dict.fromkeys((await posted_form(request, page)).all_of("code")))
+    codes = list(dict.fromkeys((await posted_form(request, page, "code*")).all_of("code")))
     if len(codes) > MOST or not all(_BADGE.fullmatch(code) for code in codes):
         raise MalformedRequest(f"Ask for the names of up to {MOST} badges.")
     names = await reading(names_for, reading.bank.keystore, codes) if codes else {}
@@ -35,7 +35,7 @@ async def tell_names(request: Request, page: Visiting, reading: PageReading) -> 
 @router.post("/colleagues")
 async def find_colleagues(request: Request, page: Visiting, reading: PageReading) -> JSONResponse:
     """Answer colleagues whose badge, login or name begins as typed, for the fields that ask for a person."""
-    typed = (await posted_form(request, page)).get("q", "")[:60]
+    typed = (await posted_form(request, page, "q")).get("q", "")[:60]
     found = await reading(colleagues_like, reading.bank.keystore, typed, SHOWN)
     return JSONResponse(
         {"items": [{"code": code, "username": username, "name": name} for code, username, name in found]}, headers=UNKEPT

@@ -15,18 +15,8 @@ from biobank.auth.sessions import WrongFormToken, create_page_session, end_repla
 from biobank.foundation import clock
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
-from biobank.pages.ui.session import (
-    FIRST_LOGIN,
-    SECOND,
-    Visiting,
-    cookie_name,
-    local_path,
-    posted_form,
-    read_form,
-    same_secret,
-    see,
-    set_cookie,
-)
+from biobank.pages.ui.posted import SECOND, read_form
+from biobank.pages.ui.session import FIRST_LOGIN, Visiting, cookie_name, local_path, posted_form, same_secret, see, set_cookie
 from biobank.pages.ui.templating import render
 from biobank.people.service import change_own_password
 
@@ -70,6 +60,7 @@ def _sign_in_page(
 async def log_in(request: Request, bank: BankDep) -> Response:
     """Prove the password and open a page session. A session that was open in this browser ends."""
     form = await read_form(request)
+    form.require_fields("next", "username")
     next_page = local_path(form.get("next"))
     if not same_secret(form.get("csrf_token"), request.cookies.get(_sign_in_cookie(bank.settings))):
         refusal: Refusal = WrongFormToken("This page was open for too long. Log in again.")
@@ -117,7 +108,7 @@ async def show_first_login(request: Request, _page: Visiting) -> Response:
 @router.post(FIRST_LOGIN)
 async def choose_password(request: Request, page: Visiting, bank: BankDep) -> Response:
     """Change one's own password; every other session of this login ends."""
-    form = await posted_form(request, page)
+    form = await posted_form(request, page, "current_password", "new_password", "repeat_password")
     given = dict(form.pairs)
     present, fresh = given.get("current_password", "")[:256], given.get("new_password", "")[:256]
     if fresh != given.get("repeat_password", ""):

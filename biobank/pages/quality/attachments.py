@@ -23,7 +23,8 @@ from biobank.foundation.errors import PayloadTooLarge
 from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.forms import FormFault
-from biobank.pages.ui.session import Form, PagePerformer, PageReading, Visiting, local_path
+from biobank.pages.ui.posted import Form
+from biobank.pages.ui.session import PagePerformer, PageReading, Visiting, local_path
 from biobank.quality import attachments
 from biobank.quality.schemas import ATTACHMENT_BYTES, ATTACHMENT_MIB, MEDIA_TYPES, AttachmentRequest
 
@@ -76,10 +77,10 @@ async def _keep(data: bytes, at: Acting[Choices]) -> Done | Response:
     if not site and "" not in dict(at.read):
         raise FormFault({"site": "Say at which site it belongs first."})
     body = at.parse(AttachmentRequest, "media_type", "donor", content=base64.b64encode(data).decode(), site=site or None)
+    digest, back, asking = at.form["sha256"], local_path(at.form.get("back")), at.form.get("field", "")
     await at.ask(attachments.may_attach, body, at.bank.settings)
     stored = await to_thread.run_sync(attachments.keep_file, at.bank, body)
     await at.performing(attachments.register_file, body, stored)
-    digest, back, asking = at.form["sha256"], local_path(at.form.get("back")), at.form.get("field", "")
     if at.request.headers.get("accept") == "application/json":
         return JSONResponse({"sha256": digest})
     if not asking.isidentifier():

@@ -16,7 +16,7 @@ from biobank.foundation.terms import words
 from biobank.pages.specimens.about import about_specimen
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.code_pages import code_href
-from biobank.pages.ui.session import Form
+from biobank.pages.ui.posted import Form
 from biobank.quality.hold_schemas import HoldPublic, HoldRequest, HoldSeveral, LiftRequest, LiftSeveral
 from biobank.quality.holding_several import hold_specimens, holds_to_lift, lift_holds, specimens_to_hold
 from biobank.quality.holds import hold_to_lift, lift_hold, place_hold

@@ -19,7 +19,7 @@ KINDS: Final[tuple[RegisterKind, ...]] = get_args(RegisterKind)
 @router.post("/registers/names")
 async def offer_names(request: Request, page: Visiting, reading: PageReading) -> JSONResponse:
     """Answer the names of one kind that are in use; a reason as people read it."""
-    kind = (await posted_form(request, page)).get("kind", "")
+    kind = (await posted_form(request, page, "kind")).get("kind", "")
     wanted = next((one for one in KINDS if one == kind), None)
     if wanted is None:
         raise MalformedRequest("Ask for one kind of the registers.")

@@ -32,7 +32,7 @@ async def show_without_network(request: Request) -> Response:
 @router.post("/scan/kept/key")
 async def give_key(request: Request, page: Visiting, bank: BankDep) -> JSONResponse:
     """Give the key of this session, or of an earlier session of the same person (`of`), and the bank's time."""
-    form = await posted_form(request, page)
+    form = await posted_form(request, page, "of")
     of = form.get("of", str(page.id))[:36]
     began = await bank.database.read(lambda s: session_began(s, page.actor.code, of))
     key = base64.b64encode(key_for(bank.settings.secrets, page.actor.code, of, began)).decode()
@@ -44,7 +44,7 @@ async def record_kept_scan(
     request: Request, performing: PagePerforming, x_device_clock: Annotated[str | None, Header(max_length=40)] = None
 ) -> Response:
     """Record one scan that was kept without network."""
-    fields = {k: v for k, v in performing.form.items() if k not in ("csrf_token", "idempotency_key")}
+    fields = {name: performing.form[name] for name in KeptScan.model_fields if name in performing.form}
     try:
         scan, sent_at = KeptScan.model_validate(fields), _INSTANT.validate_python(x_device_clock)
     except ValidationError:

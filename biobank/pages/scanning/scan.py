@@ -23,7 +23,8 @@ from biobank.custody.events import CheckedOut
 from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.foundation.scanned_text import LONGEST_SCAN
 from biobank.foundation.terms import words
-from biobank.pages.ui.session import Form, PagePerforming, PageReading, Visiting, posted_form
+from biobank.pages.ui.posted import Form
+from biobank.pages.ui.session import PagePerforming, PageReading, Visiting, posted_form
 from biobank.pages.ui.templating import render
 from biobank.people.queries import list_sites
 from biobank.scanning import racks
@@ -76,10 +77,13 @@ async def read_rack_file(
     return JSONResponse({"lines": [f"{line.well or ''}|{line.text}" for line in found.lines], "place": found.rack})
 
 
+_FIELDS = ("action", "place", "site", "purpose", "codes*", "one*", "line*", "tube*", "fresh", "drop", "commit")
+
+
 @router.post("/scan/list")
 async def show_list(request: Request, page: Visiting, reading: PageReading) -> Response:
     """Say of every tube whether it is ready. Changes nothing."""
-    form = await posted_form(request, page)
+    form = await posted_form(request, page, *_FIELDS)
     return await _draw(request, reading, _wanted(form, page.actor), await _lines(form, reading))
 
 
@@ -154,7 +158,7 @@ class _Lines(list[Line]):
 
 async def _lines(form: Form, reading: Reader) -> _Lines:
     """Read the tubes of the form: those listed, less the one dropped, and what was pasted, typed or scanned."""
-    listed = [value for name, value in form.pairs if name == "line" and value]
+    listed = form.values_of("line")
     dropped = form.get("drop", "")
     if dropped.isdigit() and int(dropped) < len(listed):
         del listed[int(dropped)]
@@ -163,7 +167,7 @@ async def _lines(form: Form, reading: Reader) -> _Lines:
     )
     fresh = form.get("fresh", "")
     lines.fresh = int(fresh) if fresh.isdecimal() and len(fresh) < 4 else 0
-    typed = "\n".join(value for name, value in form.pairs if name in ("codes", "one"))
+    typed = "\n".join([*form.values_of("codes"), *form.values_of("one")])
     if typed.strip():
         pasted = await reading(racks.read_pasted, typed, reading.bank.settings)
         lines += pasted.lines
@@ -174,7 +178,7 @@ async def _lines(form: Form, reading: Reader) -> _Lines:
 
 
 def _tubes(form: Form) -> list[SeenTube]:
-    said = [value for name, value in form.pairs if name == "tube"]
+    said = form.values_of("tube")
     try:
         return _TUBES.validate_json("[" + ",".join(said) + "]")
     except ValidationError:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from biobank.pages.ui.forms import Field, FormFault, Rows
-from biobank.pages.ui.rows import count_rows, draw_rows, parse_rows, row_of
-from biobank.pages.ui.session import Form
+from biobank.pages.ui.posted import Form
+from biobank.pages.ui.rows import draw_rows, parse_rows
 from biobank.shipping.schemas import BoxPublic
 
 PART = "boxes"
@@ -41,10 +41,6 @@ def rows_to_compare(boxes: Sequence[BoxPublic], typed: Form | None) -> Rows:
     return draw_rows(PART, "Boxes with a seal", "Box", fields, typed, at_least=len(boxes), given=given, hint=hint)
 
 
-def _filled(form: Form, names: Sequence[str]) -> bool:
-    return any(name in row_of(form, PART, number) for number in range(count_rows(form, PART, 0)) for name in names)
-
-
 def packed(form: Form) -> list[dict[str, Any]]:
     """Return the boxes that were typed, as the API takes them; raise FormFault."""
 
@@ -54,7 +50,7 @@ def packed(form: Form) -> list[dict[str, Any]]:
                 raise FormFault({name: f"Enter {say}."})
         return {"box": row["box"], "seal": row["seal"], "specimens": row.all_of("specimens")}
 
-    return parse_rows(form, PART, ["box", "seal", "specimens"], box) if _filled(form, ["box", "seal", "specimens"]) else []
+    return parse_rows(form, PART, ["box", "seal", "specimens"], box, needed=False)
 
 
 def compared(form: Form) -> list[dict[str, Any]]:
@@ -67,4 +63,4 @@ def compared(form: Form) -> list[dict[str, Any]]:
         return {"box": row["box"], "seal": row.get("sealnumber") or None, "seal_intact": intact}
 
     looked = ["sealnumber", "sealintact"]
-    return parse_rows(form, PART, looked, box) if _filled(form, looked) else []
+    return parse_rows(form, PART, looked, box, drawn=["box"], needed=False)

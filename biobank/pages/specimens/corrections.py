@@ -19,6 +19,7 @@ from biobank.custody.states import TERMINAL
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.terms import words
 from biobank.pages.quality.attachments import about
+from biobank.pages.shipping.shipments import asked_again
 from biobank.pages.specimens.about import about_specimen
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened, proposed
 from biobank.pages.ui.forms import FormFault, Measure, as_typed, called, fields_of, measure_of, typed
@@ -141,6 +142,7 @@ def _draw_correct(at: Opened[ToCorrect]) -> ActForm:
         fields=[
             *fields_of(one.cls, *one.names, values=at.form if at.sent else one.filled),
             *fields_of(AmendRequest, "reason", values=at.form if at.sent else None, labels={"reason": "Why, in a few words"}),
+            *asked_again(at.refusal),
         ],
         hidden={"corrects": at.form["corrects"], "expected_seq": str(one.specimen.seq)},
         attach=about(at.actor, [one.specimen]),
@@ -177,7 +179,7 @@ ActPage(
     reads=_to_correct,
     form=_draw_correct,
     model=AmendRequest,
-    names=("reason",),
+    names=("reason", "confirmed"),
     given=_changed,
     use_case=amend,
     after=lambda at, body, _answer: Done(f"/specimens/{at.code}", "Corrected.", f"{called(body.field, {})} stands right now."),

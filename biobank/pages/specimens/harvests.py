@@ -29,9 +29,10 @@ from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, fields_of, parse_labelled
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
+from biobank.pages.ui.posted import Form
 from biobank.pages.ui.rows import draw_rows, parse_rows
 from biobank.pages.ui.scanned import scanned_code
-from biobank.pages.ui.session import Form, PageReading, see
+from biobank.pages.ui.session import PageReading, see
 from biobank.pages.ui.templating import render
 from biobank.people.queries import list_sites
 from biobank.specimens import harvests, kits
@@ -216,6 +217,7 @@ async def _record(at: Acting[Taking]) -> Done | Response:
     form = at.form
     if "start" in form:
         name, prefix = ("kit", Prefix.KIT) if "kit" in form else ("donor", Prefix.DONOR)
+        form.know("kit", "donor")
         return see(f"/harvests/new?{name}={at.scanned(name, prefix)}")
     given: dict[str, Any] = {"donor": at.scanned("donor", Prefix.DONOR), "unused": form.all_of("unused")}
     if "kit" in form:

@@ -16,9 +16,9 @@ from biobank.custody.snapshots import get_all_visible
 from biobank.foundation.codes import SPECIMENS
 from biobank.foundation.config import Settings
 from biobank.pages.ui.forms import FormFault, parse
+from biobank.pages.ui.posted import Form
 from biobank.pages.ui.rows import parse_rows
 from biobank.pages.ui.scanned import scanned_code
-from biobank.pages.ui.session import Form
 from biobank.specimens.amounts import read_amount, read_what
 from biobank.specimens.materials import MATERIALS, MaterialName, Unit
 from biobank.specimens.processes import PROCESSES, PassageRule, ProcessName

@@ -25,8 +25,9 @@ from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import Field, FormFault, fields_of
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import Column
+from biobank.pages.ui.posted import Form
 from biobank.pages.ui.rows import draw_rows
-from biobank.pages.ui.session import Form, PageReading, see
+from biobank.pages.ui.session import PageReading, see
 from biobank.pages.ui.templating import render
 from biobank.registers.schemas import RegisterKind
 from biobank.registers.using import choices_of

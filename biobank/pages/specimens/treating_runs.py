@@ -13,8 +13,8 @@ from biobank.pages.specimens.run_forms import input_codes, known_specimens, trea
 from biobank.pages.specimens.runs import BENCH, BENCH_CODES, BENCH_LABELS, Bench, bench_for
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.forms import Field, FormFault, fields_of
+from biobank.pages.ui.posted import Form
 from biobank.pages.ui.rows import draw_rows
-from biobank.pages.ui.session import Form
 from biobank.specimens import freezing
 from biobank.specimens.lots import describe_lot
 from biobank.specimens.processing_schemas import FreezingRun, ThawingRun

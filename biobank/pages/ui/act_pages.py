@@ -40,9 +40,10 @@ from biobank.foundation.errors import NotSignedIn, Refusal, raise_first
 from biobank.foundation.kept_files import file_members
 from biobank.pages.ui.addresses import crumbs_of, parameters_of
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, Rows, called, drawn, fields_of, parse_labelled
+from biobank.pages.ui.posted import Form, typed_in_address
 from biobank.pages.ui.rows import wants_rows
 from biobank.pages.ui.scanned import outdated_labels, scanned_code, scanned_codes, with_codes, with_plain_codes, with_scans
-from biobank.pages.ui.session import Form, PagePerformer, PagePerforming, PageReading, asks, typed_in_address
+from biobank.pages.ui.session import PagePerformer, PagePerforming, PageReading, asks
 from biobank.pages.ui.templating import render
 
 R = TypeVar("R")
@@ -260,7 +261,9 @@ class ActPage(Generic[R, M]):
 
         async def show(request: Request, reading: PageReading, **path: Any) -> Response:
             form = typed_in_address(request, self._asked)
-            return await self.draw(await self._open(request, reading, path, form, sent=False))
+            drawn = await self.draw(await self._open(request, reading, path, form, sent=False))
+            form.require_once()
+            return drawn
 
         self._route(router, self.address, show, "GET")
 
@@ -320,6 +323,8 @@ class ActPage(Generic[R, M]):
                     ),
                 )
             said = await acts(acting)
+            if not performing.acted:
+                performing.form.require_read()
             return await acting.done(*said) if isinstance(said, Done) else self._show(acting, said)
         except (NotSignedIn, WrongFormToken):
             raise

@@ -22,7 +22,7 @@ from biobank.foundation.kept_files import names_file
 from biobank.foundation.listed import listed_by
 from biobank.foundation.terms import words
 from biobank.pages.ui.faults import faults_of, is_term, plain_name, term_of
-from biobank.pages.ui.session import Form
+from biobank.pages.ui.posted import Form
 from biobank.pages.ui.typed_times import WHICH, instant_typed
 from biobank.registers.reasons import STANDARD
 
@@ -331,7 +331,7 @@ def parse_labelled(
 def typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
     """Return what one field of a form says, None when it says nothing; raise ValueError with what to type instead."""
     plain, optional = _plain_type(info.annotation)
-    text = form.get(name)
+    text, which = form.get(name), form.get(WHICH + name) if plain in (datetime, AwareDatetime) else None
     if plain is bool and not optional and not info.is_required():
         return text in ("yes", "true")
     if text is None:
@@ -343,7 +343,7 @@ def typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
     if plain is int and (measure := measure_of(name)) is not None:
         return stored(text, measure)
     if plain is datetime or plain is AwareDatetime:
-        return instant_typed(text, form.get(WHICH + name), zone)
+        return instant_typed(text, which, zone)
     return term_of(text) if plain is str and is_term(info) else text
 
 

@@ -40,7 +40,8 @@ from biobank.foundation.clock import now
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.paging import COUNTED, Listed, Paging
 from biobank.pages.ui.parts import ActionLink, Column
-from biobank.pages.ui.session import Form, PageReading, asks, see
+from biobank.pages.ui.posted import Form
+from biobank.pages.ui.session import PageReading, asks, see
 from biobank.pages.ui.spreadsheets import as_csv, as_xlsx
 from biobank.pages.ui.templating import render
 
@@ -228,7 +229,7 @@ class Listing:
 
         show.__doc__ = f"{self.title}: the list."
         LISTINGS[self.address] = self
-        asks(show, self.parameters)
+        asks(show, self.parameters, set(self.parameters) - {"col", "row"})
         router.add_api_route(self.address, show, methods=["GET"], name=f"list {self.address}")
 
     async def answer(self, request: Request, reading: PageReading, **context: Any) -> Response:
@@ -373,7 +374,7 @@ def _every(given: Any, name: str) -> list[str]:
     """Return every value of a name in an address, a form or a kept view."""
     if hasattr(given, "getlist"):
         return list(given.getlist(name))
-    return [value for key, value in getattr(given, "pairs", given.items()) if key == name]
+    return given.values_of(name) if isinstance(given, Form) else [value for key, value in given.items() if key == name]
 
 
 def _pairs(name: str, value: str) -> list[tuple[str, str]]:

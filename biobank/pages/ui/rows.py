@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from biobank.pages.ui.forms import Field, FormFault, Rows
-from biobank.pages.ui.session import Form
+from biobank.pages.ui.posted import Form
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ def wants_rows(form: Form) -> bool:
 def row_of(form: Form, part: str, number: int) -> Form:
     """Return the fields of one row, counted from 0, under their plain names."""
     end = f"-{part}-{number}"
-    return Form([(name.removesuffix(end), value) for name, value in form.pairs if name.endswith(end)])
+    return Form([(name.removesuffix(end), value) for name, value in form.pairs if name.endswith(end)], form, end)
 
 
 def count_rows(form: Form, part: str, at_least: int) -> int:
@@ -61,16 +61,22 @@ def _in_row(field: Field, part: str, number: int) -> Field:
     return replace(field, name=f"{field.name}-{part}-{number}", required=False)
 
 
-def parse_rows(form: Form, part: str, filled_by: Sequence[str], build: Callable[[Form], T]) -> list[T]:
-    """Build one thing of each row in which a field of `filled_by` is filled.
+def parse_rows(
+    form: Form, part: str, filled_by: Sequence[str], build: Callable[[Form], T], *, drawn: Sequence[str] = (), needed: bool = True
+) -> list[T]:
+    """Build one thing of each row in which a field of `filled_by` is filled; `drawn` are fields that a row has filled beforehand.
 
-    Raises FormFault with the faults of every row under the names that the row's inputs have.
+    Raises FormFault with the faults of every row under the names that the row's inputs have, or where at least one is `needed`.
     """
     built: list[T] = []
     errors: dict[str, str] = {}
+    left: list[Form] = []
+    known = {*filled_by, *drawn}
     for number in range(count_rows(form, part, 0)):
         row = row_of(form, part, number)
+        row.know(*filled_by)
         if not any(name in row for name in filled_by):
+            left.append(row)
             continue
         try:
             built.append(build(row))
@@ -78,8 +84,11 @@ def parse_rows(form: Form, part: str, filled_by: Sequence[str], build: Callable[
             errors |= {
                 f"{name or filled_by[0]}-{part}-{number}": f"Row {number + 1}: {text}" for name, text in fault.fields.items()
             }
+        known |= form.asked_with(f"-{part}-{number}")
+    for row in left:
+        row.know(*known)
     if errors:
         raise FormFault(errors)
-    if not built:
+    if needed and not built:
         raise FormFault({part: "Fill in at least one row."})
     return built

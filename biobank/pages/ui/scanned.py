@@ -10,7 +10,7 @@ from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
 from biobank.foundation.scanned_text import scans_on
 from biobank.pages.ui.forms import FormFault
-from biobank.pages.ui.session import Form
+from biobank.pages.ui.posted import Form
 from biobank.scanning.racks import read_scans
 from biobank.specimens.resolving import codes_named, resolve_all
 from biobank.specimens.scanned_labels import PrintedLabels, labels_in, outdated
@@ -71,7 +71,7 @@ def with_plain_codes(form: Form, settings: Settings) -> Form:
         said = [plain(line) for line in lines]
         return value if said == lines else "\n".join(said)
 
-    return Form([(name, value_of(value)) for name, value in form.pairs])
+    return Form([(name, value_of(value)) for name, value in form.pairs], form)
 
 
 def with_codes(
@@ -109,7 +109,7 @@ def with_codes(
         pairs.append((name, value))
     if wrong:
         raise FormFault(wrong)
-    return Form(pairs)
+    return Form(pairs, form)
 
 
 def with_scans(session: Session, actor: Actor, form: Form, fields: Collection[str], settings: Settings) -> Form:
@@ -127,7 +127,7 @@ def with_scans(session: Session, actor: Actor, form: Form, fields: Collection[st
             (scans if all(part in named for part in parts) else left).extend(parts)
         return "\n".join([*scans, *read_scans(session, "\n".join(left))])
 
-    return Form([(name, listed(value) if name in fields else value) for name, value in form.pairs])
+    return Form([(name, listed(value) if name in fields else value) for name, value in form.pairs], form)
 
 
 def _parts(value: str) -> Iterator[str]:

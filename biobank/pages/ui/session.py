@@ -14,8 +14,7 @@ twice is one act.
 
 import hmac
 import json
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Concatenate, ParamSpec
 from urllib.parse import quote, urlsplit
@@ -27,37 +26,29 @@ from fastapi.routing import APIRoute
 from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
-from starlette.datastructures import UploadFile
 
 from biobank.acts import answers_and_attempts
 from biobank.acts.act import Act, act_hash
 from biobank.acts.bank import Bank
 from biobank.acts.proving import act_of, actor_of_session, sign_act
 from biobank.acts.signing import Meaning
-from biobank.acts.strict import contract_of, unknown_parameter
+from biobank.acts.strict import contract_of, given_twice, unknown_parameter
 from biobank.acts.web import BankDep, Performer, Reader, bank_of, browser_of, json_answer, kept_nobody
 from biobank.auth.models import login_session as _session
 from biobank.auth.sessions import PageSession, SessionIdle, WrongFormToken, resolve_page_session
 from biobank.auth.tokens import Claims
 from biobank.foundation import clock
-from biobank.foundation.codes import is_label
 from biobank.foundation.config import Settings
-from biobank.foundation.errors import MalformedRequest, NotPermitted, NotSignedIn, Refusal, Unavailable
-from biobank.foundation.scanned_text import scans_on
+from biobank.foundation.errors import MalformedRequest, NotPermitted, NotSignedIn, Refusal, Unavailable, raise_first
 from biobank.pages.ui.parts import Flash
+from biobank.pages.ui.posted import SECOND, Form, read_form
 from biobank.pages.ui.templating import UTC_ZONE, Again, render_problem
 
 P = ParamSpec("P")
 
 FIRST_LOGIN = "/first-login"
 LOCKED = "/locked"
-SECOND = "password_code"
-"""The field of the second factor's code. Like every name with `password` in it, it is no part of what is signed."""
 KEY_LIMIT = 200
-LONGEST_FORM = 256 * 1024
-"""Bytes of a posted form. The longest is a full list of scanned tubes; no page has more to say."""
-LONGEST_IN_ADDRESS = 1400
-MOST_IN_ADDRESS = 500
 
 
 class ChooseOwnPassword(NotPermitted):
@@ -128,11 +119,17 @@ async def identify(request: Request, bank: Bank) -> PageSession:
 
 _asked_of: dict[Any, frozenset[str] | None] = {}
 """What the handlers of pages read of an address beside the parameters that they declare; None: anything may stand in it."""
+_once_of: dict[Any, frozenset[str]] = {}
+"""Which of these stand in it once."""
 
 
-def asks(handler: Any, names: Iterable[str] | None) -> None:
-    """Say what a page's handler reads of its address by itself; None: the address on a label, whatever stands behind it."""
+def asks(handler: Any, names: Iterable[str] | None, once: Iterable[str] = ()) -> None:
+    """Say what a page's handler reads of its address by itself; None: the address on a label, whatever stands behind it.
+
+    `once`: those of them that are no list. A page that acts says it by what it asks its `Form` for.
+    """
     _asked_of[handler] = None if names is None else frozenset(names)
+    _once_of[handler] = frozenset(once)
 
 
 def known_in_address(route: APIRoute) -> set[str] | None:
@@ -142,13 +139,16 @@ def known_in_address(route: APIRoute) -> set[str] | None:
 
 
 def refuse_unknown(request: Request) -> None:
-    """Raise UnknownParameter for what the page does not read: it would answer another question than was asked."""
+    """Raise UnknownParameter for what the page does not read, DuplicateMember for what it would read one value of: it would
+    answer another question than was asked.
+    """
     route = request.scope.get("route")
-    if isinstance(route, APIRoute):
-        known = known_in_address(route)
-        refusal = None if known is None else unknown_parameter(request.query_params, known)
-        if refusal is not None:
-            raise refusal
+    if not isinstance(route, APIRoute) or (known := known_in_address(route)) is None:
+        return
+    given = request.query_params
+    once: dict[str, Mapping[str, Any]] = {name: {} for name in _once_of.get(route.endpoint, ())} | dict(contract_of(route).query)
+    found = [unknown_parameter(given, known), *(given_twice(given, name, once) for name in given if name in once)]
+    raise_first([one for one in found if one is not None])
 
 
 async def visiting(request: Request, bank: BankDep) -> PageSession:
@@ -176,48 +176,6 @@ async def page_reader(request: Request, page: Visiting, bank: BankDep) -> Reader
 PageReading = Annotated[Reader, Depends(page_reader)]
 
 
-_HASH_OR_ID = re.compile(r"[0-9a-f]{64}|[0-9a-f-]{36}")
-
-
-def _is_ours(text: str) -> bool:
-    """Say whether a text is a code, a label's address, or the hash or id of something of ours: none of them holds a blank."""
-    return is_label(text.rpartition("/")[2]) or _HASH_OR_ID.fullmatch(text) is not None
-
-
-class Form(dict[str, str]):
-    """A posted form by field name: the last value of each; `all_of` gives every value. Blank fields are left out."""
-
-    def __init__(self, pairs: list[tuple[str, str]]) -> None:
-        self.pairs = [(name, value if "password" in name else value.strip()) for name, value in pairs]
-        super().__init__({name: value for name, value in self.pairs if value})
-
-    def all_of(self, name: str) -> list[str]:
-        """Return every value of a field, and of a text each line, or each code of a line of nothing but codes (`scans_on`)."""
-        return [scan for line in self.lines_of(name) for scan in scans_on(line, _is_ours)]
-
-    def lines_of(self, name: str) -> list[str]:
-        """Return every line of a field."""
-        return [line.strip() for key, value in self.pairs if key == name for line in value.splitlines() if line.strip()]
-
-
-def typed_in_address(request: Request, names: Collection[str]) -> Form:
-    """Return what the address fills into a form beforehand; raise MalformedRequest for what no link of ours says."""
-    pairs = [(name, value) for name, value in request.query_params.multi_items() if name in names]
-    if any(len(value) > LONGEST_IN_ADDRESS or not value.isprintable() for _, value in pairs) or len(pairs) > MOST_IN_ADDRESS:
-        raise MalformedRequest("This address is not one of ours. Open the form from the page that leads to it.")
-    return Form(pairs)
-
-
-async def read_form(request: Request) -> Form:
-    """Read a posted form of plain fields; raise MalformedRequest for files, oversized forms and characters no text has."""
-    if len(await request.body()) > LONGEST_FORM:
-        raise MalformedRequest("This form is larger than any page of ours sends.")
-    pairs = [(k, v) for k, v in (await request.form()).multi_items() if not isinstance(v, UploadFile)]
-    if any("\x00" in part for pair in pairs for part in pair):
-        raise MalformedRequest("The form holds a character that cannot be kept. Type it again.")
-    return Form(pairs)
-
-
 def same_secret(given: str | None, expected: str | None) -> bool:
     """Compare two random texts without telling by the time how much of them agrees; False when one is missing."""
     if not given or not expected:
@@ -226,10 +184,11 @@ def same_secret(given: str | None, expected: str | None) -> bool:
 
 
 class PagePerformer:
-    """Runs use cases for one posted form. `form` holds its fields."""
+    """Runs use cases for one posted form. `form` holds its fields; `acted` says whether one was run."""
 
     def __init__(self, request: Request, page: PageSession, form: Form, bank: Bank) -> None:
         self.page = page
+        self.acted = False
         self.form = form
         self.bank = bank
         said = [(k, v) for k, v in form.pairs if k not in ("csrf_token", "idempotency_key") and "password" not in k]
@@ -248,7 +207,12 @@ class PagePerformer:
     async def __call__(
         self, use_case: Callable[Concatenate[Session, Act, P], Any], *args: P.args, **kwargs: P.kwargs
     ) -> dict[str, Any]:
-        """Run `use_case(session, act, …)` as one act and return its answer as JSON, also when the form was sent before."""
+        """Run `use_case(session, act, …)` as one act and return its answer as JSON, also when the form was sent before.
+
+        Raises UnknownField or DuplicateMember for what was posted and is no part of what the page read of its form.
+        """
+        self.form.require_read()
+        self.acted = True
         try:
             answer = json_answer(await self._performer(use_case, *args, **kwargs))
         except answers_and_attempts.Replayed as earlier:
@@ -260,10 +224,13 @@ class PagePerformer:
 
     async def disclose(self, use_case: Callable[Concatenate[Session, Act, P], Any], *args: P.args, **kwargs: P.kwargs) -> Any:
         """Run a use case whose answer is personal data or a credential: its answer is never kept."""
+        self.form.require_read()
+        self.acted = True
         return await self._performer.unkept(use_case, *args, **kwargs)
 
     async def sign(self, meaning: Meaning) -> str:
         """Sign this very form with the password in it and return the signature's token; raise WrongPassword and others."""
+        self.form.require_read()
         actor, username = await actor_of_session(self.bank, self.page.id)
         unbound = self._performer.unbound_act
         act = act_of(unbound, actor)
@@ -294,16 +261,20 @@ class PagePerformer:
         return see(location)
 
 
-async def posted_form(request: Request, page: PageSession) -> Form:
-    """Return the form that one of our pages posted; raises what `require_csrf` raises for that of anybody else."""
+async def posted_form(request: Request, page: PageSession, *names: str) -> Form:
+    """Return the form that one of our pages posted, of the fields `names`; raises what `require_csrf` raises for that of anybody
+    else, UnknownField for another field, DuplicateMember for one that is sent twice and is no list (`"name*"`).
+    """
     form = await read_form(request)
     page.require_csrf(form.get("csrf_token"))
+    form.require_fields(*names)
     return form
 
 
 async def page_performer(request: Request, page: Visiting, bank: BankDep) -> PagePerformer:
     """Build the performer of the form."""
-    form = await posted_form(request, page)
+    form = await read_form(request)
+    page.require_csrf(form.get("csrf_token"))
     key = form.get("idempotency_key", "")
     if not 0 < len(key) <= KEY_LIMIT or not key.isascii() or not key.isprintable() or " " in key:
         raise WrongFormToken("This form is not whole. Load the page again and repeat what you did.")

@@ -103,6 +103,7 @@ async def _take_scan(at: Acting[Picking]) -> Done:
     """Compare one scan with the record and go on to the next, or stop."""
     here, form = f"/withdrawals/{at.code}/pick", at.form
     asked = form.get("asked", "")
+    form.know("tube", "scan", "back", "box", "slot", *LEVELS)
     if asked == "back":
         return _box_back(at, here)
     if asked in LEVELS:

@@ -20,7 +20,7 @@ from biobank.pages.ui.act_pages import ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.filters import quantity
 from biobank.pages.ui.forms import drawn, fields_of
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import Form
+from biobank.pages.ui.posted import Form
 from biobank.pages.viability.presentation import dose_text
 from biobank.specimens.materials import MATERIALS, amount_text
 from biobank.withdrawals import queries, service
