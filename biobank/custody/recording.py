@@ -128,6 +128,10 @@ came_in: FromAbove[Callable[[Session, Act, Mapping[str, datetime], Collection[st
 """Hold what came into places (since when, which tubes), where they were outside their limits then or since: by which event."""
 
 
+count_again: FromAbove[Callable[[Session, Act, str, datetime, Circumstances], list[Appended]]] = FromAbove("storage")
+"""Count the time out of the cold of a tube that is in its place since a time: what was lifted or warm around it meanwhile."""
+
+
 ending_guard: FromAbove[Callable[[Session, Act, Snapshot, Event, str | None], None]] = FromAbove("quality")
 """Raise why an event that may end material (`Event.may_end`) may not happen, on behalf of a withdrawal or of none."""
 
@@ -359,6 +363,7 @@ def record(
     kept: dict[str, bytes | None] = {}
     places: dict[str, datetime] = {}  # Where tubes came in, and since when.
     came: set[str] = set()
+    behind: dict[str, datetime] = {}  # Tubes that are said to have come in before now, by somebody whose time counts.
     limits = cache(partial(material_limits.get(), session))
     for move in moves:
         specimen = seen.get(move.specimen.code, move.specimen)
@@ -388,6 +393,8 @@ def record(
         if place is not None and "container_code" in event.effect:
             places[place] = min(head.occurred_at, places.get(place, head.recorded_at))
             came.add(specimen.code)
+            if head.source in ("paper", "instrument") and head.known_until < head.recorded_at:
+                behind[specimen.code] = head.known_until
         contradicts = earlier_by_words(specimen, seen[specimen.code], event, head, given.reason_text)
         raise_first([] if contradicts is None else [contradicts])
         if crosses_red(specimen, seen[specimen.code], partial(limits, sites=sites)) and not held_while_out(session, specimen):
@@ -420,6 +427,8 @@ def record(
     custody_holds.keep_placed(session, facts, appended)
     if places:
         appended += came_in.get()(session, act, places, came, appended[0])
+    for code, since in sorted(behind.items()):
+        appended += count_again.get()(session, act, code, since, given)
     for shipment, events in sorted(arrived.items()):
         # Nobody arrives within the hold time by saying so: a stated time counts from a form on paper only.
         at = max(head.occurred_at if head.source == "paper" else head.recorded_at for _, _, head in events)

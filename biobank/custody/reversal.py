@@ -28,11 +28,10 @@ from biobank.custody.corrected_arrivals import judge_again, require_possible
 from biobank.custody.entry import parse_entry
 from biobank.custody.event import Event, parse_payload, rules
 from biobank.custody.events import Amended, Reversed
-from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.custody.rebuild import entries_of, fold
-from biobank.custody.recording import Circumstances, Move, came_in, permission_refusal, record, require_expected
+from biobank.custody.recording import Circumstances, Move, came_in, count_again, permission_refusal, record, require_expected
 from biobank.custody.schemas import EventAnswer
 from biobank.custody.service import answer_of
 from biobank.custody.snapshots import get_visible, load
@@ -52,9 +51,6 @@ donor_lock: FromAbove[Callable[[Session, str], object]] = FromAbove("donors")
 
 former_place_refusals: FromAbove[Callable[[Session, Snapshot, bool], list[Refusal]]] = FromAbove("storage")
 """Why a specimen as it would be once more may not stand where it was; the place is locked."""
-
-count_again: FromAbove[Callable[[Session, Act, str, datetime, Circumstances], list[Appended]]] = FromAbove("storage")
-"""Start or stop the clock of a specimen that is again, since then, in a place that may have been lifted or moved meanwhile."""
 
 
 class NotTheLatest(Conflict):
@@ -142,6 +138,7 @@ class Undoing:
     kind: str
     leaf_hash: bytes
     since: datetime
+    undone_at: datetime
     restores: dict[str, Any]
 
 
@@ -179,7 +176,7 @@ def reverse(session: Session, act: Act, code: str, request: ReverseRequest) -> R
         signatures=signatures,
     )
     appended = record(session, act, [Move(specimen, done, relies_on=(undoing.leaf_hash,))], request)
-    appended += count_again.get()(session, act, code, undoing.since, request)
+    appended += count_again.get()(session, act, code, undoing.undone_at, request)
     now = load(session, [code])[code]
     if now.state is State.STORED and now.projection.container_code is not None:
         appended += came_in.get()(session, act, {now.projection.container_code: undoing.since}, [code], appended[0])
@@ -252,7 +249,8 @@ def _undoing(session: Session, specimen: Snapshot, reverses: str | None = None) 
             **members,
         )
     since = datetime.fromisoformat(entries[earlier.state_seq - 1]["occurred_at"])
-    return Undoing(row.kind, bytes(row.leaf_hash), since, restores)
+    undone_at = datetime.fromisoformat(entries[specimen.state_seq - 1]["occurred_at"])
+    return Undoing(row.kind, bytes(row.leaf_hash), since, undone_at, restores)
 
 
 def _require_free(session: Session, specimen: Snapshot, undoing: Undoing) -> None:

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, func, insert, or_, select, text, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Row, insert, or_, select, text, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -33,8 +32,7 @@ from biobank.monitoring.events import ExcursionChanged, ExcursionOpened
 from biobank.monitoring.models import excursion, excursion_item, reading
 from biobank.monitoring.presence import inside_during
 from biobank.monitoring.spans import Span, Standing, spans_of
-from biobank.storage.models import storage_container
-from biobank.transparency.models import event
+from biobank.storage.cold_then import ever_around
 
 _INSTANT = timedelta(microseconds=1)
 
@@ -113,20 +111,6 @@ def follow(
     return done
 
 
-def _ever_around(session: Session, places: Collection[str]) -> set[str]:
-    """Return these places and everything that they ever stood in, by the log and as it is now. One statement."""
-    body = func.convert_from(event.c.entry, "UTF8").cast(JSONB)["body"]
-    parent = func.coalesce(body["to_parent"].astext, body["parent"].astext)
-    told = select(event.c.stream_id.label("code"), parent.label("parent")).where(
-        event.c.stream_kind == StreamKind.CONTAINER.value, event.c.kind.in_(["container.added", "container.moved"])
-    )
-    now = storage_container.c
-    stood = told.union(select(now.code, now.parent_code)).cte("stood")
-    around = select(now.code.label("code")).where(now.code.in_(sorted(places))).cte("around", recursive=True)
-    outwards = select(stood.c.parent).join(around, around.c.code == stood.c.code).where(stood.c.parent.is_not(None))
-    return set(session.scalars(select(around.union(outwards).c.code)))
-
-
 @came_in.give
 def reckon_again(
     session: Session, act: Act, places: Mapping[str, datetime], tubes: Collection[str], came: Appended
@@ -141,7 +125,7 @@ def reckon_again(
         excursion.c.annulled_at.is_(None), or_(excursion.c.ended_at.is_(None), excursion.c.ended_at > since)
     )
     rows = session.execute(met.order_by(excursion.c.code)).all()
-    around = _ever_around(session, places) if rows else set()
+    around = ever_around(session, places) if rows else set()
     for row in rows:
         if row.container_code in around:
             head = head_of(session, act, NOW, subject=None, site=row.site_code)

@@ -36,6 +36,7 @@ from biobank.shipping.handover_rules import Receiver, offer_refusals, read_recei
 from biobank.specimens.resolving import Resolved, resolve_all
 from biobank.specimens.scanned_labels import labels_in, outdated, read_current
 from biobank.storage import queries
+from biobank.storage.blindness import withheld
 from biobank.storage.events import Moved, Stored
 from biobank.storage.placing import Box, assign_slots, placing_refusals, read_box
 
@@ -181,7 +182,7 @@ def check_list(session: Session, actor: Actor, wanted: Wanted, lines: Sequence[L
     if box is not None:
         rows = _with_slots(rows, found.specimens, box)
     named = [(line, row.code) for line, row in zip(lines, rows, strict=True)]
-    unlike = [] if box is None else differences(session, box, named)
+    unlike = [] if box is None or withheld(session, actor, box.code) else differences(session, box, named)
     listed = ScanList(wanted, rows, place, refusal or _missing(wanted, place), found.specimens, unlike)
     if listed.refusal is None and wanted.action is Action.HAND_OVER:
         several = several_custodians([found.specimens[row.code] for row in listed.ready if row.code is not None])

@@ -53,6 +53,8 @@ from biobank.specimens.schemas import (
 from biobank.specimens.scoping import specimens_at_sites_of
 from biobank.transparency.models import event
 
+require_shown: FromAbove[Callable[[Session, Actor, str], None]] = FromAbove("storage")
+"""Raise why a reader is not told what stands in a place."""
 places_below: FromAbove[Callable[[str], Select[tuple[str]]]] = FromAbove("storage")
 """The codes of a place and of every place in it."""
 
@@ -113,6 +115,7 @@ def list_specimens(
         if value is not None:
             statement = statement.where(column == value)
     if container is not None:
+        require_shown.get()(session, actor, container)
         statement = statement.where(custody.c.container_code.in_(places_below.get()(container)))
     if hold is not None:
         covered = covered_by().bindparams(kind=hold).subquery("covered")

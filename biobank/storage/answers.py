@@ -7,7 +7,8 @@ from sqlmodel import Session
 
 from biobank.custody.hold_coverage import HoldReach, storage_reach
 from biobank.custody.holds_then import places_around
-from biobank.specimens.queries import places_below
+from biobank.specimens.queries import places_below, require_shown
+from biobank.storage import blindness
 from biobank.storage.models import storage_container as _container
 
 # A hold on a place covers what was in it at any time since it was placed: carrying a tube or its box out lifts nothing. The
@@ -63,6 +64,9 @@ storage_reach.give(
       AND convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'container' IN (SELECT code FROM held_place)""",
     )
 )
+
+
+require_shown.give(blindness.require_shown)
 
 
 @places_below.give

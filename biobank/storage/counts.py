@@ -1,8 +1,8 @@
 """Counts of what is in a place: blind, by two people where they differ from the record, resolved by signature; nothing moves.
 
-Whoever counts is told neither what is expected nor whether somebody counted before. A first count that agrees with the record
-ends it. One that differs is counted again by another person, and what both people saw is resolved by quality, who counted
-neither time. A tube seen in another place than recorded is recorded as seen there; only a move moves it.
+Whoever counts is told neither what is expected nor whether somebody counted before (`blindness.py`). A first count that agrees
+with the record ends it. One that differs is counted again by another person, and what both people saw is resolved by quality,
+who counted neither time. A tube seen in another place than recorded is recorded as seen there; only a move moves it.
 """
 
 from collections.abc import Collection, Mapping, Sequence, Set
@@ -303,10 +303,7 @@ def _said_by(session: Session, act: Act, scanned: Sequence[str]) -> set[str]:
 
 
 def require_no_open_count(session: Session, container: str) -> None:
-    """Raise CountOpen while a count of a place is open: comparing it would tell a counter what the first one found amiss.
-
-    The form of a count names nothing; whoever looks at the map of the place meanwhile is not hindered.
-    """
+    """Raise CountOpen while a count of a place is open: comparing it would tell a counter what the first one found amiss."""
     if open_count(session, container) is not None:
         raise CountOpen(f"A count of {container} is open. Compare it when that is over.", subject=container)
 

@@ -22,6 +22,7 @@ from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.foundation.errors import NotFound
 from biobank.specimens.models import specimen
+from biobank.storage.blindness import require_shown, withheld
 from biobank.storage.models import storage_container as container_table
 from biobank.storage.models import storage_position as position
 from biobank.storage.naming import name_then
@@ -34,12 +35,15 @@ from biobank.vault import Keystore
 
 
 def map_of(session: Session, actor: Actor, code: str) -> ContainerMap:
-    """Return one container as it looks; raise NotFound when the actor may not know of it."""
-    return _maps(session, [get_container(session, actor, code)])[0]
+    """Return one container as it looks; raise NotFound when the actor may not know of it, ContentsWithheld."""
+    row = get_container(session, actor, code)
+    require_shown(session, actor, code)
+    return _maps(session, [row])[0]
 
 
 def map_around(session: Session, actor: Actor, specimen: Snapshot) -> tuple[ContainerMap | None, Snapshot]:
-    """Return the box that a specimen is in, None where it is in none that the actor may know of; and the specimen with its holds.
+    """Return the box that a specimen is in, None where it is in none that the actor may know of, or that waits to be counted
+    blind; and the specimen with its holds.
 
     The holds on everything in a box are found by one question, the specimen's own among them.
     """
@@ -47,7 +51,7 @@ def map_around(session: Session, actor: Actor, specimen: Snapshot) -> tuple[Cont
     if specimen.projection.container_code is not None:
         with suppress(NotFound):  # at a site whose places this login may not see
             row = get_container(session, actor, specimen.projection.container_code)
-    boxes = [] if row is None else [row]
+    boxes = [] if row is None or withheld(session, actor, row.code) else [row]
     cells = _cells(session, [box.code for box in boxes]) if boxes else []
     held = holds_on(session, {specimen.code, *(c.specimen_code for c in cells if c.specimen_code is not None)})
     return next(iter(_drawn(session, boxes, cells, held)), None), replace(specimen, holds=held[specimen.code])
@@ -59,10 +63,11 @@ def map_as_of(
     """Return the box as it looked at `at`, as known at `as_known_at`: what its tubes' own records put into it by then.
 
     Every tube that was ever put into it is read from the log; its site, names, the marks of slots and whether it was lifted are
-    those of then. Slots are drawn as the box is built now. Raises NotFound.
+    those of then. Slots are drawn as the box is built now. Raises NotFound, ContentsWithheld.
     """
     require_not_ahead(at, as_known_at)
     row = get_container(session, actor, code)
+    require_shown(session, actor, code)
     now = clock.now()
     when, known_by = at or now, as_known_at or now
     if not _stood(session, code, when, known_by):
@@ -235,9 +240,10 @@ def _purposes(session: Session, codes: Sequence[str]) -> list[str]:
 def maps_below(session: Session, actor: Actor, code: str, most: int) -> tuple[list[ContainerMap], int]:
     """Return the boxes in a place, itself included, by name, and how many there are; at most `most` are drawn.
 
-    Whatever is inside stands at the place's own site, so who may see the place may see it. Raises NotFound.
+    Whatever is inside stands at the place's own site, so who may see the place may see it. Raises NotFound, ContentsWithheld.
     """
     get_container(session, actor, code)
+    require_shown(session, actor, code)
     rows = session.execute(_BOXES_BELOW, {"code": code}).all()
     return _maps(session, rows[:most]), len(rows)
 

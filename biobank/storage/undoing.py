@@ -1,28 +1,27 @@
 """What an undone act leaves: the tube is where it was, in a place that may have been lifted, moved or closed since."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.custody.effects import seconds_between
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.locks import locked
-from biobank.custody.recording import Circumstances, Move, record
-from biobank.custody.reversal import count_again, former_place_refusals
+from biobank.custody.recording import Circumstances, Move, count_again, record
+from biobank.custody.reversal import former_place_refusals
 from biobank.custody.snapshots import load
-from biobank.custody.states import State, StreamKind
+from biobank.custody.states import Condition, State
+from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Refusal
 from biobank.storage import queries
-from biobank.storage.lifting import clock_event
+from biobank.storage.cold_then import Span, out_of_the_cold
+from biobank.storage.events import Exposed, LeftCold
 from biobank.storage.models import storage_container
-from biobank.storage.rules import place_faults, slot_fault, standing_of
-from biobank.transparency.models import event
-
-_SETTLING = ("container.put_back", "container.moved")
+from biobank.storage.rules import place_faults, slot_fault
 
 
 @former_place_refusals.give
@@ -43,23 +42,24 @@ def refusals_of_former_place(session: Session, tube: Snapshot, lock: bool) -> li
 
 @count_again.give
 def count_what_was_missed(session: Session, act: Act, code: str, since: datetime, given: Circumstances) -> list[Appended]:
-    """Record that the clock of a tube that is `since` then in its container again runs, or stopped, with what is around it."""
+    """Record the times out of the cold of a tube that is in its container since a time after all, or was said later to have come
+    into it then: everything that was lifted or warm around it from then on, and that its clock runs if it still is.
+    """
     tube = load(session, [code], holds=True)[code]
-    place = tube.projection.container_code
-    if tube.state is not State.STORED or place is None:
+    place, running = tube.projection.container_code, tube.projection.out_since
+    if tube.state is not State.STORED or place is None or tube.projection.condition != Condition.FROZEN.value:
         return []
-    around = queries.chains_of(session, [place])[place]
-    at = _changed_at(session, around, since) or act.at
-    clock = clock_event(tube, {place: standing_of(around)}, at, at, since)
-    return [] if clock is None else record(session, act, [Move(tube, clock, site=tube.projection.site_code)], given)
-
-
-def _changed_at(session: Session, around: Sequence[Any], since: datetime) -> datetime | None:
-    """Return when the first thing around a tube was lifted out, else when one was last put back or moved after `since`."""
-    lifted: list[datetime] = [row.lifted_at for row in around if row.lifted_at is not None]
-    if lifted:
-        return min(lifted)
-    of_them = (event.c.stream_kind == StreamKind.CONTAINER.value, event.c.stream_id.in_([row.code for row in around]))
-    settled = select(func.max(event.c.occurred_at)).where(*of_them, event.c.kind.in_(_SETTLING), event.c.occurred_at >= since)
-    found: datetime | None = session.execute(settled).scalar()
-    return found
+    spans = out_of_the_cold(session, place, since, act.at)
+    if running is not None and spans and spans[0].since <= since:
+        spans[0] = replace(spans[0], since=datetime.fromisoformat(running))
+    elif running is not None:  # the clock that ran before this stopped with it
+        spans.insert(0, Span(datetime.fromisoformat(running), since))
+    events: list[LeftCold | Exposed] = []
+    for span in spans:
+        if span.until is not None:
+            seconds = seconds_between(rfc3339(span.since), rfc3339(span.until))
+            events.append(Exposed(container=place, since=rfc3339(span.since), seconds=seconds))
+        elif running is None or events:
+            events.append(LeftCold(container=place, since=rfc3339(span.since)))
+    now = given.model_copy(update={"occurred_at": None, "paper": None})
+    return record(session, act, [Move(tube, one, site=tube.projection.site_code) for one in events], now) if events else []

@@ -1,4 +1,4 @@
-"""Visitors of the pages, for what the pages ask at an identification."""
+"""Visitors of the pages, for what the pages of arrivals ask."""
 
 from tests.pages.conftest import visit
 

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from biobank.pages.today import read_tasks
 from tests.conftest import Api, Client
+from tests.pages.visitor import Visit
 from tests.storage.test_every_way_of_placing import a_tube, stored
 from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import kinds_of, of_one_person, refused, sign_and_post, state_of
@@ -100,3 +103,43 @@ def test_who_counted_does_not_resolve_whatever_the_role(api: Api) -> None:
     assert counted(api.quality, box, inside[:1]).json()["status"] == "to_recount"
     assert counted(api.lab_tech2, box, inside[:1]).json()["status"] == "to_resolve"
     refused(resolved(api.quality, box), 409, "same_counter")
+
+
+def ways_to_look(box: str, around: str, tube: str) -> dict[str, str]:
+    return {
+        "map": f"/storage-containers/{box}/map",
+        "as of": f"/storage-containers/{box}/map?at={rfc3339(clock.now())}",
+        "as of, alone": f"/storage-containers/{box}?at={rfc3339(clock.now())}",
+        "list": f"/specimens?container={box}",
+        "list of what it stands in": f"/specimens?container={around}",
+    }
+
+
+def test_whoever_may_count_a_second_time_is_not_shown_what_is_expected_and_the_first_counter_is(api: Api, visit: Visit) -> None:
+    around = a_box(api, kind="rack", name="Rack", rows=None, cols=None)
+    box, (here, gone) = a_box(api, parent=around), (a_tube(api), a_tube(api))
+    for tube in (here, gone):
+        assert stored(api, tube, "", box, lambda: None)[0] == 201
+    assert counted(api.lab_tech, box, [here]).json()["status"] == "to_recount"
+
+    pages = [f"/storage/{box}", f"/storage/{around}/map", f"/storage/{box}/compare", f"/specimens?container={box}"]
+    for way, path in ways_to_look(box, around, gone).items():
+        refused(api.lab_tech2.get(path), 409, "contents_withheld")
+        for login in ("lab_tech", "auditor"):
+            assert getattr(api, login).get(path).status_code == 200, (way, login)
+    second = visit("lab_tech2")
+    for path in pages:
+        drawn = second.get(path).text
+        assert gone not in drawn and "waits to be counted" in drawn, path
+    assert "Count what is in it" in second.get_page(f"/storage/{box}")
+    about = second.get_page(f"/specimens/{here}")
+    assert gone not in about and box in about, "a tube tells its own place"
+    listed = second.submit("/scan/list", {"action": "store", "place": box, "codes": here}, draw="/scan").text
+    assert gone not in listed
+    assert gone in visit("lab_tech").get_page(f"/storage/{box}")
+
+    assert counted(api.lab_tech2, box, [here]).json()["status"] == "to_resolve"
+
+    for path in ways_to_look(box, around, gone).values():
+        assert api.lab_tech2.get(path).status_code == 200, "the part that is theirs is recorded"
+    assert gone in second.get_page(f"/storage/{box}")

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from tests.conftest import Api
+from tests.quality.test_paper import filed
 from tests.storage.test_every_way_of_placing import a_tube, donor_of, seq_of, stored
 from tests.storage.test_exposure import COLD, a_stored_tube, a_tank_with_a_rack, at_place, check_out, exposure, nothing, put
 from tests.storage.test_storing import a_box
@@ -89,3 +92,58 @@ def test_a_container_is_not_put_back_lifted_or_moved_before_it_was(api: Api) -> 
     moved = api.lab_tech.post(f"/storage-containers/{rack}/move", json=LATE | {"occurred_at": ago(minutes=5), "to": tank})
     refused(moved, 409, "out_of_order")
     assert stored(api, tube, "", a_box(api, parent=tank), nothing)[0] == 201
+
+
+def test_an_undone_check_out_counts_every_time_its_rack_was_out_meanwhile_to_when_the_bank_knew_of_its_end(api: Api) -> None:
+    _tank, rack, _box, tube = a_tank_with_a_rack(api)
+    before = exposure(api, tube)["total_s"]
+    check_out(api, tube)
+    later(api, minutes=5)
+    at_place(api, rack, "lift")
+    later(api, minutes=20)
+    at_place(api, rack, "put-back", occurred_at=ago(minutes=19), reason_text="it was out for a minute")
+    later(api, minutes=5)
+    at_place(api, rack, "lift")
+    later(api, minutes=10)
+    assert undo(api, tube).status_code in (200, 201)
+
+    running = exposure(api, tube)
+    assert running["running_since"] is not None and 1800 <= running["total_s"] - before <= 1860
+    at_place(api, rack, "put-back")
+    later(api, minutes=30)
+    after = exposure(api, tube)
+    assert after["running_since"] is None and 1800 <= after["total_s"] - before <= 1860
+
+
+def test_what_was_lifted_before_the_check_out_is_not_counted_twice(api: Api) -> None:
+    _tank, rack, _box, tube = a_tank_with_a_rack(api)
+    before = exposure(api, tube)["total_s"]
+    at_place(api, rack, "lift")
+    later(api, minutes=10)
+    at_place(api, rack, "put-back")
+    later(api, minutes=5)
+    check_out(api, tube)
+    later(api, minutes=5)
+    assert undo(api, tube).status_code in (200, 201)
+    assert exposure(api, tube)["running_since"] is None and 600 <= exposure(api, tube)["total_s"] - before <= 660
+
+
+def test_a_store_entered_from_paper_counts_the_lift_of_its_rack_since_then(api: Api) -> None:
+    _tank, rack, box, tube = a_tank_with_a_rack(api)
+    began = rfc3339(clock.now())
+    check_out(api, tube)
+    before = exposure(api, tube)["total_s"]
+    later(api, minutes=3)
+    at_place(api, rack, "lift")
+    later(api, minutes=2)
+    stored_at = rfc3339(clock.now())
+    later(api, minutes=20)
+    at_place(api, rack, "put-back")
+    later(api, minutes=30)
+    form = filed(api, began_at=began).json()["code"]
+    body = {"container": box, "expected_seq": seq_of(api, tube), "occurred_at": stored_at, "paper": form}
+    answer = api.lab_tech.post(f"/specimens/{tube}/store", json=body)
+    assert answer.status_code == 201, answer.text
+
+    after = exposure(api, tube)
+    assert after["running_since"] is None and 1500 <= after["total_s"] - before <= 1560

@@ -1,5 +1,6 @@
 """Places as people see them: the tree of containers, a box from above, and storing a tube by scanning."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, get_args
 from zoneinfo import ZoneInfo
@@ -32,10 +33,11 @@ from biobank.pages.ui.scanned import scanned_code
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.specimens.schemas import SpecimenPublic
+from biobank.storage.blindness import ContentsWithheld
 from biobank.storage.limits import PlaceLimits, limits_of_place
 from biobank.storage.maps import map_of
 from biobank.storage.naming import earlier_names
-from biobank.storage.queries import SEEING, get_container, list_containers, public_containers
+from biobank.storage.queries import SEEING, get_container, list_containers, public_containers, read_container
 from biobank.storage.schemas import (
     ContainerKind,
     ContainerList,
@@ -139,6 +141,23 @@ Listing(
 ).on(router)
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """A place with its map, or why what stands in it is not shown."""
+
+    container: ContainerPublic
+    map: ContainerMap | None
+    withheld: str | None = None
+
+
+def _drawn(session: Session, actor: Actor, code: str) -> _Drawn:
+    try:
+        found = map_of(session, actor, code)
+    except ContentsWithheld as refusal:
+        return _Drawn(read_container(session, actor, code), None, refusal.detail)
+    return _Drawn(found.container, found)
+
+
 @router.get("/storage/{code}")
 async def show_container(
     request: Request,
@@ -148,8 +167,8 @@ async def show_container(
 ) -> Response:
     """Draw a container: its grid when it has one, what is in it, its latest readings."""
 
-    def query(session: Session, actor: Actor) -> tuple[ContainerMap, ContainerList, Trail, ReadingList, PlaceLimits, Naming]:
-        box = map_of(session, actor, code)
+    def query(session: Session, actor: Actor) -> tuple[_Drawn, ContainerList, Trail, ReadingList, PlaceLimits, Naming]:
+        box = _drawn(session, actor, code)
         inside = list_containers(session, actor, parent=code, paging=Paging(limit=INSIDE_SHOWN))
         readings = readings_of(session, actor, code, READINGS_SHOWN)
         limits, named = limits_of_place(session, code), naming_of(session, reading.bank.keystore, code)
@@ -162,8 +181,9 @@ async def show_container(
         container=box.container,
         acts=acts_of_place(request.state.actor, box.container),
         trail=[("Storage", "/storage"), *trail, (box.container.name, None)],
-        grid=grid_of(box, slot.upper() if slot else None),
-        loose=box.loose,
+        grid=None if box.map is None else grid_of(box.map, slot.upper() if slot else None),
+        loose=[] if box.map is None else box.map.loose,
+        withheld=box.withheld,
         rows=[row_of(one) for one in inside.items],
         more_inside=inside.next is not None,
         columns=COLUMNS,
