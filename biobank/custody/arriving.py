@@ -53,13 +53,15 @@ travelled_alone: FromAbove[Callable[[Session, Snapshot, Event, str | None], list
 class Arrival:
     """Tubes of one shipment that arrive in one act, by code with what was recorded of each, at the time that counts.
 
-    `given`: the circumstances of the act; `seals_follow`: the act itself records what was seen of the seals.
+    `given`: the circumstances of the act; `seals_follow`: the act itself records what was seen of the seals; `corrected`: nothing
+    arrives now, what was said of an earlier arrival is corrected.
     """
 
     tubes: Sequence[tuple[str, Event]]
     at: datetime
     given: "Circumstances"
     seals_follow: bool
+    corrected: bool = False
 
 
 possible_on_arrival: FromAbove[Callable[[Session, Snapshot, int, str | None, datetime], None]] = FromAbove("shipping")

@@ -39,7 +39,7 @@ def judge_again(
     shipment = then.projection.shipment_code if entry["seq"] > 1 else None
     if shipment is not None:
         recorded = datetime.fromisoformat(entry["recorded_at"])
-        arrival = Arrival([(specimen.code, right)], recorded, given, seals_follow=True)
+        arrival = Arrival([(specimen.code, right)], recorded, given, seals_follow=True, corrected=True)
         return travelled_with.get()(session, act, shipment, arrival)
     now = load(session, [specimen.code], holds=True)[specimen.code]
     head = head_of(session, act, given, subject=now.donor_code, site=entry["site"], last=now.last_occurred_at)

@@ -89,23 +89,23 @@ def too_long(
         and now.out_since is None
     ):
         most = limits(before.material, Condition.FROZEN.value).to_tank_s
-        if most is not None and seconds_between(was.out_since, rfc3339(head.occurred_at)) > most:
+        if most is not None and seconds_between(was.out_since, rfc3339(head.known_until)) > most:
             found.append((HoldKind.TEMPERATURE, TO_THE_TANK))
     return found
 
 
 def crosses_red(before: Snapshot, after: Snapshot, limits: Callable[..., Limits]) -> bool:
-    """Say whether the time out of the cold went over the budget with this event."""
+    """Say whether the time out of the cold grew with this event and is over the budget now, whatever it was before."""
     was, now = before.projection.exposure_s, after.projection.exposure_s
     if now == was:
         return False
     red = limits(before.material, Condition.FROZEN.value).warm_red_s
-    return red is not None and was <= red < now
+    return red is not None and now > red
 
 
 def held_while_out(session: Session, specimen: Snapshot) -> bool:
-    """Say whether the timer held it already for the time that now ends."""
-    since = specimen.projection.out_since
-    return since is not None and custody_holds.placed_since(
-        session, HoldScope.SPECIMEN, specimen.code, WARM_TIME_BUDGET, datetime.fromisoformat(since)
-    )
+    """Say whether it is held for its budget, or the timer held it already for the time that now ends."""
+    of, since = (session, HoldScope.SPECIMEN, specimen.code), specimen.projection.out_since
+    if custody_holds.stands(*of, HoldKind.TEMPERATURE, WARM_TIME_BUDGET):
+        return True
+    return since is not None and custody_holds.placed_since(*of, WARM_TIME_BUDGET, datetime.fromisoformat(since))

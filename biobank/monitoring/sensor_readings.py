@@ -134,7 +134,8 @@ def post_readings(session: Session, act: Act, request: SensorReadings) -> Sensor
 
 def _require_own(session: Session, row: Any, values: Iterable[SensorReading]) -> None:
     of = sensor_place.c
-    own = {tuple(one) for one in session.execute(select(of.container_code, of.measure).where(of.sensor_code == row.code))}
+    rows = session.execute(select(of.container_code, of.measure, of.since).where(of.sensor_code == row.code))
+    own = {(one.container_code, one.measure): one.since for one in rows}
     for one in values:
         if (one.container, one.reading) not in own:
             raise NotOfThisSensor(
@@ -142,6 +143,10 @@ def _require_own(session: Session, row: Any, values: Iterable[SensorReading]) ->
                 subject=one.container,
                 site=row.site_code,
             )
+        since = own[one.container, one.reading]
+        if one.at < since:
+            said = f"This sensor reads {one.container} since {rfc3339(since)}. Before that it was elsewhere."
+            raise ImplausibleTime(said, subject=one.container)
 
 
 def _require_possible(act: Act, row: Any, values: Iterable[SensorReading]) -> None:

@@ -33,6 +33,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import SPECIMENS, MalformedCode, parse_code
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise_first
 from biobank.shipping.arrival_findings import (
+    LATE,
     SEAL,
     SEAL_UNSEEN,
     UNRECORDED,
@@ -216,7 +217,7 @@ def compare(
     untold = bool(received) and nobody_read_it(session, row)
     sent = replace(_sent(session, row), unrecorded=has_no_record(session, row), seal_unseen=unseen, untold=untold)
     findings = findings_of(sent, seen)
-    appended = _hold_shipment(session, act, row, findings, given)
+    appended = _hold_shipment(session, act, row, findings, given, anew=bool(received))
     event = Compared(
         received=tuple(received),
         missing=tuple(line.specimen for line in manifest_of(session, row.code) if line.underway),
@@ -245,12 +246,15 @@ def look_at_boxes(
     appended = [_record_on_shipment(session, act, row.code, one, row.to_site, given) for one in compared]
     broken = [one.box for one in compared if one.broken]
     for box in broken:
-        appended += _hold_shipment(session, act, row, [SEAL], given, scope_of(row.code, box))
-    return broken, unseen, [*appended, *_hold_unseen(session, act, row, unseen, given)]
+        appended += _hold_shipment(session, act, row, [SEAL], given, scope_of(row.code, box), anew=bool(received))
+    return broken, unseen, [*appended, *_hold_unseen(session, act, row, unseen, given, anew=bool(received))]
 
 
-def _hold_unseen(session: Session, act: Act, row: Any, boxes: Sequence[str], given: Circumstances) -> list[Appended]:
-    return [done for box in boxes for done in _hold_shipment(session, act, row, [SEAL_UNSEEN], given, scope_of(row.code, box))]
+def _hold_unseen(
+    session: Session, act: Act, row: Any, boxes: Sequence[str], given: Circumstances, *, anew: bool = False
+) -> list[Appended]:
+    scopes = [scope_of(row.code, box) for box in boxes]
+    return [done for one in scopes for done in _hold_shipment(session, act, row, [SEAL_UNSEEN], given, one, anew=anew)]
 
 
 def _sent(session: Session, row: Any) -> Sent:
@@ -273,8 +277,9 @@ def judge_arrival(session: Session, act: Act, code: str, arrival: Arrival) -> li
     seen = [Seen(arrival.at, temperature_mc=one, nameless=nameless) for one in degrees or [None]]
     found = {finding: None for one in seen for finding in findings_of(sent, one)}
     boxes = boxes_unseen(session, row, received=[tube for tube, _ in arrival.tubes]) if singly else []
-    held = _hold_shipment(session, act, row, list(found), arrival.given)
-    return [*held, *_hold_unseen(session, act, row, boxes, arrival.given)]
+    anew = not arrival.corrected
+    held = _hold_shipment(session, act, row, list(found), arrival.given, anew=anew)
+    return [*held, *_hold_unseen(session, act, row, boxes, arrival.given, anew=anew)]
 
 
 def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest) -> ShipmentAnswer:
@@ -384,17 +389,30 @@ def _require_no_issued(found: dict[str, ArrivedTube], manifest: dict[str, Manife
 
 
 def _hold_shipment(
-    session: Session, act: Act, row: Any, findings: Sequence[Finding], given: Circumstances, scope_id: str | None = None
+    session: Session,
+    act: Act,
+    row: Any,
+    findings: Sequence[Finding],
+    given: Circumstances,
+    scope_id: str | None = None,
+    *,
+    anew: bool = False,
 ) -> list[Appended]:
     """Hold everything that travelled, or what lay in one box (`scope_id`), once for each finding, however often it is compared.
 
+    `anew`: tubes arrive with it. What quality lifted was judged upon those that had arrived before: it is placed again.
     Two receipts of one shipment wait for each other here: its tubes may be received one by one, at the same moment.
     """
     placed = []
     if findings:
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"holds of {row.code}", 0))))
     for finding in findings:
-        if custody_holds.placed_since(session, HoldScope.SHIPMENT, scope_id or row.code, finding.reason, row.dispatched_at):
+        of, reason = scope_id or row.code, finding.reason
+        if (
+            custody_holds.stands(session, HoldScope.SHIPMENT, of, finding.kind, reason)
+            if anew
+            else custody_holds.placed_since(session, HoldScope.SHIPMENT, of, reason, row.dispatched_at)
+        ):
             continue
         _id, done = custody_holds.place(
             session,
@@ -430,6 +448,8 @@ def _close_if_settled(session: Session, act: Act, code: str, site: str, given: C
         (UNRECORDED, has_no_record(session, row)),
         (SEAL_UNSEEN, own_seal_unseen(session, row)),
         (UNTOLD, nobody_read_it(session, row)),
+        # What was given up for lost on the way may turn up yet: by then its cold had ended.
+        (LATE, row.cold_until is not None and act.at > row.cold_until and any(line.state in lost for line in lines)),
     )
     held = _hold_shipment(session, act, row, [finding for finding, found in never if found], given)
     held += _hold_unseen(session, act, row, boxes_unseen(session, row), given)

@@ -155,8 +155,7 @@ def count(session: Session, act: Act, code: str, request: CountBlind) -> CountTa
     people = _hands(head)
     raise_first(counting_refusals(act.actor, row, found, logins_of(session, people)))
     _require_as_it_stood(session, head, code, tubes)
-    expected = {one for one in queries.specimens_inside(session, code) if one in tubes and tubes[one].state is State.STORED}
-    compared = compare(expected, scanned, tubes)
+    compared = compare(_expected(queries.specimens_inside(session, code), tubes), scanned, tubes)
     event = compared.event("first" if found is None else "second")
     done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
     done += record(session, act, _sightings(tubes, compared.elsewhere, code, row.site_code, done[0].leaf_hash), request)
@@ -166,21 +165,28 @@ def count(session: Session, act: Act, code: str, request: CountBlind) -> CountTa
     return CountTaken(container=code, scanned=len(scanned), status=status, receipt=acknowledge(act, done))
 
 
+def _expected(inside: Collection[str], tubes: Mapping[str, Snapshot]) -> set[str]:
+    """What should be found in a place: not what somebody took out of it and has in hand."""
+    return {one for one in inside if one in tubes and tubes[one].state is State.STORED}
+
+
 def _hands(head: Head) -> list[str]:
     """Whose count it is: of the login, and of everybody whom the entry names, the two people of a form among them."""
     return sorted({head.by, *(one.user for one in head.performed)})
 
 
 def _require_as_it_stood(session: Session, head: Head, code: str, tubes: Mapping[str, Snapshot]) -> None:
-    """Raise OutOfOrder for a count of a time since which one of these tubes went elsewhere, or the place did: it is compared with
-    how they stand now.
+    """Raise OutOfOrder for a count of a time since which one of these tubes went elsewhere, or the place, or a container in it or
+    around one of the tubes: it is compared with how they stand now.
     """
     if head.occurred_at >= head.recorded_at:
         return
     e = event_table.c
     changed = [("specimen", one.code, one.state_seq) for one in tubes.values()]
     of_tubes = and_(tuple_(e.stream_kind, e.stream_id, e.seq).in_(changed))
-    of_place = and_(e.stream_kind == "container", e.stream_id == code, e.kind.in_(sorted(OF_ITS_PLACE)))
+    boxes = {one.projection.container_code for one in tubes.values()} - {None}
+    places = sorted({code, *queries.containers_below(session, code), *map(str, boxes)})
+    of_place = and_(e.stream_kind == "container", e.stream_id.in_(places), e.kind.in_(sorted(OF_ITS_PLACE)))
     later = select(e.stream_id).where(or_(of_tubes, of_place), e.occurred_at > head.occurred_at).order_by(e.stream_id).limit(1)
     moved = session.execute(later).scalar()
     if moved is not None:
@@ -276,10 +282,10 @@ def count_container(session: Session, act: Act, request: CountRequest) -> CountA
     row = queries.get_container(session, act.actor, code)
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
     require_no_open_count(session, code)
-    expected = set(queries.specimens_inside(session, code))
+    inside = queries.specimens_inside(session, code)
     scanned = _said_by(session, act, request.scanned)
-    tubes = load(session, sorted({*expected, *(one for one in scanned if is_code(one))}), lock=True)
-    compared = compare(expected, scanned, tubes)
+    tubes = load(session, sorted({*inside, *(one for one in scanned if is_code(one))}), lock=True)
+    compared = compare(_expected(inside, tubes), scanned, tubes)
     head = head_of(session, act, request, subject=None, site=row.site_code)
     _require_as_it_stood(session, head, code, tubes)
     done = append(session, [Fact(StreamKind.CONTAINER, code, compared.event(None), head)])

@@ -62,34 +62,41 @@ def lift(session: Session, act: Act, code: str, request: LiftRequest) -> LiftAns
 
 
 def put_back(session: Session, act: Act, code: str, request: LiftRequest) -> LiftAnswer:
-    """Record that it is back: how long it was out is added to every frozen tube in it. Never refused but where it was not out."""
+    """Record that it is back: how long it was out is added to every frozen tube in it. Never refused but where it was not out.
+
+    What was lifted out of it stays out, and is named.
+    """
     specimens = load(session, queries.specimens_inside(session, code), lock=True)
     row = queries.get_container(session, act.actor, code, lock=True)
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
     if row.lifted_at is None:
         raise NotLifted(f"{code} is in its place by the record. To move it, scan the place it goes into.", subject=code)
     head = head_of(session, act, request, subject=None, site=row.site_code)
-    done = end_lifts(session, code, head)
+    done = end_lift(session, code, head)
     done += record(session, act, clock_moves(session, specimens, head), request)
-    return LiftAnswer(container=code, lifted_at=None, tubes=len(specimens), receipt=acknowledge(act, done))
+    out = still_out(session, code)
+    return LiftAnswer(container=code, lifted_at=None, tubes=len(specimens), still_out=out, receipt=acknowledge(act, done))
 
 
-def end_lifts(session: Session, code: str, head: Head) -> list[Appended]:
-    """End every lift of a container and of those in it; `clock_moves` says what that is for the tubes."""
-    below = queries.containers_below(session, code)
-    lifted = session.execute(
-        select(storage_container.c.code, storage_container.c.lifted_at)
-        .where(storage_container.c.code.in_(sorted(below)), storage_container.c.lifted_at.is_not(None))
-        .order_by(storage_container.c.code)
-    ).all()
-    facts = []
-    for row in lifted:
-        inside = len(queries.specimens_inside(session, row.code))
-        event = ContainerPutBack(lifted_at=rfc3339(row.lifted_at), tubes=inside)
-        facts.append(Fact(StreamKind.CONTAINER, row.code, event, head))
-    codes = [row.code for row in lifted]
-    session.execute(update(storage_container).where(storage_container.c.code.in_(codes)).values(lifted_at=None))
-    return append(session, facts) if facts else []
+def end_lift(session: Session, code: str, head: Head) -> list[Appended]:
+    """End the lift of a container that is in its place again; `clock_moves` says what that is for the tubes.
+
+    What was lifted out of it meanwhile lies where it lay: it is back when it is put back itself (`still_out`).
+    """
+    own = storage_container.c.code == code
+    lifted_at = session.execute(select(storage_container.c.lifted_at).where(own)).scalar()
+    if lifted_at is None:
+        return []
+    event = ContainerPutBack(lifted_at=rfc3339(lifted_at), tubes=len(queries.specimens_inside(session, code)))
+    session.execute(update(storage_container).where(own).values(lifted_at=None))
+    return append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
+
+
+def still_out(session: Session, code: str) -> list[str]:
+    """Return the containers inside one that are lifted out by the record."""
+    below = sorted(queries.containers_below(session, code) - {code})
+    of = storage_container.c
+    return list(session.scalars(select(of.code).where(of.code.in_(below), of.lifted_at.is_not(None)).order_by(of.code)))
 
 
 def clock_moves(session: Session, specimens: Mapping[str, Snapshot], head: Head) -> list[Move]:

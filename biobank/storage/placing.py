@@ -188,7 +188,7 @@ def assign_slots(box: Box, tubes: Sequence[tuple[Snapshot, str | None]]) -> list
     rest = [slot for slot in box.free if slot.code not in taken and slot.kept_for is None]
     chosen = iter(choose_positions(rest, len(waiting)))
     for n in waiting:
-        answers[n] = next(chosen, None) or (None if box.safe else _full(box, tubes[n][0], len(rest)))
+        answers[n] = next(chosen, None) or (None if box.safe else box_full(box, tubes[n][0], len(rest)))
     return _within_room(box, [tube for tube, _ in tubes], answers)
 
 
@@ -202,7 +202,7 @@ def _within_room(box: Box, tubes: Sequence[Snapshot], answers: list[Slot | Refus
             continue
         room -= 1
         if room < 0:
-            answers[n] = _full(box, tubes[n], 0)
+            answers[n] = box_full(box, tubes[n], 0)
     return answers
 
 
@@ -227,7 +227,8 @@ def _named(box: Box, tube: Snapshot, place: str, open_slots: set[str | None], ta
     return slot
 
 
-def _full(box: Box, tube: Snapshot, free: int) -> ContainerFull:
+def box_full(box: Box, tube: Snapshot, free: int) -> ContainerFull:
+    """Return the refusal of a tube for which a container has no place left."""
     return ContainerFull(
         f"{box.code} has no free place left. Take another box for this one."
         if box.slots

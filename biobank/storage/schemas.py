@@ -266,6 +266,7 @@ class LiftAnswer(BaseModel):
     container: str
     lifted_at: AwareDatetime | None
     tubes: int
+    still_out: list[str] = Field(default_factory=list, description="Put back, it: what was lifted out of it and is not back.")
     receipt: str
 
 

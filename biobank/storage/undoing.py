@@ -16,12 +16,19 @@ from biobank.custody.reversal import former_place_refusals
 from biobank.custody.snapshots import load
 from biobank.custody.states import Condition, State
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Refusal
-from biobank.storage import queries
+from biobank.foundation.errors import Conflict, Refusal
 from biobank.storage.cold_then import Span, out_of_the_cold
 from biobank.storage.events import Exposed, LeftCold
 from biobank.storage.models import storage_container
+from biobank.storage.placing import box_full, read_box
 from biobank.storage.rules import place_faults, slot_fault
+
+
+class FormerPlaceElsewhere(Conflict):
+    """The container of before went to another site meanwhile: the tube did not go with it."""
+
+    code = "former_place_elsewhere"
+    title = "Its container is at another site"
 
 
 @former_place_refusals.give
@@ -32,12 +39,18 @@ def refusals_of_former_place(session: Session, tube: Snapshot, lock: bool) -> li
         return []
     if lock:
         session.execute(locked(select(storage_container.c.code).where(storage_container.c.code == place), storage_container))
-    standing = queries.standings_of(session, [place])[place]
-    if standing.safe:
+    row = session.execute(select(storage_container).where(storage_container.c.code == place)).one()
+    if row.site_code != tube.projection.site_code:
+        said = f"{place} went to {row.site_code} since. Store {tube.code} where it really is instead."
+        return [FormerPlaceElsewhere(said, where_now=tube.where_now, subject=tube.code, container=place)]
+    box = read_box(session, row)
+    if box.safe:
         return []
-    slots = [slot for slot, _free in queries.slots_of(session, place) if slot.code == tube.projection.position_code]
-    faults = [fault for slot in slots if (fault := slot_fault(tube, slot)) is not None]
-    return [*faults, *place_faults(tube, standing)]
+    own = box.slot_of(tube)
+    faults = [] if own is None else [slot_fault(tube, own)]
+    room = box.room([tube])
+    full = [] if own is not None or room is None or room > 0 else [box_full(box, tube, 0)]
+    return [*(one for one in faults if one is not None), *place_faults(tube, box.standing), *full]
 
 
 @count_again.give

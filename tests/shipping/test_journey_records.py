@@ -480,6 +480,8 @@ def test_a_corrected_arrival_is_asked_back_and_judged_as_if_it_had_been_said_at_
     page = visit("lab_tech" if alone else "north_tech")
     form = f"/specimens/{tube}/correct?corrects={wrong['leaf_hash']}"
     typed = {"temperature_mc": "0.01" if alone else "-0.18", "reason": "typed_wrong"}
+    seen = {name: wrong["body"].get(name) for name in ("container_intact", "label_legible", "manifest_matches")}
+    typed |= {name: str(value).lower() for name, value in seen.items() if value is not None}
     drawn = page.submit(f"/specimens/{tube}/correct", typed, draw=form)
     assert drawn.status_code == 409 and 'name="confirmed"' in drawn.text, drawn.text[-3000:]
     assert holds_of(api, held) == []

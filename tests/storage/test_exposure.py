@@ -196,6 +196,26 @@ def test_a_box_lifted_out_of_a_lifted_rack_counts_its_tubes_once(api: Api) -> No
     assert kinds[-2:] == ["specimen.left_cold", "specimen.exposed"]
 
 
+def test_a_box_on_the_bench_is_not_back_because_its_rack_is(api: Api) -> None:
+    tank, rack, box, tube = a_tank_with_a_rack(api)
+    other = a_box(api, kind="tank", name="Other", rows=None, cols=None, **COLD)
+    at_place(api, box, "lift")
+    at_place(api, rack, "lift")
+    later(api, minutes=5)
+    back = api.lab_tech.post(f"/storage-containers/{rack}/put-back", json={})
+    assert (back.status_code, back.json()["still_out"]) == (200, [box]), back.text
+    assert exposure(api, tube)["running_since"] is not None
+    moved = api.lab_tech.post(f"/storage-containers/{rack}/move", json={"to": other})
+    assert moved.status_code == 200 and f"{box} is out of its place" in str(moved.json()["warnings"]), moved.text
+    later(api, minutes=5)
+    assert exposure(api, tube)["running_since"] is not None and exposure(api, tube)["total_s"] >= 600
+    assert f"/storage/{box}" in str(api.lab_tech.get("/open-acts").json()) or box in str(api.lab_tech.get("/open-acts").json())
+
+    at_place(api, box, "put-back")
+
+    assert exposure(api, tube)["running_since"] is None and tank != other
+
+
 def test_what_leaves_a_lifted_rack_straight_for_another_place_keeps_the_time_since_the_lift(api: Api) -> None:
     tank, rack, box, tube = a_tank_with_a_rack(api)
     other = a_tube(api)
@@ -315,8 +335,7 @@ def test_time_out_of_the_cold_is_what_a_slow_reckoning_of_hands_and_lifts_says(a
             _add(slow, place, parent, lifted, since)
             since = clock.now()
             assert api.lab_tech.post(f"/storage-containers/{thing}/{what}", json={}).status_code == 200
-            inside = {thing, *(box for box in boxes if parent[box] == thing)}
-            lifted = lifted - inside if what == "put-back" else lifted | {thing}
+            lifted = lifted - {thing} if what == "put-back" else lifted | {thing}
         else:
             continue
         acts += 1
