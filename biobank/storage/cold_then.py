@@ -17,7 +17,7 @@ from sqlmodel import Session
 
 from biobank.custody.states import Condition, StreamKind
 from biobank.storage.models import storage_container
-from biobank.storage.rules import standing_of
+from biobank.storage.rules import Standing, class_around
 from biobank.transparency.models import event
 
 _body = func.convert_from(event.c.entry, "UTF8").cast(JSONB)
@@ -105,4 +105,5 @@ def _keeps(container: str, rows: Mapping[str, Any]) -> bool:
     while code is not None and code in rows and len(chain) < 32:
         chain.append(rows[code])
         code = rows[code].parent_code
-    return standing_of(chain).keeps(Condition.FROZEN.value)
+    lifted = any(row.lifted_at is not None for row in chain)
+    return Standing(container, class_around(chain), lifted=lifted).keeps(Condition.FROZEN.value)

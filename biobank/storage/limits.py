@@ -28,7 +28,7 @@ from biobank.people.queries import get_site
 from biobank.storage import queries
 from biobank.storage.events import ClassLimitsSet, ContainerLimitsSet
 from biobank.storage.models import class_limit, storage_container
-from biobank.storage.rules import own_class, standing_of, up_to_its_cold
+from biobank.storage.rules import class_around, own_class, up_to_its_cold
 from biobank.storage.schemas import Code, TemperatureClass
 
 Millidegrees = Annotated[int, Field(ge=-273_150, le=60_000)]
@@ -97,7 +97,7 @@ def class_judged_by(chain: list[Any]) -> str:
     Where no class was given, a tank is judged as one of nitrogen, a freezer as one of -80 °C, anything else as a room.
     """
     chain = up_to_its_cold(chain)
-    return standing_of(chain).temperature or own_class(chain[-1].kind, None) or "ambient"
+    return class_around(chain) or own_class(chain[-1].kind, None) or "ambient"
 
 
 _CHAIN = text(

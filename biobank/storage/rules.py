@@ -115,12 +115,7 @@ def takes_everything(purposes: Iterable[str]) -> bool:
 
 def standing_of(chain: "list[Any]") -> Standing:
     """Return the standing of a container. `chain`: its row and those it stands in, from the inside out."""
-    reached = up_to_its_cold(chain)
-    cold = [row.temperature_class for row in reached if row.kind in COOLING and row.temperature_class is not None]
-    named = [row.temperature_class for row in reached if row.temperature_class is not None]
-    own = reached[-1]
-    # A room that nobody gave a class keeps nothing frozen, as its limits have it: a rack that says so of itself cools no room.
-    temperature = next(iter(cold or (["ambient"] if own.kind == "room" else named)), None)
+    temperature, own = class_around(chain), up_to_its_cold(chain)[-1]
     return Standing(
         chain[0].code,
         temperature,
@@ -130,6 +125,18 @@ def standing_of(chain: "list[Any]") -> Standing:
         lifted=any(row.lifted_at is not None for row in chain),
         clinic=chain[-1].site_code if chain[-1].site_kind == CLINIC else None,
     )
+
+
+def class_around(chain: "list[Any]") -> str | None:
+    """Return the temperature class that reaches a container; None where nobody said how cold it is around it. Pure.
+
+    What is said of a rack or a box makes no room, tank or freezer cold: it counts only where that stands in none of them.
+    """
+    reached = up_to_its_cold(chain)
+    cooling = [row for row in reached if row.kind in COOLING]
+    said = [row.temperature_class for row in cooling or reached if row.temperature_class is not None]
+    # As its limits have it: a room that nobody gave a class keeps nothing frozen.
+    return next(iter(said), "ambient" if reached[-1].kind == "room" else None)
 
 
 def up_to_its_cold(chain: "list[Any]") -> "list[Any]":

@@ -44,7 +44,7 @@ def test_every_condition_has_its_classes_and_a_place_without_a_class_takes_each(
         ("box, room minus_20", "minus_20", None),
         ("box, room", "ambient", None),
         ("box, shelf fridge, room ambient", "ambient", None),
-        ("box, rack minus_80, tank, room ambient", "minus_80", None),
+        ("box, rack minus_80, tank, room ambient", None, "tank"),
         ("box, rack ln2_vapour, room", "ambient", None),
         ("box ln2_vapour, room", "ambient", None),
         ("box", None, "box"),
