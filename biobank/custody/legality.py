@@ -40,17 +40,9 @@ class LogLagging(Refusal):
     title = "The custody log is behind"
 
 
-def stands_warm(projection: Projection) -> bool:
-    """Say whether what is frozen stands where it is not kept cold: lifted, warm, or nobody knows how cold. Pure."""
-    stored = projection.state == State.STORED.value
-    return stored and projection.condition == Condition.FROZEN.value and projection.out_since is not None
-
-
 def what_now(projection: Projection, material: str) -> str:
     """Say where a tube in hand goes now: by its condition, because what keeps a frozen vial spoils a thawed one. Pure."""
     place = projection.position_code or projection.container_code
-    if stands_warm(projection):
-        place = None
     condition = projection.condition
     if material == "unidentified" and place is None:
         return f"Nobody knows what it is: keep it as cold as you found it. {TO_QUARANTINE}"

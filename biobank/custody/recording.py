@@ -5,7 +5,7 @@ checks the same rules with the same functions.
 """
 
 import unicodedata
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -19,6 +19,7 @@ from biobank.acts.bank import Bank
 from biobank.auth.actor import SYSTEM_CODE, Actor
 from biobank.custody import holds as custody_holds
 from biobank.custody.arriving import INSPECTION, Arrival, inspection_hold, travelled_alone, travelled_with
+from biobank.custody.coming_in import CameIn
 from biobank.custody.custodians import custodian_refusal
 from biobank.custody.entry import Head, PerformedBy
 from biobank.custody.event import Event, Mode
@@ -120,16 +121,6 @@ NOW = Circumstances()
 
 paper_forms: FromAbove[Callable[[Session, Act, str, datetime | None], tuple[bytes, tuple[str, str]]]] = FromAbove("quality")
 """The event of a filed form and its two people, for one of them and a time on it; raises why it may not be entered."""
-
-
-came_in: FromAbove[Callable[[Session, Act, Mapping[str, datetime], Collection[str], Appended], list[Appended]]] = FromAbove(
-    "monitoring"
-)
-"""Hold what came into places (since when, which tubes), where they were outside their limits then or since: by which event."""
-
-
-count_again: FromAbove[Callable[[Session, Act, str, datetime, Circumstances], list[Appended]]] = FromAbove("storage")
-"""Count the time out of the cold of a tube that is in its place since a time: what was lifted or warm around it meanwhile."""
 
 
 ending_guard: FromAbove[Callable[[Session, Act, Snapshot, Event, str | None], None]] = FromAbove("quality")
@@ -361,9 +352,7 @@ def record(
     arrived: dict[str, list[tuple[str, Event, Head]]] = {}
     seen: dict[str, Snapshot] = {}
     kept: dict[str, bytes | None] = {}
-    places: dict[str, datetime] = {}  # Where tubes came in, and since when.
-    came: set[str] = set()
-    behind: dict[str, datetime] = {}  # Tubes that are said to have come in before now, by somebody whose time counts.
+    came = CameIn()
     limits = cache(partial(material_limits.get(), session))
     for move in moves:
         specimen = seen.get(move.specimen.code, move.specimen)
@@ -391,10 +380,7 @@ def record(
         seen[specimen.code] = advanced(specimen, happened, head)
         place = seen[specimen.code].projection.container_code
         if place is not None and "container_code" in event.effect:
-            places[place] = min(head.occurred_at, places.get(place, head.recorded_at))
-            came.add(specimen.code)
-            if head.source in ("paper", "instrument") and head.known_until < head.recorded_at:
-                behind[specimen.code] = head.known_until
+            came.add(specimen.code, place, head)
         contradicts = earlier_by_words(specimen, seen[specimen.code], event, head, given.reason_text)
         raise_first([] if contradicts is None else [contradicts])
         if crosses_red(specimen, seen[specimen.code], partial(limits, sites=sites)) and not held_while_out(session, specimen):
@@ -425,10 +411,7 @@ def record(
     ]
     appended = append(session, facts)
     custody_holds.keep_placed(session, facts, appended)
-    if places:
-        appended += came_in.get()(session, act, places, came, appended[0])
-    for code, since in sorted(behind.items()):
-        appended += count_again.get()(session, act, code, since, given)
+    appended += came.follow(session, act, given, next(iter(appended), None))
     for shipment, events in sorted(arrived.items()):
         # Nobody arrives within the hold time by saying so: a stated time counts from a form on paper only.
         at = max(head.occurred_at if head.source == "paper" else head.recorded_at for _, _, head in events)

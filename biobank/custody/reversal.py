@@ -24,6 +24,7 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.custody.coming_in import came_in, count_again
 from biobank.custody.corrected_arrivals import judge_again, require_possible
 from biobank.custody.entry import parse_entry
 from biobank.custody.event import Event, parse_payload, rules
@@ -31,7 +32,7 @@ from biobank.custody.events import Amended, Reversed
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.custody.rebuild import entries_of, fold
-from biobank.custody.recording import Circumstances, Move, came_in, count_again, permission_refusal, record, require_expected
+from biobank.custody.recording import Circumstances, Move, permission_refusal, record, require_expected
 from biobank.custody.schemas import EventAnswer
 from biobank.custody.service import answer_of
 from biobank.custody.snapshots import get_visible, load

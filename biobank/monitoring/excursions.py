@@ -23,9 +23,10 @@ from biobank.acts.codes import new_code
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.permissions import Permission
 from biobank.custody import holds
+from biobank.custody.coming_in import came_in
 from biobank.custody.entry import Head
 from biobank.custody.ledger import Appended, Fact, append
-from biobank.custody.recording import NOW, came_in, head_of
+from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.monitoring.events import ExcursionChanged, ExcursionOpened

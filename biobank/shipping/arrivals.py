@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import exists, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -18,17 +18,15 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody import holds as custody_holds
 from biobank.custody.arriving import Arrival, inspection_hold
-from biobank.custody.entry import Head
 from biobank.custody.events import Received
 from biobank.custody.exposure import cold_at
-from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.ledger import Appended
 from biobank.custody.legality import TO_QUARANTINE
 from biobank.custody.locks import locked
 from biobank.custody.models import custody
-from biobank.custody.queries import last_event_at
 from biobank.custody.recording import NOW, Circumstances, Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
-from biobank.custody.states import HoldScope, State, StreamKind
+from biobank.custody.states import HoldScope, State
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import SPECIMENS, MalformedCode, parse_code
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise_first
@@ -39,15 +37,15 @@ from biobank.shipping.arrival_findings import (
     UNRECORDED,
     UNSENT,
     UNTOLD,
-    Finding,
     Seen,
     Sent,
     degrees_of,
     findings_of,
     possible_temperature,
 )
+from biobank.shipping.arrival_holds import hold_shipment, hold_unseen, record_on_shipment
 from biobank.shipping.boxes import compare_boxes, scope_of
-from biobank.shipping.events import Closed, Compared, SentBack, ShipmentEvent, ShippedBack
+from biobank.shipping.events import Closed, Compared, SentBack, ShippedBack
 from biobank.shipping.journey_logs import Journey, logged_members, logged_on, longest_gap, read_record
 from biobank.shipping.schemas import (
     ArrivedBox,
@@ -217,7 +215,7 @@ def compare(
     untold = bool(received) and nobody_read_it(session, row)
     sent = replace(_sent(session, row), unrecorded=has_no_record(session, row), seal_unseen=unseen, untold=untold)
     findings = findings_of(sent, seen)
-    appended = _hold_shipment(session, act, row, findings, given, anew=bool(received))
+    appended = hold_shipment(session, act, row, findings, given, anew=bool(received))
     event = Compared(
         received=tuple(received),
         missing=tuple(line.specimen for line in manifest_of(session, row.code) if line.underway),
@@ -230,7 +228,7 @@ def compare(
         **logged_members(seen.logged),
         findings=tuple(finding.reason for finding in findings),
     )
-    return event, [*appended, _record_on_shipment(session, act, row.code, event, row.to_site, given)]
+    return event, [*appended, record_on_shipment(session, act, row.code, event, row.to_site, given)]
 
 
 def look_at_boxes(
@@ -243,18 +241,11 @@ def look_at_boxes(
     """
     compared = compare_boxes(session, row.code, arrived)
     unseen = boxes_unseen(session, row, arrived, received)
-    appended = [_record_on_shipment(session, act, row.code, one, row.to_site, given) for one in compared]
+    appended = [record_on_shipment(session, act, row.code, one, row.to_site, given) for one in compared]
     broken = [one.box for one in compared if one.broken]
     for box in broken:
-        appended += _hold_shipment(session, act, row, [SEAL], given, scope_of(row.code, box), anew=bool(received))
-    return broken, unseen, [*appended, *_hold_unseen(session, act, row, unseen, given, anew=bool(received))]
-
-
-def _hold_unseen(
-    session: Session, act: Act, row: Any, boxes: Sequence[str], given: Circumstances, *, anew: bool = False
-) -> list[Appended]:
-    scopes = [scope_of(row.code, box) for box in boxes]
-    return [done for one in scopes for done in _hold_shipment(session, act, row, [SEAL_UNSEEN], given, one, anew=anew)]
+        appended += hold_shipment(session, act, row, [SEAL], given, scope_of(row.code, box), anew=bool(received))
+    return broken, unseen, [*appended, *hold_unseen(session, act, row, unseen, given, anew=bool(received))]
 
 
 def _sent(session: Session, row: Any) -> Sent:
@@ -278,8 +269,8 @@ def judge_arrival(session: Session, act: Act, code: str, arrival: Arrival) -> li
     found = {finding: None for one in seen for finding in findings_of(sent, one)}
     boxes = boxes_unseen(session, row, received=[tube for tube, _ in arrival.tubes]) if singly else []
     anew = not arrival.corrected
-    held = _hold_shipment(session, act, row, list(found), arrival.given, anew=anew)
-    return [*held, *_hold_unseen(session, act, row, boxes, arrival.given, anew=anew)]
+    held = hold_shipment(session, act, row, list(found), arrival.given, anew=anew)
+    return [*held, *hold_unseen(session, act, row, boxes, arrival.given, anew=anew)]
 
 
 def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest) -> ShipmentAnswer:
@@ -318,10 +309,10 @@ def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest
         seal_unseen=own_seal_unseen(session, row),
         untold=nobody_read_it(session, row),
     )
-    appended += _hold_shipment(session, act, row, findings_of(sent, seen), request)
-    appended += _hold_unseen(session, act, row, boxes_unseen(session, row, received=wanted), request)
+    appended += hold_shipment(session, act, row, findings_of(sent, seen), request)
+    appended += hold_unseen(session, act, row, boxes_unseen(session, row, received=wanted), request)
     back = SentBack(specimens=tuple(wanted), reason=request.reason, logger_sha256=request.logger_sha256, **logged_members(logged))
-    appended.append(_record_on_shipment(session, act, code, back, row.from_site, request))
+    appended.append(record_on_shipment(session, act, code, back, row.from_site, request))
     appended += _close_if_settled(session, act, code, row.from_site, request)
     return ShipmentAnswer(**detail_of(session, code).model_dump(), receipt=acknowledge(act, appended))
 
@@ -388,55 +379,6 @@ def _require_no_issued(found: dict[str, ArrivedTube], manifest: dict[str, Manife
             )
 
 
-def _hold_shipment(
-    session: Session,
-    act: Act,
-    row: Any,
-    findings: Sequence[Finding],
-    given: Circumstances,
-    scope_id: str | None = None,
-    *,
-    anew: bool = False,
-) -> list[Appended]:
-    """Hold everything that travelled, or what lay in one box (`scope_id`), once for each finding, however often it is compared.
-
-    `anew`: tubes arrive with it. What quality lifted was judged upon those that had arrived before: it is placed again.
-    Two receipts of one shipment wait for each other here: its tubes may be received one by one, at the same moment.
-    """
-    placed = []
-    if findings:
-        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"holds of {row.code}", 0))))
-    for finding in findings:
-        of, reason = scope_id or row.code, finding.reason
-        if (
-            custody_holds.stands(session, HoldScope.SHIPMENT, of, finding.kind, reason)
-            if anew
-            else custody_holds.placed_since(session, HoldScope.SHIPMENT, of, reason, row.dispatched_at)
-        ):
-            continue
-        _id, done = custody_holds.place(
-            session,
-            kind=finding.kind,
-            scope_kind=HoldScope.SHIPMENT,
-            scope_id=scope_id or row.code,
-            stream_id=row.code,
-            reason=finding.reason,
-            head=_head(session, act, row.code, row.to_site, given),
-        )
-        placed.append(done)
-    return placed
-
-
-def _record_on_shipment(
-    session: Session, act: Act, code: str, event: ShipmentEvent, site: str, given: Circumstances = NOW
-) -> Appended:
-    return append(session, [Fact(StreamKind.SHIPMENT, code, event, _head(session, act, code, site, given))])[0]
-
-
-def _head(session: Session, act: Act, code: str, site: str, given: Circumstances) -> Head:
-    return head_of(session, act, given, subject=None, site=site, last=last_event_at(session, StreamKind.SHIPMENT, code))
-
-
 def _close_if_settled(session: Session, act: Act, code: str, site: str, given: Circumstances) -> list[Appended]:
     lines = _locked_manifest(session, code)
     if any(line.underway for line in lines):
@@ -451,9 +393,9 @@ def _close_if_settled(session: Session, act: Act, code: str, site: str, given: C
         # What was given up for lost on the way may turn up yet: by then its cold had ended.
         (LATE, row.cold_until is not None and act.at > row.cold_until and any(line.state in lost for line in lines)),
     )
-    held = _hold_shipment(session, act, row, [finding for finding, found in never if found], given)
-    held += _hold_unseen(session, act, row, boxes_unseen(session, row), given)
+    held = hold_shipment(session, act, row, [finding for finding, found in never if found], given)
+    held += hold_unseen(session, act, row, boxes_unseen(session, row), given)
     closed = Closed(unaccounted=tuple(line.specimen for line in lines if line.state in lost))
-    done = _record_on_shipment(session, act, code, closed, site, given)
+    done = record_on_shipment(session, act, code, closed, site, given)
     session.execute(update(shipment).where(shipment.c.code == code).values(closed_at=act.at, closed_event=done.leaf_hash))
     return [*held, done]

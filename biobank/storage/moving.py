@@ -13,10 +13,11 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
+from biobank.custody.coming_in import came_in
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import TO_QUARANTINE, Snapshot
 from biobank.custody.queries import last_event_at
-from biobank.custody.recording import Circumstances, Move, acknowledge, came_in, head_of, record
+from biobank.custody.recording import Circumstances, Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import CustodianKind, State, StreamKind
 from biobank.foundation.errors import Conflict, Refusal

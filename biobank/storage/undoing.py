@@ -7,11 +7,12 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.custody.coming_in import count_again
 from biobank.custody.effects import seconds_between
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.locks import locked
-from biobank.custody.recording import Circumstances, Move, count_again, record
+from biobank.custody.recording import Circumstances, Move, record
 from biobank.custody.reversal import former_place_refusals
 from biobank.custody.snapshots import load
 from biobank.custody.states import Condition, State

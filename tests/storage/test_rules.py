@@ -58,7 +58,7 @@ def test_a_room_says_nothing_of_a_tank_that_nobody_gave_a_class(
     rows = []
     for one in chain.split(", "):
         kind, _, given = one.partition(" ")
-        said = {"purpose": "storage", "isolated": False, "lifted_at": None}
+        said = {"purpose": "storage", "isolated": False, "lifted_at": None, "site_code": "LAB", "site_kind": "bank"}
         rows.append(SimpleNamespace(code=kind, kind=kind, temperature_class=given or None, **said))
 
     standing = standing_of(rows)
