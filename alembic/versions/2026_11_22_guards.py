@@ -37,8 +37,8 @@ SEALER_ONLY = (
 )
 APP_MAY_DELETE = (
     "donor_allergy", "donor_document", "donor_index", "donor_marker", "idempotency", "job_file", "log_difference",
-    "login_attempt", "print_rule", "refresh_token", "rota_line", "saved_view", "second_factor", "sensor_place",
-    "specimen_alias", "user_role", "vault_document",
+    "login_attempt", "passkey", "passkey_challenge", "print_rule", "refresh_token", "rota_line", "saved_view",
+    "second_factor", "sensor_place", "specimen_alias", "user_role", "vault_document",
 )
 MOVES_WITH_ITS_DONOR = (
     "administration", "bench_handling", "donor_agreement", "processing", "processing_input", "viability_thaw",

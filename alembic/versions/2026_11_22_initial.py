@@ -222,6 +222,13 @@ def upgrade() -> None:
     op.create_index("ix_login_attempt_address", "login_attempt", ["address_hash", "at"], unique=False)
     op.create_index("ix_login_attempt_name", "login_attempt", ["name_hash", "at"], unique=False)
     op.create_table(
+        "passkey_challenge",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_passkey_challenge")),
+        info={"app_may_delete": True},
+    )
+    op.create_table(
         "rule_table",
         sa.Column("id", sa.LargeBinary(), nullable=False),
         sa.Column("document", sa.LargeBinary(), nullable=False),
@@ -565,6 +572,22 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_open_act_limit_site_code")),
         sa.PrimaryKeyConstraint("site_code", "act", name=op.f("pk_open_act_limit")),
     )
+    op.create_table(
+        "passkey",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("credential", sa.LargeBinary(), nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.Column("sign_count", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("sign_count >= 0", name=op.f("a_passkey_counts_upwards")),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_passkey_user_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_passkey")),
+        sa.UniqueConstraint("credential", name=op.f("uq_passkey_credential")),
+        info={"app_may_delete": True},
+    )
+    op.create_index(op.f("ix_passkey_user_code"), "passkey", ["user_code"], unique=False)
     op.create_table(
         "pending",
         sa.Column("qid", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -3036,6 +3059,8 @@ def downgrade() -> None:
     op.drop_index("ix_one_personal_key_in_force", table_name="personal_key", postgresql_where=sa.text("ended_at IS NULL"))
     op.drop_table("personal_key")
     op.drop_table("pending")
+    op.drop_index(op.f("ix_passkey_user_code"), table_name="passkey")
+    op.drop_table("passkey")
     op.drop_table("open_act_limit")
     op.drop_index("ix_named_performer_user", table_name="named_performer")
     op.drop_index("ix_named_performer_open", table_name="named_performer", postgresql_where=sa.text("answer IS NULL"))
@@ -3072,6 +3097,7 @@ def downgrade() -> None:
     op.drop_table("tile")
     op.drop_table("site")
     op.drop_table("rule_table")
+    op.drop_table("passkey_challenge")
     op.drop_index("ix_login_attempt_name", table_name="login_attempt")
     op.drop_index("ix_login_attempt_address", table_name="login_attempt")
     op.drop_table("login_attempt")

@@ -52,8 +52,9 @@ class Bank:
         logs.set_up()
         if settings.database_url is None or settings.keys_database_url is None:
             raise WeakSettings("Set BIOBANK_DATABASE_URL and BIOBANK_KEYS_DATABASE_URL, or start with `biobank demo`.")
-        if unknown := settings.roles_of_two_factors - set(Role):
-            raise WeakSettings(f"BIOBANK_SECOND_FACTOR_ROLES names no role of ours: {', '.join(sorted(unknown))}.")
+        for name, roles in (("SECOND_FACTOR", settings.roles_of_two_factors), ("PASSKEY", settings.roles_of_passkeys)):
+            if unknown := roles - set(Role):
+                raise WeakSettings(f"BIOBANK_{name}_ROLES names no role of ours: {', '.join(sorted(unknown))}.")
         bank = cls(settings)
         for name in SECRETS:
             read_secret(settings.secrets, name)

@@ -19,6 +19,7 @@ from biobank.acts.signing import Meaning, SignatureToken, make_signature
 from biobank.acts.web import require_own_password
 from biobank.auth.actor import Actor
 from biobank.auth.identity import load_actor
+from biobank.auth.passkeys import Relying
 from biobank.auth.queries import username_of
 from biobank.auth.second_factor import SecondFactorNotSetUp
 from biobank.auth.service import PasswordCheck, Proven, WrongCredentials, prove_password, require_standing
@@ -27,6 +28,13 @@ from biobank.foundation import clock
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import NotPermitted, Refusal
 from biobank.foundation.from_above import FromAbove
+
+
+class PasskeyNeeded(NotPermitted):
+    """A role of this login signs with a passkey only, and none answered."""
+
+    code = "passkey_needed"
+    title = "Sign with a passkey"
 
 
 class WrongPassword(NotPermitted):
@@ -47,7 +55,8 @@ def password_check_of(bank: Bank) -> PasswordCheck:
     def hashed_anew(session: Session, user: str) -> None:
         credentials_changed.get()(session, Act.system(bank, path="sign-in/hashed-anew"), user)
 
-    return PasswordCheck(bank.database, throttle, bank.settings.login_attempts, factors, hashed_anew)
+    relying = Relying.of(bank.settings)
+    return PasswordCheck(bank.database, throttle, bank.settings.login_attempts, factors, hashed_anew, relying)
 
 
 def device_cookie(settings: Settings) -> str:
@@ -105,15 +114,22 @@ async def sign_act(
     """Sign `act_hash` as `act.actor`, who is signed in by this session under the login name `username`.
 
     Raises NotPermitted on a first-login password, TooManyAttempts, WrongPassword, SecondFactorNeeded, WrongSecondFactor,
-    WrongCredentials when the password was replaced meanwhile, NoPersonalKey, and SecondFactorNotSetUp where a role of the actor
-    signs with two factors only (`second_factor_roles`). For pages as well as for the API: a page computes the act hash of the
-    request it is about to perform, signs it, and puts the token into that request.
+    WrongCredentials when the password was replaced meanwhile, NoPersonalKey, and where a role of the actor signs
+    with two factors only SecondFactorNotSetUp (`second_factor_roles`), PasskeyNeeded (`passkey_roles`).
+
+    For pages as well as for the API: a page computes the act hash of the request it is about to perform, signs it, and puts the
+    token into that request.
     """
     require_own_password(act.actor)
     proven = await prove_own_password(bank, username, password, session_id, second)
     if not proven.twice and (needed := act.actor.roles & bank.settings.roles_of_two_factors):
         raise SecondFactorNotSetUp(
             f"Who acts as {', '.join(sorted(needed))} signs with a second factor. Set one up on your account page, then sign."
+        )
+
+    if not proven.passkey and (needed := act.actor.roles & bank.settings.roles_of_passkeys):
+        raise PasskeyNeeded(
+            f"Who acts as {', '.join(sorted(needed))} signs with a passkey. Add one on your account page, then sign with it."
         )
 
     def unit(session: Session) -> SignatureToken:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import Session
 
-from biobank.auth.models import personal_key, second_factor, user
+from biobank.auth.models import passkey, personal_key, second_factor, user
 
 DOMAIN = b"biobank/credentials/v1\0"
 
@@ -33,6 +33,9 @@ def fingerprints_of(session: Session, codes: Collection[str]) -> dict[str, str |
     apps = select(second_factor.c.user_code, second_factor.c.secret)
     for row in session.execute(apps.where(second_factor.c.user_code.in_(wanted), second_factor.c.confirmed_at.is_not(None))):
         held[row.user_code]["app"] = bytes(row.secret).hex()
+    kept = select(passkey.c.user_code, passkey.c.credential, passkey.c.public_key).order_by(passkey.c.credential)
+    for row in session.execute(kept.where(passkey.c.user_code.in_(wanted))):
+        held[row.user_code].setdefault("passkeys", []).append([bytes(row.credential).hex(), bytes(row.public_key).hex()])
     return {code: _digest(code, what) for code, what in held.items()}
 
 

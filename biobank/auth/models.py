@@ -110,6 +110,34 @@ class SecondFactor(SQLModel, table=True):
     confirmed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
 
 
+class Passkey(SQLModel, table=True):
+    """A passkey of a login: what its device calls it, its public key (COSE), and how often the device says that it answered."""
+
+    __tablename__ = "passkey"
+    __table_args__ = (
+        CheckConstraint("sign_count >= 0", name="a_passkey_counts_upwards"),
+        {"info": {"app_may_delete": True}},
+    )
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False, index=True))
+    credential: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    public_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sign_count: int = Field(sa_column=Column(BigInteger, nullable=False))
+    created_at: datetime = Field(sa_column=when())
+    last_used_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+
+
+class PasskeyChallenge(SQLModel, table=True):
+    """A challenge that a passkey answered, by its SHA-256: none is answered twice."""
+
+    __tablename__ = "passkey_challenge"
+    __table_args__ = {"info": {"app_may_delete": True}}
+
+    digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    at: datetime = Field(sa_column=when())
+
+
 class Preferences(SQLModel, table=True):
     """How somebody wants their own pages. `timezone` null: their site's; `bell`: what it counts besides what presses."""
 
@@ -228,6 +256,8 @@ site = table_of(Site)
 user = table_of(User)
 user_role = table_of(UserRole)
 second_factor = table_of(SecondFactor)
+passkey = table_of(Passkey)
+passkey_challenge = table_of(PasskeyChallenge)
 preferences = table_of(Preferences)
 personal_key = table_of(PersonalKey)
 login_session = table_of(LoginSession)

@@ -9,7 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from biobank.auth.passwords import MAXIMUM_LENGTH
 
 SECRET = Field(min_length=1, max_length=MAXIMUM_LENGTH)
-SECOND = Field(default=None, max_length=20, description="The six digits of the app, where the login has one.")
+SECOND = Field(
+    default=None,
+    max_length=8000,
+    description="Where the login has one: the six digits of its app, or a passkey's answer, as the JSON that a browser gives.",
+)
 
 
 class PasswordGrant(BaseModel):
@@ -77,6 +81,33 @@ class FactorBegun(BaseModel):
 
     secret: str
     address: str = Field(description="`otpauth://…`, for a QR code.")
+
+
+class PasskeyQuestion(BaseModel):
+    """What a passkey is asked: it answers once, within five minutes."""
+
+    challenge: str = Field(description="Base64url.")
+    site: str = Field(description="The site that passkeys are made for (`rpId`).")
+
+
+class NewPasskey(OwnProof):
+    """A passkey to be added: what the browser made of it, as JSON text."""
+
+    credential: str = Field(min_length=2, max_length=20_000)
+
+
+class PasskeyPublic(BaseModel):
+    """A passkey of yours."""
+
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime | None = None
+
+
+class PasskeyList(BaseModel):
+    """Your passkeys, the oldest first."""
+
+    items: list[PasskeyPublic]
 
 
 class SessionPublic(BaseModel):

@@ -20,9 +20,10 @@ from uuid import UUID, uuid4
 from sqlalchemy import and_, bindparam, func, insert, select, text, update
 from sqlmodel import Session
 
-from biobank.auth import one_time, personal_keys, second_factor
+from biobank.auth import one_time, passkeys, personal_keys, second_factor
 from biobank.auth.models import LoginAttempt, RefreshToken
 from biobank.auth.models import login_session as _session
+from biobank.auth.models import passkey as _passkey
 from biobank.auth.models import second_factor as _factor
 from biobank.auth.models import user as _user
 from biobank.auth.passwords import Hashed, Verified, verify_password
@@ -59,6 +60,7 @@ _find_login = (
         _user.c.must_change_password,
         _user.c.code_expires_at,
         _factor.c.secret,
+        select(_passkey.c.id).where(_passkey.c.user_code == _user.c.code).exists().label("passkeys"),
     )
     .outerjoin_from(_user, _factor, and_(_factor.c.user_code == _user.c.code, _factor.c.confirmed_at.is_not(None)))
     .where(_user.c.username == bindparam("username"))
@@ -134,11 +136,13 @@ class PasswordCheck:
     failures_allowed: int
     second_factor_keys: tuple[bytes, ...]
     hashed_anew: Callable[[Session, str], None]
+    relying: passkeys.Relying
 
 
 @dataclass(frozen=True)
 class Proven:
-    """A login whose password, or one-time code, was just proved against the hash `stored`; `twice`: with a second factor.
+    """A login whose password, or one-time code, was just proved against the hash `stored`; `twice`: with a second factor,
+    `passkey`: which was a passkey.
 
     `unlocks`: what opens the login's personal key; None after a hash from before there were any.
     """
@@ -148,6 +152,7 @@ class Proven:
     stored: str
     twice: bool
     unlocks: bytes | None = field(default=None, repr=False)
+    passkey: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,7 @@ class _Begun:
     must_change_password: bool = False
     takes_code: bool = False
     second_secret: bytes | None = None
+    passkeys: bool = False
 
 
 async def prove_password(
@@ -166,8 +172,8 @@ async def prove_password(
 ) -> Proven:
     """Prove that `password` belongs to the active login `username`. A one-time code proves it until it lapses.
 
-    A login with a second factor also needs `second`, the code of its app, but where the password `alone` is asked: to go on where
-    both were proved before. Raises SecondFactorNeeded, WrongSecondFactor.
+    A login with a second factor also needs `second`, the code of its app or the answer of a passkey, but where the password
+    `alone` is asked: to go on where both were proved before. Raises SecondFactorNeeded, WrongSecondFactor, PasskeyNotAccepted.
 
     Raises TooManyAttempts (429) when `failures_allowed` wrong passwords were tried within ten minutes by what asks
     (`auth/throttle.py`), whether or not such a login exists, SignInBusy (503) and WrongCredentials (401). The attempt is written
@@ -181,17 +187,30 @@ async def prove_password(
         verified = await verify_password(typed, begun.password_hash, tries.lane.executor)
     if not verified.genuine or not begun.active or begun.user is None or begun.password_hash is None:
         raise WrongCredentials(WRONG)
-    step = None
+    step: int | None = None
+    answer: str | None = None
     try:
-        if begun.second_secret is not None and not alone:
+        if begun.passkeys and not alone:
+            passkeys.require_answer(second, app=begun.second_secret is not None)
+            answer = second if passkeys.is_answer(second) else None
+        if begun.second_secret is not None and answer is None and not alone:
             step = second_factor.typed_step(check.second_factor_keys, begun.second_secret, second, clock.now())
     except second_factor.SecondFactorNeeded:
         # A right password is no guess, and whoever did not know of the second field types it again.
         await check.database.write(lambda s: _succeed(s, check, begun, verified, None))
         raise
-    await check.database.write(lambda s: _succeed(s, check, begun, verified, step))
+    purpose: passkeys.Purpose = "sign_in" if asking.session is None else "own"
+
+    def unit(session: Session) -> None:
+        if answer is not None:
+            keys, at = check.second_factor_keys, clock.now()
+            passkeys.use(session, keys, check.relying, str(begun.user), answer, purpose, at)
+        _succeed(session, check, begun, verified, step)
+
+    await check.database.write(unit)
     fresh = verified.rehashed or Hashed(begun.password_hash, verified.unlocks or b"")
-    return Proven(begun.user, begun.must_change_password, fresh.stored, step is not None, fresh.unlocks or None)
+    twice = step is not None or answer is not None
+    return Proven(begun.user, begun.must_change_password, fresh.stored, twice, fresh.unlocks or None, answer is not None)
 
 
 def require_standing(session: Session, proven: Proven) -> None:
@@ -222,7 +241,9 @@ def _begin(session: Session, check: PasswordCheck, name: str, tries: Counted, at
         return _Begun(attempt, None, None)
     lapsed = row.code_expires_at is not None and row.code_expires_at <= at
     stored = None if lapsed else row.password_hash
-    return _Begun(attempt, row.code, stored, row.active, row.must_change_password, row.code_expires_at is not None, row.secret)
+    return _Begun(
+        attempt, row.code, stored, row.active, row.must_change_password, row.code_expires_at is not None, row.secret, row.passkeys
+    )
 
 
 def _slow_down(oldest: datetime, at: datetime, words: str) -> NoReturn:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import bindparam, case, exists, func, insert, select, update
+from sqlalchemy import bindparam, case, exists, func, insert, or_, select, update
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.identity import IDENTITY_COLUMNS, actor_of, identity_from, idle_since
 from biobank.auth.models import login_session as _session
+from biobank.auth.models import passkey as _passkey
 from biobank.auth.models import preferences as _own
 from biobank.auth.models import second_factor as _factor
 from biobank.auth.models import site, user
@@ -38,7 +39,8 @@ _own_site = (
     .scalar_subquery()
 )
 _zone = select(site.c.timezone).where(site.c.code == _own_site).scalar_subquery().label("site_zone")
-_has_factor = exists().where(_factor.c.user_code == user.c.code, _factor.c.confirmed_at.is_not(None)).label("second_factor")
+_has_app = exists().where(_factor.c.user_code == user.c.code, _factor.c.confirmed_at.is_not(None))
+_has_factor = or_(_has_app, exists().where(_passkey.c.user_code == user.c.code)).label("second_factor")
 _find = (
     select(
         *IDENTITY_COLUMNS,

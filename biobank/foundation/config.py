@@ -88,6 +88,10 @@ class Settings(BaseModel):
     second_factor_roles: str = Field(
         "", description="Roles, separated by spaces, that sign with a second factor only, such as `quality admin`."
     )
+    passkey_roles: str = Field("", description="Roles, separated by spaces, that sign with a passkey only.")
+    passkey_origins: str = Field(
+        "", description="Addresses of the pages, separated by spaces, for which passkeys are made. Default: https://`host_name`."
+    )
     security_contact: str = Field(
         "", description="Whom to tell of a hole: addresses (`mailto:`, `https:`, `tel:`), separated by spaces, best first."
     )
@@ -128,6 +132,14 @@ class Settings(BaseModel):
             ip_network(one)
         return value
 
+    @field_validator("passkey_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for one in value.split():
+            if not re.fullmatch(r"https://[a-z0-9.-]+(:[0-9]{1,5})?", one):
+                raise ValueError("each must be an address like https://bank.example, without a path")
+        return value
+
     @field_validator("security_contact")
     @classmethod
     def _addresses(cls, value: str) -> str:
@@ -158,6 +170,11 @@ class Settings(BaseModel):
     def roles_of_two_factors(self) -> frozenset[str]:
         """The roles that sign with a second factor only."""
         return frozenset(self.second_factor_roles.split())
+
+    @property
+    def roles_of_passkeys(self) -> frozenset[str]:
+        """The roles that sign with a passkey only."""
+        return frozenset(self.passkey_roles.split())
 
     @property
     def secrets(self) -> Path:

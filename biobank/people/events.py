@@ -163,6 +163,25 @@ class UserSecondFactorRemoved(Event):
     because: Literal["owner", "password_reset"]
 
 
+class UserPasskeyAdded(Event):
+    """The person added a passkey: from now on sign-ins and signatures of the login need it, another one, or the app's code."""
+
+    stream: ClassVar[StreamKind] = StreamKind.USER
+    kind: Literal["user.passkey_added"] = "user.passkey_added"
+
+    passkey: str = SHA256
+
+
+class UserPasskeyRemoved(Event):
+    """A passkey counts no more: its owner took it away, or the password was reset by two people."""
+
+    stream: ClassVar[StreamKind] = StreamKind.USER
+    kind: Literal["user.passkey_removed"] = "user.passkey_removed"
+
+    passkey: str = SHA256
+    because: Literal["owner", "password_reset"]
+
+
 class UserRoleGranted(TwoPeople):
     """A role at a site, or everywhere, proposed by an administrator and co-signed by quality."""
 

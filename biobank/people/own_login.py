@@ -6,14 +6,14 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.auth import second_factor
+from biobank.auth import passkeys, second_factor
 from biobank.auth.models import login_session
-from biobank.auth.schemas import FactorBegun, SessionList, SessionPublic, SessionsEnded
+from biobank.auth.schemas import FactorBegun, PasskeyList, PasskeyPublic, SessionList, SessionPublic, SessionsEnded
 from biobank.auth.service import end_session, end_sessions_of
 from biobank.foundation import clock
 from biobank.foundation.errors import NotFound
 from biobank.people.credentials import record_credentials
-from biobank.people.events import UserSecondFactorRemoved, UserSecondFactorSet
+from biobank.people.events import UserPasskeyAdded, UserPasskeyRemoved, UserSecondFactorRemoved, UserSecondFactorSet
 from biobank.people.queries import get_user
 from biobank.people.service import record_about
 
@@ -43,6 +43,34 @@ def remove_second_factor(session: Session, act: Act) -> None:
         raise second_factor.NoSecondFactor("No second factor is set up for your login.")
     record_about(session, act, act.actor.code, UserSecondFactorRemoved(because="owner"))
     record_credentials(session, act, act.actor.code)
+
+
+def add_passkey(session: Session, act: Act, answer: str) -> PasskeyPublic:
+    """Add a passkey of the actor, whose password, and second factor if there is one, was just proved.
+
+    Raises PasskeyNotAccepted, PasskeyKnown.
+    """
+    code = act.actor.code
+    get_user(session, act.actor, code, lock=True)
+    keys, relying = act.bank.secrets_of(SECOND_FACTOR_KEY), passkeys.Relying.of(act.bank.settings)
+    made, digest = passkeys.add(session, keys, relying, code, answer, act.at)
+    record_about(session, act, code, UserPasskeyAdded(passkey=digest))
+    record_credentials(session, act, code)
+    return PasskeyPublic(id=made, created_at=act.at)
+
+
+def remove_passkey(session: Session, act: Act, passkey: UUID) -> None:
+    """Take a passkey of the actor away: password and second factor were just proved. Raises NotFound."""
+    code = act.actor.code
+    get_user(session, act.actor, code, lock=True)
+    for digest in passkeys.remove(session, code, passkey):
+        record_about(session, act, code, UserPasskeyRemoved(passkey=digest, because="owner"))
+    record_credentials(session, act, code)
+
+
+def own_passkeys(session: Session, user: str) -> PasskeyList:
+    """Return the passkeys of a login, the oldest first."""
+    return PasskeyList(items=[PasskeyPublic.model_validate(dict(row._mapping)) for row in passkeys.passkeys_of(session, user)])
 
 
 def open_sessions(session: Session, user: str, present: UUID) -> SessionList:

@@ -26,7 +26,11 @@ from biobank.transparency.models import event
 SHOWN_FOR = timedelta(days=14)
 RESET, CODE_USED = "user.password_reset", "user.password_changed"
 _ABOUT_LOGINS = (RESET, "user.created", "user.reactivated", "user.role_granted")
-_OWN = (RESET, CODE_USED, "user.role_granted", "user.role_revoked", "user.second_factor_removed")
+_OWN = (
+    RESET,
+    CODE_USED,
+    *(f"user.{verb}" for verb in ("role_granted", "role_revoked", "second_factor_removed", "passkey_added", "passkey_removed")),
+)
 _MOST = 200
 
 

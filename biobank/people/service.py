@@ -18,7 +18,7 @@ from biobank.acts.codes import new_code
 from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.timers import timer
 from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
-from biobank.auth import second_factor
+from biobank.auth import passkeys, second_factor
 from biobank.auth.actor import RoleGrant
 from biobank.auth.identity import load_actor
 from biobank.auth.models import user
@@ -227,6 +227,8 @@ def reset_password(session: Session, act: Act, code: str, request: PasswordReset
     appended = record_about(session, act, code, event, open_enrolment(session, act, code, people_of(step)))
     if second_factor.remove(session, code):  # whoever lost password and device begins anew, by the same two people
         appended += record_about(session, act, code, events.UserSecondFactorRemoved(because="password_reset"))
+    for gone in passkeys.remove(session, code):
+        appended += record_about(session, act, code, events.UserPasskeyRemoved(passkey=gone, because="password_reset"))
     appended.append(record_credentials(session, act, code))
     return done(act, code, appended, slip)
 
@@ -322,5 +324,5 @@ def done(act: Act, code: str, appended: list[Appended], slip: Slip | None = None
 
 @timer(every=timedelta(hours=1))
 def forget_logins(session: Session, act: Act) -> int:
-    """Drop sign-in attempts and used refresh tokens that no throttle and no check needs any more."""
-    return forget_old(session, act.at - LOGINS_KEPT)
+    """Drop sign-in attempts, used refresh tokens and answered challenges that no throttle and no check needs any more."""
+    return forget_old(session, act.at - LOGINS_KEPT) + passkeys.forget_used(session, act.at - LOGINS_KEPT)

@@ -8,13 +8,19 @@ from fastapi import APIRouter, Form, Request, Response
 from biobank.acts.bank import Bank
 from biobank.acts.proving import actor_of_session, asking_of, own_login, password_check_of, prove_own_password, remember_device
 from biobank.acts.web import BankDep, ClaimsDep, require_own_password
+from biobank.auth import passkeys
 from biobank.auth.actor import Actor
 from biobank.auth.identity import load_actor
+from biobank.auth.passkeys import Purpose
 from biobank.auth.passwords import hash_password, require_strong
 from biobank.auth.schemas import (
     FactorBegun,
     FactorCode,
+    NewPasskey,
     OwnProof,
+    PasskeyList,
+    PasskeyPublic,
+    PasskeyQuestion,
     PasswordChange,
     PasswordGrant,
     RefreshRequest,
@@ -27,11 +33,15 @@ from biobank.auth.tokens import Claims
 from biobank.foundation import clock
 from biobank.foundation.errors import Refused
 from biobank.people.own_login import (
+    SECOND_FACTOR_KEY,
+    add_passkey,
     begin_second_factor,
     confirm_second_factor,
     end_other_sessions,
     end_own_session,
     open_sessions,
+    own_passkeys,
+    remove_passkey,
     remove_second_factor,
 )
 from biobank.people.queries import describe_me
@@ -117,6 +127,40 @@ async def remove_own_second_factor(proof: OwnProof, claims: ClaimsDep, bank: Ban
     async with own_login(bank, claims.session_id, request.method, request.url.path) as (act, username):
         await prove_own_password(bank, username, proof.password, claims.session_id, proof.second_factor)
         await bank.database.write(lambda s: remove_second_factor(s, act))
+
+
+@router.get("/passkey-challenge")
+async def ask_a_passkey(bank: BankDep, response: Response, purpose: Purpose = "sign_in") -> PasskeyQuestion:
+    """What a passkey is asked at a sign-in, for an act of your own (a signature, say), or when it is added.
+
+    It is for anybody: the answer, with the password, shows who you are.
+    """
+    response.headers.update(NO_STORE)
+    challenge = passkeys.new_challenge(bank.secrets_of(SECOND_FACTOR_KEY), purpose, clock.now())
+    return PasskeyQuestion(challenge=challenge, site=passkeys.Relying.of(bank.settings).name)
+
+
+@router.get("/passkeys")
+async def read_passkeys(claims: ClaimsDep, bank: BankDep) -> PasskeyList:
+    """Your passkeys."""
+    actor = await _own(bank, claims)
+    return await bank.database.read(lambda s: own_passkeys(s, actor.code))
+
+
+@router.post("/passkeys", status_code=201)
+async def add_passkey_of_mine(new: NewPasskey, claims: ClaimsDep, bank: BankDep, request: Request) -> PasskeyPublic:
+    """Add a passkey: from now on sign-ins and signatures need it, another one, or your app."""
+    async with own_login(bank, claims.session_id, request.method, request.url.path) as (act, username):
+        await prove_own_password(bank, username, new.password, claims.session_id, new.second_factor)
+        return await bank.database.write(lambda s: add_passkey(s, act, new.credential))
+
+
+@router.post("/passkeys/{passkey}/remove", status_code=204)
+async def remove_passkey_of_mine(passkey: UUID, proof: OwnProof, claims: ClaimsDep, bank: BankDep, request: Request) -> None:
+    """Take a passkey of yours away, with password and second factor."""
+    async with own_login(bank, claims.session_id, request.method, request.url.path) as (act, username):
+        await prove_own_password(bank, username, proof.password, claims.session_id, proof.second_factor)
+        await bank.database.write(lambda s: remove_passkey(s, act, passkey))
 
 
 @router.get("/sessions")

@@ -33,6 +33,8 @@ OF_LOGINS: Final = tuple(
         "role_revoked",
         "password_reset",
         "second_factor_removed",
+        "passkey_added",
+        "passkey_removed",
     )
 )
 LIFTED: Final = tuple(f"{one}.hold_lifted" for one in ("container", "donor", "lot", "shipment", "specimen", "system"))

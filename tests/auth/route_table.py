@@ -81,14 +81,15 @@ def all_routes() -> set[tuple[str, str]]:
 PUBLIC = {
     ("POST", "/api/v1/auth/token"),
     ("POST", "/api/v1/auth/refresh"),
+    ("GET", "/api/v1/auth/passkey-challenge"),
     ("GET", "/.well-known/jwks.json"),
     ("GET", "/api/v1/log/checkpoint"),
     ("GET", "/api/v1/log/proofs/{leaf_hash}"),
     ("GET", "/api/v1/log/consistency"),
     ("POST", "/api/v1/sensor-readings"),
 }
-"""Routes that ask for no token: two that give one, the keys to check it with, the proofs of the log, and the one that asks
-for the key of a sensor (`tests/monitoring/test_sensors.py`)."""
+"""Routes that ask for no token: two that give one, what a passkey is asked, the keys to check a token with, the proofs of the
+log, and the one that asks for the key of a sensor (`tests/monitoring/test_sensors.py`)."""
 
 
 class _Slashed(str):
@@ -242,6 +243,16 @@ SIGN_IN = (
     Row("POST", "/api/v1/auth/second-factor/confirm", None, lambda _: {"second_factor": "123456"}),
     Row("POST", "/api/v1/auth/second-factor", None, lambda _: {"password": seed.PASSWORD}),
     Row("POST", "/api/v1/auth/second-factor/remove", None, lambda _: {"password": seed.PASSWORD}),
+    Row("GET", "/api/v1/auth/passkeys", None),
+    Row("POST", "/api/v1/auth/passkeys", None, lambda _: {"password": seed.PASSWORD, "credential": "{}"}),
+    Row(
+        "POST",
+        "/api/v1/auth/passkeys/{passkey}/remove",
+        None,
+        lambda _: {"password": seed.PASSWORD},
+        lambda _: {"passkey": SOME_ID},
+        missing=True,
+    ),
     Row("GET", "/api/v1/auth/sessions", None),
     Row("POST", "/api/v1/auth/sessions/end-others", None),
     Row("POST", "/api/v1/auth/sessions/{session_id}/end", None, path=lambda _: {"session_id": SOME_ID}, missing=True),

@@ -31,6 +31,8 @@ PERSONAL = {
     "/api/v1/auth/second-factor",
     "/api/v1/auth/second-factor/confirm",
     "/api/v1/auth/second-factor/remove",
+    "/api/v1/auth/passkeys",
+    "/api/v1/auth/passkeys/{passkey}/remove",
     "/api/v1/auth/sessions/end-others",
     "/api/v1/confirmations",
     "/api/v1/pending-acts/{pending_act}/cancel",

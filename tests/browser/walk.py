@@ -38,7 +38,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/", EVERYONE, 44),
     stop("/calendar", EVERYONE, 8),
     stop("/figures", EVERYONE, 10),
-    stop("/account", EVERYONE, 7),
+    stop("/account", EVERYONE, 8),
     stop("/account/choices", EVERYONE, 4),
     stop("/keys", EVERYONE, 2),
     stop("/find", BENCH, 3),

@@ -28,6 +28,8 @@ BY_OTHER_NAMES = {
     "POST /auth/second-factor": "/account/second-factor",
     "POST /auth/second-factor/confirm": "/account/second-factor/confirm",
     "POST /auth/second-factor/remove": "/account/second-factor/remove",
+    "POST /auth/passkeys": "/account/passkeys",
+    "POST /auth/passkeys/{passkey}/remove": "/account/passkeys/remove",
     "POST /auth/sessions/end-others": "/account/sessions/end",
     "POST /auth/sessions/{session_id}/end": "/account/sessions/end",
     "POST /auth/token": "/login",

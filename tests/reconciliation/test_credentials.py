@@ -93,6 +93,8 @@ CHANGES = {
     "key given to another": "UPDATE personal_key SET user_code = '{unkeyed}' WHERE user_code = '{code}'",
     "key of a colleague": "INSERT INTO personal_key (public, user_code, wrapped, made_at, ended_at)"
     " VALUES (sha256('a key'), '{code}', decode('00', 'hex'), now(), now())",
+    "passkey added": "INSERT INTO passkey (id, user_code, credential, public_key, sign_count, created_at)"
+    " VALUES (gen_random_uuid(), '{code}', decode('00', 'hex'), decode('00', 'hex'), 0, now())",
     "app added": "INSERT INTO second_factor (user_code, secret, created_at, confirmed_at)"
     " VALUES ('{code}', decode('00', 'hex'), now(), now())",
 }

@@ -6,10 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlmodel import Session
+from webauthn.helpers import bytes_to_base64url
 
 from biobank.acts.bank import Bank
 from biobank.acts.proving import own_login, prove_own_password
 from biobank.acts.web import BankDep
+from biobank.auth.passkeys import passkeys_of
 from biobank.auth.personal_keys import made_at as key_made_at
 from biobank.auth.schemas import SessionList
 from biobank.auth.second_factor import set_up_at
@@ -29,6 +31,7 @@ from biobank.people.schemas import Me
 router = APIRouter(include_in_schema=False)
 
 ACCOUNT = "/account"
+PASSKEYS = (Column("name", "Passkey"), Column("created_at", "Added", "when"), Column("last_used_at", "Last used", "when"))
 WITH = {"page": "A browser", "token": "A program"}
 COLUMNS = (
     Column("with", "With"),
@@ -39,7 +42,7 @@ COLUMNS = (
 
 
 async def _draw(request: Request, page: PageSession, bank: Bank, refusal: Refusal | None = None, **shown: Any) -> Response:
-    def read(session: Session) -> tuple[Me, SessionList, Any, Any, OwnPreferences]:
+    def read(session: Session) -> tuple[Me, SessionList, Any, Any, OwnPreferences, list[Any]]:
         code = page.actor.code
         return (
             describe_me(session, page.actor, bank.keystore),
@@ -47,9 +50,10 @@ async def _draw(request: Request, page: PageSession, bank: Bank, refusal: Refusa
             set_up_at(session, code),
             key_made_at(session, code),
             own_preferences(session, page.actor),
+            passkeys_of(session, code),
         )
 
-    me, sessions, since, key_since, own_choices = await bank.database.read(read)
+    me, sessions, since, key_since, own_choices, keys = await bank.database.read(read)
     rows = [one.model_dump() | {"with": WITH[one.kind]} for one in sessions.items]
     names = {
         "me": me,
@@ -58,10 +62,15 @@ async def _draw(request: Request, page: PageSession, bank: Bank, refusal: Refusa
         "columns": COLUMNS,
         "since": since,
         "key_since": key_since,
+        "passkey_columns": PASSKEYS,
+        "passkeys": [dict(row._mapping) | {"name": f"Passkey {number}"} for number, row in enumerate(keys, 1)],
+        "passkey_choices": [(str(row.id), f"Passkey {number}") for number, row in enumerate(keys, 1)],
+        "known_passkeys": " ".join(bytes_to_base64url(bytes(row.credential)) for row in keys),
         "begun": None,
         "modules": None,
     } | shown
     names["wanted"] = sorted(page.actor.roles & bank.settings.roles_of_two_factors)
+    names["passkey_wanted"] = sorted(page.actor.roles & bank.settings.roles_of_passkeys)
     problem = None if refusal is None else refusal.problem()
     return render(request, "account.html", 200 if refusal is None else refusal.status, refusal=problem, **names)
 
@@ -119,6 +128,33 @@ async def remove(request: Request, page: Visiting, bank: BankDep) -> Response:
     return see(ACCOUNT)
 
 
+@router.post(f"{ACCOUNT}/passkeys")
+async def add_passkey(request: Request, page: Visiting, bank: BankDep) -> Response:
+    """Add the passkey that a device made."""
+    form = await posted_form(request, page)
+    try:
+        async with own_login(bank, page.id, "POST", request.url.path) as (act, username):
+            await _prove(bank, username, form, page)
+            await bank.database.write(lambda s: own.add_passkey(s, act, form.get("credential", "")))
+    except Refusal as refusal:
+        return await _draw(request, page, bank, refusal)
+    return see(ACCOUNT)
+
+
+@router.post(f"{ACCOUNT}/passkeys/remove")
+async def remove_passkey(request: Request, page: Visiting, bank: BankDep) -> Response:
+    """Take a passkey away."""
+    form = await posted_form(request, page)
+    try:
+        async with own_login(bank, page.id, "POST", request.url.path) as (act, username):
+            await _prove(bank, username, form, page)
+            wanted = _id_of(form.get("passkey", ""))
+            await bank.database.write(lambda s: own.remove_passkey(s, act, wanted))
+    except Refusal as refusal:
+        return await _draw(request, page, bank, refusal)
+    return see(ACCOUNT)
+
+
 @router.post(f"{ACCOUNT}/sessions/end")
 async def end_sessions(request: Request, page: Visiting, bank: BankDep) -> Response:
     """End one other sign-in, or all of them."""
@@ -128,7 +164,7 @@ async def end_sessions(request: Request, page: Visiting, bank: BankDep) -> Respo
         if wanted is None:
             await bank.database.write(lambda s: own.end_other_sessions(s, code, page.id))
         else:
-            session_id = _session_id(wanted)
+            session_id = _id_of(wanted)
             await bank.database.write(lambda s: own.end_own_session(s, code, session_id))
     except Refusal as refusal:
         return await _draw(request, page, bank, refusal)
@@ -139,8 +175,8 @@ async def _prove(bank: Bank, username: str, form: Form, page: PageSession) -> No
     await prove_own_password(bank, username, form.get("password", "")[:256], page.id, form.get(SECOND))
 
 
-def _session_id(text: str) -> UUID:
+def _id_of(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise MalformedRequest("Load this page again and choose the sign-in from the list.") from None
+        raise MalformedRequest("Load this page again and choose from the list.") from None

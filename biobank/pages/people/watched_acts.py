@@ -22,6 +22,8 @@ WHAT = {
     "user.password_reset": "Password reset",
     "user.password_changed": "One-time code used",
     "user.second_factor_removed": "Second factor removed",
+    "user.passkey_added": "Passkey added",
+    "user.passkey_removed": "Passkey removed",
 } | {kind: f"Hold lifted, of a {kind.partition('.')[0]}" for kind in LIFTED}
 """What is said of each kind."""
 
