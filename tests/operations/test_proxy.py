@@ -87,6 +87,8 @@ def test_a_bank_behind_the_proxy(api: Api, proxy: Proxy) -> None:
 
     plain = httpx.get(f"http://127.0.0.1:{proxy.plain}/login", headers={"Host": "bank.example"})
     assert (plain.status_code, plain.headers["location"]) == (308, "https://bank.example/login")
+    called = httpx.post(f"http://127.0.0.1:{proxy.plain}/api/v1/auth/token", headers={"Host": "bank.example"})
+    assert (called.status_code, "location" in called.headers) == (403, False)
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.get(f"http://127.0.0.1:{proxy.plain}/login", headers={"Host": "evil.example"})
     assert proxy.curl("/login", "-k", name="evil.example") == ""
