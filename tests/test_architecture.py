@@ -35,6 +35,7 @@ PUBLIC = {
     "/api/v1/log/consistency",
     # These are how one gets a token, with credentials in the body.
     "/api/v1/auth/token",
+    "/api/v1/auth/passkey-challenge",
     "/api/v1/auth/refresh",
     # Signing in, and the pages a browser needs for it.
     "/login",

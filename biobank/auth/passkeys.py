@@ -47,6 +47,13 @@ class PasskeyNotAccepted(WrongSecondFactor):
     title = "Passkey not accepted"
 
 
+class PasskeyNotMade(Conflict):
+    """What was sent as a new passkey is none, is for another site, or answers no question of ours that still counts."""
+
+    code = "passkey_not_made"
+    title = "No passkey was made"
+
+
 class PasskeyKnown(Conflict):
     """This passkey is registered already, or the login has as many as one may."""
 
@@ -89,11 +96,6 @@ def _mac(key: bytes, purpose: Purpose, said: bytes) -> bytes:
 def is_answer(second: str | None) -> bool:
     """Say whether what was sent as second factor is a passkey's answer."""
     return second is not None and second.lstrip().startswith("{")
-
-
-def has_any(session: Session, user: str) -> bool:
-    """Say whether a login has a passkey."""
-    return session.execute(select(_passkey.c.id).where(_passkey.c.user_code == user).limit(1)).first() is not None
 
 
 def require_answer(second: str | None, *, app: bool) -> None:
@@ -140,19 +142,21 @@ _NOT_OURS = PasskeyNotAccepted(
 def add(session: Session, keys: Sequence[bytes], relying: Relying, user: str, answer: str, at: datetime) -> tuple[UUID, str]:
     """Register a new passkey of a login; return its id and the SHA-256 of its credential.
 
-    Raises PasskeyNotAccepted, PasskeyKnown.
+    Raises PasskeyNotMade, PasskeyKnown.
     """
-    given, challenge, origin = _parsed(answer)
-    _use_challenge(session, keys, challenge, "enrol", at)
     try:
+        given, challenge, origin = _parsed(answer)
+        _use_challenge(session, keys, challenge, "enrol", at)
         made = verify_registration_response(
             credential=given,
             expected_challenge=challenge,
             expected_rp_id=relying.name,
             expected_origin=relying.expected(origin),
         )
-    except (WebAuthnException, ValueError, TypeError, KeyError):
-        raise _NOT_OURS from None
+    except (PasskeyNotAccepted, WebAuthnException, ValueError, TypeError, KeyError):
+        raise PasskeyNotMade(
+            "What your device made is no passkey for this page, or came too late. Load the page again and make another."
+        ) from None
     held = session.execute(select(_passkey.c.id).where(_passkey.c.user_code == user)).all()
     values = {
         "id": uuid4(),

@@ -48,7 +48,7 @@ def remove_second_factor(session: Session, act: Act) -> None:
 def add_passkey(session: Session, act: Act, answer: str) -> PasskeyPublic:
     """Add a passkey of the actor, whose password, and second factor if there is one, was just proved.
 
-    Raises PasskeyNotAccepted, PasskeyKnown.
+    Raises PasskeyNotMade, PasskeyKnown.
     """
     code = act.actor.code
     get_user(session, act.actor, code, lock=True)

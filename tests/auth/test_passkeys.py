@@ -158,10 +158,10 @@ def test_what_was_made_for_another_question_or_is_known_is_not_added(api: Api) -
     def add(credential: str) -> tuple[int, str | None]:
         return outcome(api.lab_tech.post("/auth/passkeys", json=PROOF | {"credential": credential}))
 
-    assert add(device.made(asked(api, "own"))) == (403, "passkey_not_accepted")
-    assert add(device.made(asked(api, "enrol"), origin="https://evil.example")) == (403, "passkey_not_accepted")
-    assert add(device.made(asked(api, "enrol"), site="evil.example")) == (403, "passkey_not_accepted")
-    assert add(device.answer(asked(api, "enrol"))) == (403, "passkey_not_accepted")
+    assert add(device.made(asked(api, "own"))) == (409, "passkey_not_made")
+    assert add(device.made(asked(api, "enrol"), origin="https://evil.example")) == (409, "passkey_not_made")
+    assert add(device.made(asked(api, "enrol"), site="evil.example")) == (409, "passkey_not_made")
+    assert add(device.answer(asked(api, "enrol"))) == (409, "passkey_not_made")
     assert api.lab_tech.post("/auth/passkeys", json=PROOF | {"credential": device.made(challenge)}).status_code == 201
     again = PROOF | {"credential": device.made(asked(api, "enrol"))}
     assert outcome(api.lab_tech2.post("/auth/passkeys", json=again)) == (409, "passkey_known")
