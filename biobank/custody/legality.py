@@ -40,6 +40,12 @@ class LogLagging(Refusal):
     title = "The custody log is behind"
 
 
+def _stands_warm(projection: Projection) -> bool:
+    """Say whether what is frozen stands where it is not kept cold: lifted, warm, or nobody knows how cold. Pure."""
+    stored = projection.state == State.STORED.value
+    return stored and projection.condition == Condition.FROZEN.value and projection.out_since is not None
+
+
 def what_now(projection: Projection, material: str) -> str:
     """Say where a tube in hand goes now: by its condition, because what keeps a frozen vial spoils a thawed one. Pure."""
     place = projection.position_code or projection.container_code
@@ -53,6 +59,11 @@ def what_now(projection: Projection, material: str) -> str:
         return f"It is thawed: never back into a freezer or nitrogen. Put it in a cool quarantine place (fridge).{until}"
     if condition == Condition.IN_CULTURE:
         return f"It is alive in culture: back into {place or 'an incubator'}, or an incubator of quarantine."
+    if place is not None and _stands_warm(projection):
+        return (
+            f"Nothing keeps it cold in {place} by the record. Put it into nitrogen or a -80 °C freezer of quarantine, or back "
+            "there once that is cold."
+        )
     if place is not None:
         return f"Put the tube back in {place}, or in the nearest quarantine place."
     if condition == Condition.FRESH and projection.state:

@@ -163,6 +163,15 @@ def test_one_look_at_a_tube_keeps_no_rack_out_of_an_evacuation(api: Api) -> None
     assert moved.status_code == 200 and exposure(api, tube)["running_since"] is None, moved.text
 
 
+def test_nobody_is_sent_back_to_a_place_in_which_it_thaws(api: Api) -> None:
+    fridge = a_box(api, kind="freezer", name="Fridge", purpose="quarantine", temperature_class="fridge", **OPEN)
+    place, tube = a_box(api, name="Safe", parent=fridge), a_tube(api)
+    put(api, tube, place)
+    body = {"kind": "specimen.received", "site": "LAB", "expected_seq": seq_of(api, tube)}
+    answer = api.lab_tech.post(f"/specimens/{tube}/events", json=body)
+    assert answer.status_code == 409 and "Nothing keeps it cold in" in answer.json()["where_now"], answer.text
+
+
 def test_what_was_given_up_on_the_way_after_its_cold_had_ended_is_held(api: Api) -> None:
     (tube,) = tubes(api, 1, frozen=True)
     until = rfc3339(clock.now() + timedelta(hours=24))
