@@ -34,6 +34,7 @@ for verb in (
     dumps.backup,
     dumps.restore,
     dumps.after_restore,
+    dumps.restore_drill,
     inspecting.routes,
     labelling.label,
     validation.validation,

@@ -45,11 +45,16 @@ def look_after_restore(bank: Bank) -> Found:
     """Replay erasures in one transaction, then look for lost events and compare every custody row with its events."""
     act = Act.system(bank, path="cli/after-restore")
     found = Found(erased_again=bank.database.write_now(lambda s: replay_erasures(s, act)))
+    agree_with_events(bank, found)
+    return found
+
+
+def agree_with_events(bank: Bank, found: Found) -> None:
+    """Look for lost events and compare every custody row with its events; nothing is written."""
     found.unaccounted = bank.database.write_now(lambda s: [h.hex() for h in unaccounted_events(s, BEGINNING)])
     after: str | None = ""
     while after is not None:
         after = bank.database.write_now(partial(_compare_some, after=after, found=found))
-    return found
 
 
 def _compare_some(session: Session, *, after: str, found: Found) -> str | None:

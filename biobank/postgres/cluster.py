@@ -14,8 +14,9 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from biobank.foundation.durable_files import flush_folder, write_private
@@ -87,8 +88,11 @@ class Cluster:
         fresh.rename(self.data)
         flush_folder(self.home)
 
-    def launch(self, programs: Path, socket_dir: Path) -> subprocess.Popen[bytes]:
-        """Start `postgres` as a direct child: pg_ctl would hide its death, and gives up on a long crash recovery."""
+    def launch(self, programs: Path, socket_dir: Path, more: Mapping[str, str] = MappingProxyType({})) -> subprocess.Popen[bytes]:
+        """Start `postgres` as a direct child: pg_ctl would hide its death, and gives up on a long crash recovery.
+
+        `more` are settings beside ours; both go before those in the folder.
+        """
         surroundings = self._surroundings()
         stale = self.data / "postmaster.pid"
         if stale.exists() and (pid := stale.read_text().partition("\n")[0].strip()).isdigit():
@@ -97,7 +101,7 @@ class Cluster:
             surroundings["env"]["PG_GRANDPARENT_PID"] = pid
         if self.log.exists():
             self.log.replace(self.home / "server.log.1")
-        settings = _SETTINGS | {"unix_socket_directories": str(socket_dir)}
+        settings = _SETTINGS | {"unix_socket_directories": str(socket_dir)} | dict(more)
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         command: list[str | Path] = [programs / "postgres", "-D", self.data, *options]
         with open(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
