@@ -69,6 +69,24 @@ def logins_of_persons(session: Session, codes: Collection[str]) -> dict[str, fro
     return {code: frozenset(logins) for code, logins in found.items()}
 
 
+def grants_now(login: Any) -> ScalarSelect[Any]:
+    """Return the column of what a login may do now: a JSON list of its roles with their sites; null when it is not active."""
+    grant = _role.alias()
+    pairs = func.jsonb_agg(func.jsonb_build_array(grant.c.role, grant.c.site_code))
+    return select(pairs).where(grant.c.user_code == login.c.code, login.c.active == true()).scalar_subquery()
+
+
+def actor_by(code: str, grants: Collection[Any] | None) -> Actor:
+    """Return a login with what `grants_now` says of it."""
+    return Actor(code, frozenset(RoleGrant(Role(role), site) for role, site in grants or ()))
+
+
+def one_person(login: Any, other: Any) -> ColumnElement[bool]:
+    """Return the condition that two logins are one person's; both columns of codes."""
+    one, two = user.alias(), user.alias()
+    return select(one.c.code).join(two, person_of(one) == person_of(two)).where(one.c.code == login, two.c.code == other).exists()
+
+
 def logins_of(session: Session, codes: Collection[str]) -> frozenset[str]:
     """Return every login of the people behind these: where it takes two, none of them stands for both."""
     return frozenset().union(*logins_of_persons(session, codes).values())

@@ -168,9 +168,10 @@ def read_touches(session: Session, units: Collection[Snapshot], of: Actor | None
         reach(StreamKind.LOT, kin.lot, kin.unit, MADE)
     e = event.c
     donors = names_before(session, {one.donor_code for one in units if one.donor_code is not None})
-    named = _ENTRY["body"]["specimens"]
+    body = _ENTRY["body"]
+    of_request = body["specimens"].label("named"), body["instead_of"].astext.label("instead_of")
     rows = session.execute(
-        select(e.stream_kind, e.stream_id, e.kind, e.occurred_at, named.label("named"), _HANDS.label("hands")).where(
+        select(e.stream_kind, e.stream_id, e.kind, e.occurred_at, *of_request, _HANDS.label("hands")).where(
             e.kind.in_(sorted(CAPACITIES)),
             true() if of is None else _by(session, of),
             or_(
@@ -186,15 +187,23 @@ def read_touches(session: Session, units: Collection[Snapshot], of: Actor | None
         )
     )
     found: dict[str, list[Touch]] = {one.code: [] for one in units}
-    for row in rows:
+    read = rows.all()
+    asked = {row.stream_id: row for row in read if row.stream_kind == StreamKind.WITHDRAWAL.value}
+    for row in read:
         touches = _touches(row, CAPACITIES[row.kind], row.stream_id)
         if row.stream_kind == StreamKind.WITHDRAWAL.value:
-            concerned = set(row.named)
+            concerned = _asked_for(row.stream_id, asked)
         else:
             concerned = {unit for unit, counts in streams[row.stream_kind, row.stream_id] if row.kind in counts}
         for unit in concerned.intersection(found):
             found[unit] += touches
     return dict(found)
+
+
+def _asked_for(code: str, asked: Mapping[str, Any]) -> set[str]:
+    """Return the units of a request and of those that took its place: whoever asked for the first asked for what replaces it."""
+    later = [one for one, row in asked.items() if row.instead_of == code]
+    return set(asked[code].named).union(*(_asked_for(one, asked) for one in later))
 
 
 def _by(session: Session, actor: Actor) -> ColumnElement[bool]:

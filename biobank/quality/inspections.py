@@ -16,8 +16,10 @@ from biobank.transparency.models import event
 _LOOKED = frozenset({"specimen.inspected", "specimen.received"})
 _DECIDED = frozenset({"specimen.quality_decided", "specimen.returned"})
 _LABELS = frozenset({"specimen.labelled", "specimen.final_label_applied"})
-_LEFT_THE_HAND = frozenset({"specimen.stored", "specimen.safeguarded", "specimen.missing"})
-_KINDS = sorted(_LOOKED | _DECIDED | _LABELS | _LEFT_THE_HAND | {"specimen.issued", "specimen.thawed", "specimen.amended"})
+_LEFT_THE_HAND = frozenset({"specimen.stored", "specimen.safeguarded", "specimen.missing", "specimen.reversed"})
+_TAKES = frozenset({"specimen.sampled", "specimen.part_used"})
+_OTHERS = frozenset({"specimen.issued", "specimen.thawed", "specimen.amended"})
+_KINDS = sorted(_LOOKED | _DECIDED | _LABELS | _LEFT_THE_HAND | _TAKES | _OTHERS)
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,10 @@ class Seen:
 
     `left_for`: the withdrawal it left for, while quality has not decided about its return; `wrong`: what an inspection said no to
     since quality's last decision; `decided_at`: when that was; `thawed`: when it last was, as stated and by the bank's clock;
-    `printed_since`: of the labels that were printed since that thaw, by the number that their symbol says, the template; `final`:
-    the template of the one that is on it as its final label, while no newer one of that template was printed;
-    `left_the_hand`: when it was last put into a place, or missed, by the bank's clock.
+    `printed_since`: of the labels that were printed since that thaw and since something was taken out of it, by the number that
+    their symbol says, the template; `final`: the template of the one that is on it as its final label, while nothing was taken
+    and no newer one of that template was printed; `left_the_hand`: when it was last put into a place, missed, or its latest step
+    undone, by the bank's clock.
     """
 
     left_for: str | None = None
@@ -64,6 +67,9 @@ def _of(rows: Iterable[Any]) -> Seen:
             left_for = parse_entry(bytes(row.entry))["body"]["withdrawal"]
         elif row.kind == "specimen.thawed":
             thawed, printed, final = (row.occurred_at, row.recorded_at), {}, None
+        elif row.kind in _TAKES:
+            # What the labels say of the amount is not in the tube any more.
+            printed, final = {}, None
         elif row.kind in _LEFT_THE_HAND:
             left_the_hand = row.recorded_at
         elif row.kind == "specimen.labelled":

@@ -7,6 +7,7 @@ from sqlmodel import Session
 from biobank.custody.arriving import possible_on_arrival, travelled_alone, travelled_with
 from biobank.custody.hold_coverage import HoldReach, shipment_sites, shipping_reach
 from biobank.custody.legality import Snapshot
+from biobank.custody.states import Condition
 from biobank.shipping.arrival_findings import findings_alone, possible_temperature
 from biobank.shipping.arrivals import judge_arrival
 from biobank.shipping.shipment_queries import row_of
@@ -15,7 +16,10 @@ from biobank.shipping.travel_limits import limits_by_hand, limits_of_shipment
 travelled_with.give(judge_arrival)
 travelled_alone.give(
     lambda session, tube, event, site: [
-        (one.kind, one.reason) for one in findings_alone(limits_by_hand(session, [tube], site), event)
+        (one.kind, one.reason)
+        for one in findings_alone(
+            limits_by_hand(session, [tube], site), event, frozen=tube.projection.condition == Condition.FROZEN.value
+        )
     ]
 )
 

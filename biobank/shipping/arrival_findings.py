@@ -88,9 +88,13 @@ def degrees_of(event: Event) -> list[int]:
     return [degrees for name in names if (degrees := getattr(event, name, None)) is not None]
 
 
-def findings_alone(limits: PlaceLimits, event: Event) -> list[Finding]:
-    """Return what the temperatures of its way say of a tube that came in no shipment: carried by hand, or taken back. Pure."""
-    found = _of_degrees(limits, degrees_of(event))
+def findings_alone(limits: PlaceLimits, event: Event, *, frozen: bool) -> list[Finding]:
+    """Return what the temperatures of its way say of a tube that came in no shipment: carried by hand, or taken back. Pure.
+
+    `frozen`: then somebody says how cold it came, as of a shipment: by hand, or by the file of its logger.
+    """
+    degrees = degrees_of(event)
+    found = [*_of_degrees(limits, degrees), *([UNTOLD] if frozen and not degrees else [])]
     return [*found, UNREAD] if getattr(event, "unread_s", None) else found
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -24,11 +24,26 @@ from biobank.foundation.errors import Conflict, NotFound, Refusal
 from biobank.foundation.scanned_text import foreign_kind, may_stand_on_a_tube, spellings
 from biobank.specimens.models import SpecimenAlias, kit_label
 from biobank.specimens.scanned_labels import NO_LABELS, outdated, read_current, refusal_of
+from biobank.transparency.models import event
 
 alias = table_of(SpecimenAlias)
 same_identifier = func.lower(alias.c.value)
 """How identifiers of other issuers are compared: without letter case (there is an index on it)."""
 _MOST_ROWS = 5000
+_came = event.alias()
+_KNOWN_WHEN_BANKED = select(
+    select(alias.c.value)
+    .where(alias.c.specimen_code == bindparam("code"), same_identifier.in_(bindparam("spellings", expanding=True)))
+    .where(
+        alias.c.recorded_at
+        <= select(func.coalesce(func.min(_came.c.recorded_at), alias.c.recorded_at))
+        .where(_came.c.stream_kind == "specimen", _came.c.stream_id == alias.c.specimen_code)
+        .where(_came.c.kind.in_(["specimen.stored", "specimen.imported"]))
+        .scalar_subquery()
+    )
+    .exists()
+)
+"""Whether a tube had an identifier when it first came into its place, or was taken over from another bank with it."""
 _find_aliases = select(alias.c.issuer, alias.c.specimen_code, same_identifier.label("spelling"))
 
 
@@ -37,6 +52,13 @@ class AmbiguousIdentifier(Conflict):
 
     code = "ambiguous_identifier"
     title = "More than one specimen has this identifier"
+
+
+class IdentifierAddedLater(Conflict):
+    """One login added it to a tube that was banked already."""
+
+    code = "identifier_added_later"
+    title = "Added after it was banked"
 
 
 class LabelNotInUse(Conflict):
@@ -152,6 +174,23 @@ def codes_named(
             others.add(text)
     answers = resolve_all(session, actor, others, settings, hidden=hidden) if others else {}
     return named | {text: answer.code for text, answer in answers.items() if isinstance(answer, Resolved)}
+
+
+def tube_for_use(session: Session, text: str, settings: Settings) -> str:
+    """Return what `tube_named` does, of a tube that is meant for a patient. An identifier that somebody added to it after it
+    was banked is no proof that the tube in the hand is this one. Raises IdentifierAddedLater too.
+    """
+    try:
+        return read_current(session, text, settings).text
+    except (MalformedCode, ForeignLabel):
+        code = tube_named(session, text, settings)
+    if not session.execute(_KNOWN_WHEN_BANKED, {"code": code, "spellings": sorted(spellings(text))}).scalar():
+        raise IdentifierAddedLater(
+            f"This identifier was added to {code} after it was banked. Scan the bank's own label; where none can be read, two "
+            "people read it (the page of the pick says how).",
+            subject=code,
+        )
+    return code
 
 
 def tube_named(session: Session, text: str, settings: Settings) -> str:

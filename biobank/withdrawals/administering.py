@@ -16,7 +16,7 @@ from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.quality.adverse import Happened
 from biobank.specimens.materials import Unit
 from biobank.withdrawals.adverse import keep
-from biobank.withdrawals.bedside import check_table, differing, stop
+from biobank.withdrawals.bedside import UNKNOWN, check_table, differing, read_product, stop
 from biobank.withdrawals.case import (
     Case,
     administration,
@@ -31,7 +31,7 @@ from biobank.withdrawals.given_then import Judged, entered_by_two, judged_then, 
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.paper_checks import require_same_day
 from biobank.withdrawals.release_rules import way_refusal
-from biobank.withdrawals.scans import read_tube
+from biobank.withdrawals.releases import ONE_PERSON
 from biobank.withdrawals.schemas import AdministerRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of
 from biobank.withdrawals.step_rules import Grounds, administer_refusals, begin_refusals, consents_of, read_grounds
@@ -91,10 +91,12 @@ def open_giving(session: Session, act: Act, code: str, request: AdministerReques
 
     Raises NotPermitted, ImplausibleTime, and what reading the scan raises.
     """
-    product = read_tube(session, act, request.product)
-    case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[product])
-    if product not in case.tubes:
+    product = read_product(session, act, request.product)
+    case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[] if product is None else [product])
+    if product is None or product not in case.tubes:
         raise_first(begin_refusals(giver, Step.ADMINISTER, case))
+        if product is None:
+            return stop(session, act, case, request, ["product"], None, UNKNOWN, None)
         scanned = others.get(product)
         whose = None if scanned is None else scanned.donor_code
         wrong = differing(case.donor, case.tubes, case.donor, product, whose)
@@ -102,7 +104,7 @@ def open_giving(session: Session, act: Act, code: str, request: AdministerReques
     # The row is locked, so two administrations find one release.
     release = (
         session.execute(
-            select(release_table, check_table.c.paper, check_table.c.opened_event)
+            select(release_table, check_table.c.paper, check_table.c.opened_event, ONE_PERSON)
             .join(check_table, check_table.c.id == release_table.c.check_id)
             .where(release_table.c.id == request.release)
             .with_for_update(of=release_table)

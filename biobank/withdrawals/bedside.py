@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -22,7 +22,7 @@ from biobank.custody.recording import NOW, Circumstances
 from biobank.custody.states import HoldKind
 from biobank.donors.wristbands import ActiveBand, active_wristband, find_band
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.codes import Prefix
+from biobank.foundation.codes import CheckCharacterWrong, ForeignLabel, MalformedCode, Prefix
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.withdrawals.arrival import hold_specimens
@@ -34,7 +34,7 @@ from biobank.withdrawals.models import BedsideCheck
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.paper_checks import moment_at_bedside
 from biobank.withdrawals.release_rules import CHECKED_AGAIN
-from biobank.withdrawals.releases import end_releases
+from biobank.withdrawals.releases import end_open_releases, end_releases
 from biobank.withdrawals.scans import read_scan, read_tube
 from biobank.withdrawals.schemas import BedsideAnswer, BedsideRequest
 from biobank.withdrawals.service import answer_members
@@ -43,6 +43,9 @@ from biobank.withdrawals.workflow import Step
 
 check_table = table_of(BedsideCheck)
 _reader = user.alias("reader")
+
+UNKNOWN = "UNKNOWN"
+"""What is recorded of a scan that names nothing here: what stood on it may say who somebody is."""
 
 CHECK_LIFE = timedelta(minutes=10)
 """How long the first person's scans wait for the second's."""
@@ -86,12 +89,26 @@ def differing(
     return wrong
 
 
+def read_product(session: Session, act: Act, text: str) -> str | None:
+    """Return the code of the tube that was scanned at a bedside; None for what is no tube of this bank by any name. Raises what
+    `read_tube` raises of a code of ours.
+    """
+    try:
+        return read_tube(session, act, text)
+    except CheckCharacterWrong:
+        raise
+    except (MalformedCode, ForeignLabel):
+        return None
+
+
 def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequest) -> BedsideAnswer | Refused:
     """One person's scans. The first opens the check, the second completes it and makes the release."""
     band_code = read_scan(session, act, request.wristband, Prefix.WRISTBAND)
-    product = read_tube(session, act, request.product)
-    case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[product])
+    product = read_product(session, act, request.product)
+    case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[] if product is None else [product])
     raise_first(begin_refusals(act.actor, Step.CHECK, case))
+    if product is None:
+        return stop(session, act, case, request, ["product"], None, UNKNOWN, None)
     scanned = others.get(product)
     # Whose the band is counts before whether it is still in force: another person's old band is another person's band.
     row = find_band(session, band_code)
@@ -173,27 +190,33 @@ def stop(
     It is dated now, whatever the call states: a wrong clock or form is no reason to undo a stop.
     """
     killed = end_releases(session, {*case.tubes, product}, at=act.at, because="bedside_mismatch")
+    other = None if band is None else find_band(session, band)
+    if other is not None and other.donor_code != case.donor:
+        # Whose band it is may lie before the other's cells, here or at the next bed: what is open of both is over.
+        killed += end_open_releases(session, other.donor_code, at=act.at, because="bedside_mismatch")
+        _supersede(session, act, check_table.c.donor_code == other.donor_code)
     held = [] if scanned is None else [product]
     hold_specimens(session, act, held, HoldKind.IDENTITY, NOW, reason="bedside_mismatch", site=case.clinic)
-    _supersede_checks(session, act, case)
+    _supersede(session, act, check_table.c.withdrawal_code == case.code)
     event = CheckFailed(differing=tuple(wrong), wristband=band, product=product, held=tuple(held), releases_killed=killed)
     record_on_case(session, act, case, event, given.model_copy(update={"occurred_at": None, "late_entry": False, "paper": None}))
     return Refused(
         WrongRecipient(
             f"STOP. The band, the product and {case.code} do not belong to one person ({' and '.join(wrong)}). Give nothing.",
-            where_now="Keep the product cold and apart from every other, and call quality now; it is on hold.",
-            subject=product,
+            where_now="Keep the product cold and apart from every other, and call quality now."
+            + (" It is on hold." if held else ""),
+            subject=case.code if product == UNKNOWN else product,
             withdrawal=case.code,
             differing=wrong,
         )
     )
 
 
-def _supersede_checks(session: Session, act: Act, case: Case) -> None:
+def _supersede(session: Session, act: Act, these: ColumnElement[bool]) -> None:
     session.execute(
         update(check_table)
         .where(
-            check_table.c.withdrawal_code == case.code,
+            these,
             check_table.c.ended_at.is_(None),
             check_table.c.superseded_at.is_(None),
         )

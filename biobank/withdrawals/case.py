@@ -17,7 +17,7 @@ from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.models import user
 from biobank.auth.permissions import Permission
-from biobank.auth.queries import every_login
+from biobank.auth.queries import actor_by, every_login, grants_now
 from biobank.custody.custodians import custodian_refusal
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
@@ -105,11 +105,13 @@ class Case:
         tube, pick = self.tubes[code], self.picks.get(code)
         away = self.findings[code].left_the_hand
         stands = tube.state is not State.STORED and (pick is None or away is None or away <= pick["picked_at"])
+        stands = stands and (pick is None or _by_two_who_may(pick, tube))
         return Item(
             specimen=code,
             state=State(tube.projection.state),
             condition=Condition(tube.projection.condition),
-            # A tube that was put back, or missed, has to be picked again: nobody scanned what came out of its place since.
+            # A tube that was put back, or missed, has to be picked again: nobody scanned what came out of its place since. So has
+            # one whose first scan is nobody's any more, or both of whose scans are one person's.
             picked=pick is not None and stands,
             confirmed=pick is not None and stands and pick["confirmed_by"] is not None,
             labelled=self.findings[code].final_label is not None,
@@ -157,6 +159,15 @@ class Case:
             | {code: replace(self.findings[code], left_for=None, came_back=False) for code in returned}
             | {code: replace(self.findings[code], final_label=template) for code, template in labelled.items()},
         )
+
+
+def _by_two_who_may(pick: Mapping[Any, Any], tube: Snapshot) -> bool:
+    """Say whether a pick still counts: the first who waits for the second could take it out now, and both are not one person."""
+    if pick["confirmed_by"] is not None:
+        return pick["confirmed_by"] not in pick.get("pickers", ())
+    if "picker_grants" not in pick:
+        return True  # it was scanned in this act
+    return actor_by(pick["picked_by"], pick["picker_grants"]).may(Permission.WITHDRAWAL_PICK, at=tube.sites)
 
 
 def streams_of(case: Case) -> list[tuple[StreamKind, str]]:
@@ -260,7 +271,7 @@ def read_tubes(
     session: Session, codes: Collection[str], *, also: Collection[str] = (), lock: bool = False
 ) -> Sequence[RowMapping]:
     """Return one row for each tube of these withdrawals, by code: `tube`, its pick with every login of who took it out
-    (`pickers`), whether `given`, the withdrawal's `seq`.
+    (`pickers`) and what that login may do now (`picker_grants`), whether `given`, the withdrawal's `seq`.
 
     `also`: further specimens, as rows without a withdrawal; only with one withdrawal. `lock` takes their rows of custody.
     """
@@ -274,6 +285,7 @@ def read_tubes(
             administration.c.came_after,
             *(pick_table.c[name] for name in PICKED),
             every_login(_picker).label("pickers"),
+            grants_now(_picker).label("picker_grants"),
         )
         .select_from(
             custody.outerjoin(item_table, asked)

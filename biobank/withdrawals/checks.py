@@ -31,7 +31,7 @@ class AnotherMaterial(Conflict):
 
 
 class NoTimeForUse(Conflict):
-    """It was thawed, and nothing says until when it may be used."""
+    """It is not frozen, and nothing says until when it may be used."""
 
     code = "no_time_for_use"
     title = "No time for use"
@@ -92,11 +92,13 @@ def _material_refusal(specimen: Snapshot, material: str | None) -> Refusal | Non
 
 
 def _clock_refusal(specimen: Snapshot) -> Refusal | None:
-    if specimen.projection.condition != Condition.THAWED or specimen.projection.use_by is not None:
+    condition = Condition(specimen.projection.condition)
+    if condition in (Condition.FROZEN, Condition.FREEZING) or specimen.projection.use_by is not None:
         return None
+    said = condition.value.replace("_", " ")
     return NoTimeForUse(
-        f"{specimen.code} was thawed and nothing says until when it may be used. It is not given; quality decides what becomes "
-        f"of it, and sets how long {specimen.material.replace('_', ' ')} may be used once thawed.",
+        f"{specimen.code} is {said} and nothing says until when it may be used. It is not given; quality decides what becomes "
+        f"of it, and sets how long {specimen.material.replace('_', ' ')} may be used when {said}.",
         where_now=specimen.where_now,
         subject=specimen.code,
     )

@@ -95,7 +95,7 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
     )
     end_releases(session, [tube], at=act.at, because="returned")
     appended = record_on_tubes(session, act, case, [Move(case.tubes[tube], event, site=request.site)], request)
-    for finding in findings_alone(limits_by_hand(session, [case.tubes[tube]], request.site), event):
+    for finding in findings_alone(limits_by_hand(session, [case.tubes[tube]], request.site), event, frozen=True):
         appended += hold_specimens(session, act, [tube], finding.kind, request, reason=finding.reason, site=request.site)
     state = after(Step.RETURN, case.state, case.moved_on(appended, returned=[tube]).items)
     returned = record_on_case(session, act, case, TakenBack(specimen=tube, state=state), request, site=request.site)

@@ -231,6 +231,7 @@ class Requested(WithdrawalEvent):
     )
     needed_at: str | None = Field(default=None, max_length=32)
     indication: str | None = COMMIT
+    instead_of: str | None = Field(default=None, pattern=r"^WD\d\d-[0-9A-Z]{7}$", description="The withdrawal it replaces.")
 
 
 class Approved(WithdrawalEvent):

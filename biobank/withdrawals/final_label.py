@@ -14,7 +14,7 @@ from biobank.withdrawals.picking import first_of, stray_tube, tell_when_ready
 from biobank.withdrawals.scans import AnotherKindOfCode
 from biobank.withdrawals.schemas import FinalLabelRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of
-from biobank.withdrawals.step_rules import label_refusals, read_grounds
+from biobank.withdrawals.step_rules import grounds_of_hands, label_refusals
 from biobank.withdrawals.workflow import Step
 
 
@@ -30,7 +30,7 @@ def apply(session: Session, act: Act, code: str, request: FinalLabelRequest) -> 
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
     if tube not in case.tubes:
         return stray_tube(act, Step.LABEL, case, tube, others.get(tube))
-    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
+    grounds = grounds_of_hands(session, act, case, request)
     refused = first_of(label_refusals(act.actor, case, grounds, tube))
     if refused is not None:
         return refused

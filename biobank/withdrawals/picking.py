@@ -42,6 +42,7 @@ from biobank.withdrawals.step_rules import (
     begin_refusals,
     confirm_refusals,
     consents_of,
+    grounds_of_hands,
     issue_refusals,
     pick_refusals,
     read_grounds,
@@ -95,7 +96,7 @@ def pick(session: Session, act: Act, code: str, request: PickRequest) -> Withdra
         case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
         if tube not in case.tubes:
             return stray_tube(act, Step.PICK, case, tube, others.get(tube))
-    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
+    grounds = grounds_of_hands(session, act, case, request)
     rule = confirm_refusals if request.confirm else pick_refusals
     refused = first_of(rule(act.actor, case, grounds, tube))
     if refused is not None:
@@ -239,7 +240,7 @@ def thaw(session: Session, act: Act, code: str, request: ThawRequest) -> Withdra
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
     if tube not in case.tubes:
         return stray_tube(act, Step.THAW, case, tube, others.get(tube))
-    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at)[case.donor]
+    grounds = grounds_of_hands(session, act, case, request)
     refused = first_of(thaw_refusals(act.actor, case, grounds, tube))
     if refused is not None:
         return refused

@@ -274,6 +274,7 @@ def _units(
             unit=tube.unit,
             banked_at=tube.projection.banked_at,
             expires_at=tube.expires_at,
+            use_by=tube.projection.use_by,
             markers_evaluated=markers[code].complete,
             reactive_for=list(markers[code].reactive_for),
             holds=sorted(hold.kind for hold in tube.holds),

@@ -38,6 +38,7 @@ from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
 from biobank.withdrawals.models import withdrawal_outcome as outcome_table
 from biobank.withdrawals.picture import lots_seen, taken_in_order
+from biobank.withdrawals.releases import ONE_PERSON
 from biobank.withdrawals.schemas import (
     Feasibility,
     FeasibleSpecimen,
@@ -114,10 +115,12 @@ def describe_withdrawal(session: Session, actor: Actor, keystore: Keystore, code
 
 
 def releases_of(session: Session, codes: Collection[str]) -> dict[str, list[RowMapping]]:
-    """Return the bedside releases of each of these withdrawals, the oldest first; `band_voided_at`: of the band of each."""
+    """Return the bedside releases of each of these withdrawals, the oldest first; `band_voided_at`: of the band of each;
+    `one_person`: whether both who made it are.
+    """
     its = release_table.c.withdrawal_code.in_(sorted(codes))
     statement = (
-        select(release_table, wristband.c.voided_at.label("band_voided_at"))
+        select(release_table, wristband.c.voided_at.label("band_voided_at"), ONE_PERSON)
         .join(wristband, wristband.c.code == release_table.c.wristband_code)
         .where(its)
         .order_by(release_table.c.made_at)

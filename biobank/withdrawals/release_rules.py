@@ -48,6 +48,10 @@ def release_refusal(row: Any, code: str, at: datetime, *, then: bool = False) ->
         return NoRelease(f"There is no such bedside release for {code}. Two people scan band and product first.", subject=code)
     if row["consumed_at"] is not None:
         return ReleaseUsed(f"This release of {code} was used already.", subject=code)
+    if row.get("one_person"):
+        return ReleaseEnded(
+            f"The two logins that checked {code} are one person's. Two people check again.", subject=code, because="one_person"
+        )
     ended = row["ended_at"]
     if ended is not None and not (then and at < ended and row["ended_because"] != CHECKED_AGAIN):
         because = row["ended_because"]

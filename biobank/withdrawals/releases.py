@@ -10,10 +10,13 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlmodel import Session
 
+from biobank.auth.queries import one_person
 from biobank.custody.hold_coverage import holds_on
 from biobank.custody.states import HoldAct
 from biobank.withdrawals.models import bedside_release as _release
 
+ONE_PERSON = one_person(_release.c.first_checker, _release.c.second_checker).label("one_person")
+"""Column: whether the two logins that made a release are one person's, by what is known now."""
 _OPEN = (_release.c.consumed_at.is_(None), _release.c.ended_at.is_(None))
 
 
@@ -30,8 +33,13 @@ def end_releases(session: Session, specimens: Collection[str], *, at: datetime, 
 
 def end_revoked_releases(session: Session, donor: str, at: datetime) -> int:
     """End every open release of a donor who took the consent to treatment back; return how many. The donor's row is locked."""
+    return end_open_releases(session, donor, at=at, because="consent_revoked")
+
+
+def end_open_releases(session: Session, donor: str, *, at: datetime, because: str) -> int:
+    """End every open release of a donor's cells, whichever withdrawal they go with; return how many."""
     codes = session.execute(select(_release.c.specimen_code).where(_release.c.donor_code == donor, *_OPEN)).scalars().all()
-    return end_releases(session, codes, at=at, because="consent_revoked")
+    return end_releases(session, codes, at=at, because=because)
 
 
 def end_held_releases(session: Session, *, at: datetime, because: str) -> int:

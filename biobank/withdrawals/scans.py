@@ -8,7 +8,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.foundation.codes import SPECIMENS, Prefix, parse_code
 from biobank.foundation.errors import MalformedRequest
-from biobank.specimens.resolving import tube_named
+from biobank.specimens.resolving import tube_for_use
 from biobank.specimens.scanned_labels import read_current
 
 
@@ -28,9 +28,9 @@ def read_scan(session: Session, act: Act, text: str, *kinds: Prefix) -> str:
 
 def read_tube(session: Session, act: Act, text: str) -> str:
     """Return the code of a scanned tube, by its label or by another issuer's identifier. Raises what `read_scan` raises, and
-    AmbiguousIdentifier.
+    AmbiguousIdentifier and IdentifierAddedLater.
     """
-    return _of_kind(tube_named(session, text, act.bank.settings), *sorted(SPECIMENS))
+    return _of_kind(tube_for_use(session, text, act.bank.settings), *sorted(SPECIMENS))
 
 
 def _of_kind(code: str, *kinds: Prefix) -> str:

@@ -53,6 +53,7 @@ class UnitSeen(BaseModel):
     unit: str
     banked_at: str | None
     expires_at: datetime | None
+    use_by: str | None = Field(description="Until when it may be used as it is, where a clock runs; what is frozen needs none.")
     markers_evaluated: bool
     reactive_for: list[str] = Field(description="Agents of infection that the donor's results are reactive for.")
     holds: list[str]

@@ -113,6 +113,7 @@ def request_withdrawal(
         amount=request.minimum_amount,
         needed_at=None if request.needed_at is None else rfc3339(request.needed_at),
         indication=None if indication is None else indication.hex(),
+        instead_of=None if instead_of is None else instead_of.code,
     )
     relies_on = (*consents, *(one.leaf_hash for one in before[:1]))
     appended = record_on_stream(

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
@@ -19,7 +20,7 @@ from biobank.auth.scope import Place
 from biobank.custody.event import Event
 from biobank.custody.events import CheckedOut
 from biobank.custody.legality import Snapshot, refusal_of
-from biobank.custody.recording import BACK_WITHOUT_REASON, refusals_of_recording
+from biobank.custody.recording import BACK_WITHOUT_REASON, Circumstances, refusals_of_recording
 from biobank.custody.snapshots import may_know
 from biobank.custody.states import Condition, CustodianKind, State
 from biobank.donors.consents import consents_given
@@ -121,6 +122,14 @@ def read_grounds(
         return of_time(of or at)
     stated = of_time(of)
     return {code: replace(grounds, stated=stated[code]) for code, grounds in of_time(at).items()}
+
+
+def grounds_of_hands(session: Session, act: Act, case: Case, request: Circumstances) -> Grounds:
+    """Return the grounds of what hands do with a tube: whoever scans does it now, whatever time is stated, so that both count;
+    from paper, as of when it was done.
+    """
+    live = request.paper is None
+    return read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at, decided=live)[case.donor]
 
 
 def consents_of(case: Case, grounds: Grounds, codes: Collection[str] | None = None) -> tuple[list[bytes], list[Refusal]]:

@@ -58,6 +58,9 @@ def code_of(specimen: Snapshot, **changes: Any) -> str | None:
     return refusals[0].code if refusals else None
 
 
+FRESH: dict[str, Any] = {"route": Route.SHIP_FRESH, "conditions": BEFORE_ISSUE[Route.SHIP_FRESH]}
+
+
 def test_a_released_vial_goes_back_to_its_donor() -> None:
     assert code_of(tube()) is None
 
@@ -82,9 +85,11 @@ def test_a_released_vial_goes_back_to_its_donor() -> None:
         (tube(expires_at=AT), {}, "expired"),
         (tube({"amount": 0}), {}, "nothing_left"),
         (tube({"condition": "thawed"}), {}, "wrong_condition_for_route"),
+        *((tube({"condition": name}), FRESH, "no_time_for_use") for name in ("fresh", "in_culture")),
+        (tube({"condition": "fresh", "use_by": "2030-01-01T00:00:00.000Z"}), FRESH, None),
     ],
 )
-def test_each_reason_is_named(specimen: Snapshot, changes: dict[str, Any], code: str) -> None:
+def test_each_reason_is_named(specimen: Snapshot, changes: dict[str, Any], code: str | None) -> None:
     assert code_of(specimen, **changes) == code
 
 

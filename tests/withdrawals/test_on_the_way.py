@@ -14,7 +14,7 @@ from biobank.specimens.schemas import RecordViability
 from tests.conftest import Api
 from tests.pages.visitor import Visit
 from tests.viability.test_reports import demand
-from tests.withdrawals.stories import Story, a_story, everyone, lift_all, refused, state_of
+from tests.withdrawals.stories import Story, a_story, everyone, holds_of, lift_all, refused, state_of
 from tests.withdrawals.test_refusals import revoke
 
 
@@ -107,3 +107,10 @@ def test_a_broken_vial_and_a_count_below_the_criterion_stop_every_step(
     refused(getattr(story, step)(), 409, code)
 
     assert state_of(api, story.vials[0])["state"] != "administered"
+
+
+def test_what_came_by_hand_and_nobody_can_say_how_cold_is_held(api: Api) -> None:
+    story = a_story(api, 2).up_to("issue")
+    assert story.receive(temperature_mc=None).status_code == 200
+    assert [one["reason"] for one in holds_of(api, story.vials[0])] == ["temperature_not_read"]
+    refused(story.thaw(), 409, "on_hold")

@@ -12,15 +12,17 @@ from fastapi.responses import JSONResponse
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import words
-from biobank.pages.ui.act_pages import ActPage, Asked, Done, Opened, OwnPage
+from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.addresses import WithdrawalCode
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import CIRCUMSTANCES, FormFault, fields_of
 from biobank.pages.ui.session import PageReading
 from biobank.pages.withdrawals.steps import taken
 from biobank.specimens.materials import amount_text
+from biobank.specimens.resolving import tube_named
 from biobank.withdrawals import administering, bedside
 from biobank.withdrawals.bedside_view import BedsideView, read_bedside
 from biobank.withdrawals.given_before import entering_refusals
@@ -137,6 +139,18 @@ def _draw_administer(at: Opened[Bedside]) -> OwnPage:
     return OwnPage("withdrawal_administer.html", **shows, **({"refusal": None} if stopped else {}))
 
 
+async def release_scanned(at: Acting[Any], standing: Standing) -> dict[str, Any]:
+    """Return the release of what was scanned as the product, by whichever name; the use case says if that stands."""
+    return release_of(standing, await at.ask(_plain_code, at.form.get("product", ""), at.bank.settings))
+
+
+def _plain_code(session: Session, _actor: Actor, scanned: str, settings: Settings) -> str:
+    try:
+        return tube_named(session, scanned, settings)
+    except Refusal:
+        return scanned
+
+
 def release_of(standing: Standing, product: str) -> dict[str, Any]:
     """Return the newest release of a scanned product, or of any when the scan names none of them (it is then refused).
 
@@ -156,10 +170,9 @@ ActPage(
     form=_draw_administer,
     model=AdministerRequest,
     names=STEPS["administer"].names,
-    tubes=("product",),
     more=CIRCUMSTANCES,
     labels=STEPS["administer"].labels,
-    given=lambda at: release_of(at.read.standing, at.form.get("product", "")),
+    given=lambda at: release_scanned(at, at.read.standing),
     use_case=administering.administer,
     after=taken("administer"),
 ).on(router)
