@@ -72,6 +72,19 @@ def hands_refusal(actor: Actor, event: type[Event], specimen: Snapshot) -> NotTh
     )
 
 
+def in_other_hands(actor: Actor, specimen: Snapshot) -> NotTheCustodian | None:
+    """Return that a person holds the specimen who is not the actor, for what only they give away, or None. Pure."""
+    kind, name = specimen.projection.custodian_kind, specimen.projection.custodian_id
+    if kind != CustodianKind.USER.value or name == actor.code:
+        return None
+    return NotTheCustodian(
+        f"{specimen.code} is in the custody of {name}. They issue it, or hand it over to you first.",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+        custodian_kind=kind,
+    )
+
+
 def _words(kind: str, site: str | None) -> str:
     return f" at {site}" if kind == CustodianKind.USER.value and site is not None else ""
 

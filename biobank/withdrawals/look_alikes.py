@@ -42,7 +42,8 @@ def _beside(one: Neighbour, other: Neighbour) -> bool:
 
 
 def warnings_of(tube: str, together: Iterable[Neighbour], own: Collection[str], alike: Collection[str]) -> list[str]:
-    """Return what to beware of when `tube` is taken out of its box, a sentence each, by code. Pure.
+    """Return what to beware of when `tube` is taken out of its box, a sentence each, by code. Pure. Where nothing says which slot
+    it or another is in, each of them may stand right beside it.
 
     `together`: everything in its box, itself too; `own`: the tubes of the withdrawal; `alike`: donors called almost the same.
     """
@@ -50,7 +51,9 @@ def warnings_of(tube: str, together: Iterable[Neighbour], own: Collection[str], 
     here = every.get(tube)
     if here is None:
         return []
-    said: list[str] = []
+    unslotted = sum(one.donor != here.donor and (here.row is None or one.row is None) for one in every.values())
+    loose = f"{unslotted} {'tube' if unslotted == 1 else 'tubes'} of other people stand in the same box, in no known slot."
+    said: list[str] = [loose] if unslotted else []
     for code, other in sorted(every.items()):
         if code == tube:
             continue

@@ -20,6 +20,7 @@ from biobank.custody.models import custody
 from biobank.custody.recording import refusals_of_recording
 from biobank.custody.states import TERMINAL
 from biobank.foundation import clock
+from biobank.foundation.errors import NotPermitted
 from biobank.labels.events import Labelled
 from biobank.specimens.events import ViabilityMeasured
 from biobank.transparency.models import event
@@ -29,6 +30,7 @@ from biobank.withdrawals.final_label_rules import unprinted
 from biobank.withdrawals.gate import RIGHTS
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
+from biobank.withdrawals.release_rules import NoRelease
 from biobank.withdrawals.service import APPROVE_BY_TWO
 from biobank.withdrawals.standing import Standing, read_standings
 from biobank.withdrawals.step_rules import ONE_TUBE
@@ -140,6 +142,15 @@ def what_comes_first(case: Case, name: str, tube: str | None) -> tuple[str, str 
     if any(isinstance(one, NotCounted) for one in uncounted(case, [tube])):
         return COUNT, tube
     return (PRINT if unprinted(case, tube) else name), tube
+
+
+def stopped_by(standing: Standing) -> list[str]:
+    """Say why the step that the withdrawal waits for first is taken by nobody now, whoever would take it."""
+    case = standing.case
+    for name, tube in next_acts(case.state, case.route, case.items)[:1]:
+        against = standing.refusals_of(name, tube) if tube is not None and name in ONE_TUBE else standing.refusals(name)
+        return [one.detail for one in against if not isinstance(one, NotPermitted | NoRelease)]
+    return []
 
 
 OFF_THE_WAY: Mapping[str, type[Event]] = {COUNT: ViabilityMeasured, PRINT: Labelled}

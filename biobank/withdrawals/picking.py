@@ -12,11 +12,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.custody.custodians import in_other_hands
 from biobank.custody.events import CheckedOut
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move
-from biobank.custody.states import State
+from biobank.custody.states import CustodianKind, State
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, Refused, raise_first
 from biobank.registers.using import Use, keep_warnings, require_fit
@@ -259,7 +260,9 @@ def use_of_thaw(case: Case, request: ThawRequest, tube: str, at: datetime) -> Us
 
 
 def issue(session: Session, act: Act, code: str, request: IssueRequest) -> WithdrawalAnswer:
-    """Let every tube of the withdrawal go. You keep custody until the receiver accepts; a courier accepts by evidence."""
+    """Let every tube of the withdrawal go. Who holds a tube keeps custody until the receiver accepts; a courier accepts by
+    evidence.
+    """
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
     grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at, decided=True)[case.donor]
     first_of(issue_refusals(act.actor, case, grounds))
@@ -271,17 +274,25 @@ def issue(session: Session, act: Act, code: str, request: IssueRequest) -> Withd
     if request.courier is not None:
         warned = require_courier(session, act, request.courier, site=str(site), at=request.occurred_at or act.at)
         keep_warnings(session, act, warned, request, used_in=code, site=str(site))
-    event = Issued(
-        withdrawal=code,
-        custodian_kind="user" if request.courier is None else "courier",
-        custodian_id=request.courier or act.actor.code,
-        evidence=request.evidence,
-    )
+    if request.courier is not None:
+        # What a person holds, nobody else gives to a courier.
+        raise_first([found for tube in case.tubes.values() if (found := in_other_hands(act.actor, tube)) is not None])
     relies_on = (case.approval, *consents_of(case, grounds)[0])
-    moves = [Move(tube, event, relies_on=relies_on) for _, tube in sorted(case.tubes.items())]
+    moves = [Move(tube, _issued(act, code, request, tube), relies_on=relies_on) for _, tube in sorted(case.tubes.items())]
     appended = record_on_tubes(session, act, case, moves, request, lagging=grounds.lagging)
     left = SentOut(specimens=tuple(sorted(case.tubes)))
     sent = record_on_case(session, act, case, left, request, site=site, relies_on=relies_on)
     state = after(Step.ISSUE, case.state)
     set_state(session, case, state)
     return answer_of(act, case.moved_on([*appended, sent], state=state), [*appended, sent])
+
+
+def _issued(act: Act, code: str, request: IssueRequest, tube: Snapshot) -> Issued:
+    """The issue of one tube: nobody's hands change by it, but a courier's, or those of whoever takes it from its site."""
+    held = tube.projection.custodian_id if tube.projection.custodian_kind == CustodianKind.USER.value else None
+    return Issued(
+        withdrawal=code,
+        custodian_kind="user" if request.courier is None else "courier",
+        custodian_id=request.courier or held or act.actor.code,
+        evidence=request.evidence,
+    )

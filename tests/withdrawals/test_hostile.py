@@ -8,6 +8,7 @@ What is not in the table is accepted.
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -38,8 +39,9 @@ from tests import seed
 from tests.conftest import Api, TestBank
 from tests.donors import stories as donors
 from tests.seed import USERS
+from tests.viability.test_reports import demand
 from tests.withdrawals.stories import Story, a_story, approve
-from tests.withdrawals.test_offered import UNSAID, Undone, body_of
+from tests.withdrawals.test_offered import UNSAID, Undone, body_of, ready_for_its_label
 from tests.withdrawals.test_races import at_once
 
 WHO = {
@@ -55,6 +57,10 @@ WHO = {
     "administer": ("clinician", "lab_tech"),
 }
 """Who takes each step, in order, and somebody who knows of the withdrawal and may not."""
+
+LABEL = {"label": ("lab_tech", "clinician")}
+"""The step of what is thawed at the bank and shipped: a story of its own, because its route is another."""
+PEOPLE = WHO | LABEL
 
 SCANS = ("request", "pick", "confirm", "receive", "thaw", "check", "second", "administer")
 AT_THE_BEDSIDE = ("check", "second", "administer")
@@ -108,6 +114,22 @@ REFUSED: dict[str, dict[str, str]] = {
         "administer": "wrong_step",
     },
 }
+
+REFUSED_LABEL = {
+    "wrong person": "not_permitted",
+    "role removed": "not_found",
+    "another person's tube": "wrong_specimen",
+    "swapped with another withdrawal's": "wrong_specimen",
+    "expired": "expired",
+    "consent revoked in between": "consent_revoked",
+    "lot failed in between": "lot_test_failed",
+    "hold placed in between": "on_hold",
+    "clock ahead": "implausible_time",
+    "clock behind": "implausible_time",
+    "wrong order": "not_permitted, pick_unconfirmed, wrong_condition_for_route, wrong_step",
+    "replayed": "",
+}
+"""The same for the final label. Scanned again on its tube it says the same once more."""
 
 FIRST = {"confirm": "lab_tech", "second": "clinician"}
 """Who did the other half."""
@@ -165,6 +187,8 @@ def body(story: Story, name: str, wrong: str, tubes: dict[str, str]) -> BaseMode
         right: BaseModel = WithdrawalRequest.model_validate(asked)
     else:
         right = body_of(story, name, tube, at)
+        if name == "label" and wrong in tubes:
+            right = right.model_copy(update={"tube": tube})
     return right if at is None else right.model_copy(update={"occurred_at": at})
 
 
@@ -179,7 +203,7 @@ def attempted(api: Api, story: Story, step: str, wrong: str, tubes: dict[str, st
         # The time is looked at with the rest of what is signed: the body has to name the picture.
         return str(approve(api, story.code, occurred_at=(clock.now() + SKEWED[wrong]).isoformat()).json()["code"])
     name = "check" if step == "second" else step
-    login = WHO[step][1] if wrong == "wrong person" else FIRST[step] if wrong == "same person twice" else WHO[step][0]
+    login = PEOPLE[step][1] if wrong == "wrong person" else FIRST[step] if wrong == "same person twice" else PEOPLE[step][0]
     use_case: Callable[..., Any] = ask if step == "request" else STEPS[name].use_case
     sent = body(story, name, wrong, tubes)
 
@@ -249,3 +273,43 @@ def test_every_step_refuses_everything_that_may_be_wrong_with_it(api: Api) -> No
             table["replayed"][step] = attempted(api, story, step, "replayed", tubes)
     table["wrong order"] = {step: ", ".join(sorted(codes)) for step, codes in early.items() if "" not in codes}
     assert {wrong: {step: code for step, code in cells.items() if code} for wrong, cells in table.items()} == REFUSED
+
+
+def test_the_final_label_refuses_everything_that_may_be_wrong_with_it(api: Api) -> None:
+    demand(api)
+    story = a_story(api, vials=3, lot=True)
+    other = Story(api, story.donor, story.vials[1:2])
+    assert other.request(route="thaw_and_ship").status_code == 201
+    tubes = {"another person's tube": a_story(api).vials[0], "swapped with another withdrawal's": story.vials[1]}
+    assert story.request(route="thaw_and_ship").status_code == 201
+    early = {attempted(api, story, "label", "wrong order", tubes)}
+    for take in (story.approve, story.pick, story.confirm):
+        assert take().status_code in (200, 201)
+        early.add(attempted(api, story, "label", "wrong order", tubes))
+    assert story.thaw(api.lab_tech).status_code == 200
+    ready_for_its_label(api, story)
+    assert attempted(api, story, "label", "nothing", tubes) == ""
+    asked = REFUSED_LABEL.keys() - {"wrong order", "replayed"}
+    cells = {wrong: attempted(api, story, "label", wrong, tubes) for wrong in asked}
+    cells["wrong order"] = ", ".join(sorted(early))
+    assert story.label(scan=story.scans["label"]).status_code == 200
+    cells["replayed"] = attempted(api, story, "label", "replayed", tubes)
+    assert cells == REFUSED_LABEL
+
+
+def rendered() -> str:
+    """The table of what stops each step, as the documents show it."""
+    steps = [*list(WHO)[:4], "label", *list(WHO)[4:]]
+    lines = [f"| what is wrong | {' | '.join(steps)} |", "|---" * (len(steps) + 1) + "|"]
+    for wrong, row in REFUSED.items():
+        cells = row | ({"label": REFUSED_LABEL[wrong]} if REFUSED_LABEL.get(wrong) else {})
+        said = (
+            ", ".join(f"`{one.replace(' ', '_')}`" for one in cells[step].split(", ")) if step in cells else "" for step in steps
+        )
+        lines.append(f"| {wrong} | {' | '.join(said)} |")
+    return "\n".join(lines)
+
+
+def test_the_table_of_what_stops_each_step_stands_in_the_documents() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "withdrawal-steps.md").read_text()
+    assert rendered() in page, rendered()

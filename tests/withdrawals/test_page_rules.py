@@ -124,3 +124,10 @@ def test_what_could_be_taken_for_a_tube_is_said_by_nearness_of_place_code_and_na
     ]
     assert warnings_of("AD-0000000", box, set(), set()) == []
     assert not near_codes("AD-2345678", "AD-2345678") and not near_codes("AD-2345678", "HF-2345679")
+
+
+def test_in_a_box_without_slots_every_tube_of_another_person_is_a_neighbour() -> None:
+    own = Neighbour("AD26-0000001", "DN-A", "BX-1", None, None, None)
+    others = [Neighbour(f"AD26-99999{n}X", "DN-B", "BX-1", None, None, None) for n in range(3)]
+    (said,) = warnings_of(own.code, [own, *others], {own.code}, set())
+    assert said.startswith("3 tubes of other people stand in the same box")

@@ -23,7 +23,7 @@ def test_a_strange_tube_in_the_hand_stops_everything_and_is_evidence(api: Api, s
     assert kinds_of(api, "withdrawal", story.code)[-1] == "withdrawal.bedside_check_failed"
     assert not still_open(api, story)
     refused(story.administer(), 409, "release_ended")
-    misses = api.quality.get("/attempt-counts").json()["items"]
+    misses = api.auditor.get("/attempt-counts").json()["items"]
     assert any((one["why"], one["site"]) == ("wrong_recipient", "CLINIC") for one in misses), misses
 
 

@@ -27,7 +27,7 @@ from biobank.specimens.materials import amount_text
 from biobank.withdrawals import queries
 from biobank.withdrawals.given_before import entering_refusals
 from biobank.withdrawals.indication import indication_refusals
-from biobank.withdrawals.next_acts import COUNT, PRINT, acts_off_the_way
+from biobank.withdrawals.next_acts import COUNT, PRINT, acts_off_the_way, stopped_by
 from biobank.withdrawals.schemas import ItemPublic, WithdrawalDetail, WithdrawalList
 from biobank.withdrawals.standing import read_standing
 from biobank.withdrawals.step_rules import begin_refusals
@@ -94,6 +94,8 @@ class Whole:
     """Whether this login may enter what two people wrote on a sheet that was fetched."""
     given_before: bool = False
     """Whether something stands against giving what two people released, which may have come after it was given."""
+    stopped: Sequence[str] = ()
+    """Why the next step is taken by nobody now, a sentence each."""
     reads_why: bool = False
     """Whether this login may read why it was asked for."""
     off_the_way: Sequence[tuple[str, str]] = ()
@@ -113,7 +115,7 @@ def read_whole(session: Session, actor: Actor, code: str, bank: Bank) -> Whole:
     reads_why = not indication_refusals(actor, case)
     offered = [name for name in order if name in standing.offered]
     before = not entering_refusals(standing)
-    return Whole(withdrawal, events, offered, wanted, enters, before, reads_why, acts_off_the_way(standing))
+    return Whole(withdrawal, events, offered, wanted, enters, before, stopped_by(standing), reads_why, acts_off_the_way(standing))
 
 
 @router.get("/withdrawals/{code}")
@@ -141,6 +143,7 @@ async def show_withdrawal(request: Request, code: WithdrawalCode, reading: PageR
             | {"administered": given_words(item)}
             for item in withdrawal.items
         ],
+        stopped=whole.stopped,
         item_columns=ITEM_COLUMNS,
         entries=[entry_of(event, lambda _kind: None) for event in reversed(whole.events)],
     )
@@ -184,17 +187,25 @@ def acts_of(whole: Whole) -> list[ActionLink]:
     return acts
 
 
+PICKED, GIVEN = "Pick, scanned by two people", "Administration"
 _ORDER = (
     ("Request", ("withdrawal.requested",)),
     ("Approval by quality, signed", ("withdrawal.approved",)),
-    ("Pick, scanned by two people", ("withdrawal.picked", "withdrawal.pick_confirmed")),
+    (PICKED, ("withdrawal.picked", "withdrawal.pick_confirmed")),
     ("Issue", ("withdrawal.issued",)),
     ("Receipt at the clinic", ("withdrawal.received",)),
     ("Bedside check by two people", ("withdrawal.bedside_check_passed",)),
-    ("Administration", ("withdrawal.administered",)),
+    (GIVEN, ("withdrawal.administered",)),
     ("Outcome", ("withdrawal.outcome_recorded", "withdrawal.closed")),
 )
 assert all(kind in rules.by_kind for _, kinds in _ORDER for kind in kinds)
+
+
+def _whole(title: str, withdrawal: WithdrawalDetail) -> bool:
+    """Say whether a step that each tube takes was taken by all of them."""
+    if title == PICKED:
+        return withdrawal.state not in ("approved", "picking") or all(one.confirmed for one in withdrawal.items)
+    return title != GIVEN or withdrawal.state not in ("issued", "in_transit", "delivered")
 
 
 def drawn_steps(whole: Whole) -> list[DrawnStep]:
@@ -205,7 +216,7 @@ def drawn_steps(whole: Whole) -> list[DrawnStep]:
     steps: list[DrawnStep] = []
     for title, kinds in _ORDER:
         done = [event for event in whole.events if event.kind in kinds]
-        if done and {event.kind for event in done} >= set(kinds[:1]):
+        if done and {event.kind for event in done} >= set(kinds[:1]) and _whole(title, withdrawal):
             hands = tuple(dict.fromkeys(event.by for event in done))
             steps.append(DrawnStep(title, "done", hands, datetime.fromisoformat(done[-1].occurred_at)))
         else:
