@@ -10,14 +10,15 @@ from datetime import datetime
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.acts.bank import Bank
 from biobank.custody.legality import OnHold, Snapshot
 from biobank.custody.states import HoldAct, State
 from biobank.foundation.errors import Refusal, raise_first
 from biobank.foundation.from_above import FromAbove
 from biobank.shipping.handover_rules import Receiver, takes_onward, taking_away_refusal
 
-refusals_after_issue: FromAbove[Callable[[Session, Act, Collection[Snapshot], datetime | None], list[Refusal]]] = FromAbove(
-    "withdrawals"
+refusals_after_issue: FromAbove[Callable[[Session, Bank, datetime, Collection[Snapshot], datetime | None], list[Refusal]]] = (
+    FromAbove("withdrawals")
 )
 """Why issued tubes may not go on to their donor, as of now and of the time that is stated."""
 
@@ -39,11 +40,22 @@ def held_after_issue(specimen: Snapshot) -> OnHold | None:
 def require_onward(
     session: Session, act: Act, specimens: Collection[Snapshot], stated: datetime | None, receiver: Receiver | None = None
 ) -> None:
-    """Raise why one of these may not leave with the receiver, or one of the issued among them may not go on; with a receiver, of
-    those that it takes onward.
+    """Raise the first of `refusals_onward`."""
+    raise_first(refusals_onward(session, act.bank, act.at, specimens, stated, receiver))
+
+
+def refusals_onward(
+    session: Session,
+    bank: Bank,
+    at: datetime,
+    specimens: Collection[Snapshot],
+    stated: datetime | None = None,
+    receiver: Receiver | None = None,
+) -> list[Refusal]:
+    """Return why one of these may not leave with the receiver, or one of the issued among them may not go on; with a receiver, of
+    those that it takes onward. `specimens` with their holds.
     """
-    if receiver is not None:
-        raise_first([away for one in specimens if (away := taking_away_refusal(one, receiver)) is not None])
+    away = [] if receiver is None else [found for one in specimens if (found := taking_away_refusal(one, receiver))]
     issued = [one for one in specimens if one.state is State.ISSUED and (receiver is None or takes_onward(receiver, one))]
-    raise_first([held for one in issued if (held := held_after_issue(one)) is not None])
-    raise_first(refusals_after_issue.get()(session, act, issued, stated))
+    held = [on_hold for one in issued if (on_hold := held_after_issue(one)) is not None]
+    return [*away, *held, *refusals_after_issue.get()(session, bank, at, issued, stated)]

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlmodel import Session
 
-from biobank.acts.act import Act
 from biobank.acts.answers_and_attempts import site_of
+from biobank.acts.bank import Bank
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.donors.consents import treatment_revoked
@@ -83,7 +83,9 @@ def _clinics(session: Session, codes: Collection[str]) -> dict[str, str]:
 
 
 @refusals_after_issue.give
-def _after_issue(session: Session, act: Act, issued: Collection[Snapshot], stated: datetime | None) -> list[Refusal]:
+def _after_issue(
+    session: Session, bank: Bank, at: datetime, issued: Collection[Snapshot], stated: datetime | None
+) -> list[Refusal]:
     codes = {one.projection.reserved_for for one in issued} - {None}
     rows = session.execute(
         select(withdrawal, donor.c.status.label("donor_status"))
@@ -92,7 +94,7 @@ def _after_issue(session: Session, act: Act, issued: Collection[Snapshot], state
     ).mappings()
     found: list[Refusal] = []
     for case in [read_case(session, row) for row in rows.all()]:
-        grounds = read_grounds(session, act.bank, [case.donor], act.at, of=stated, decided=True)[case.donor]
+        grounds = read_grounds(session, bank, [case.donor], at, of=stated, decided=True)[case.donor]
         its = [one.code for one in issued if one.projection.reserved_for == case.code and one.code in case.tubes]
         found += [refusal for code in sorted(its) for refusal in onward_refusals(case, grounds, code)]
     return found

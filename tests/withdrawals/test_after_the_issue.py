@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Api
+from tests.pages.visitor import Visit
 from tests.withdrawals.stories import Story, a_story, refused, sign_and_post
 from tests.withdrawals.test_decided_now import expire, long_ago, revoke
 
@@ -44,3 +45,19 @@ def test_a_stated_time_does_not_let_it_leave_either(api: Api) -> None:
     story = a_story(api, 2).up_to("issue")
     revoke(api, story.donor)
     refused(ship(story, **long_ago()), 409, "consent_revoked")
+
+
+def test_the_pages_of_a_hand_over_say_what_they_would_be_refused_for(api: Api, visit: Visit) -> None:
+    story = a_story(api, 2).up_to("issue")
+    vial = story.vials[0]
+    seq = api.lab_tech.get(f"/specimens/{vial}/custody").json()["items"][-1]["seq"]
+    body = {"specimens": [{"specimen": vial, "expected_seq": seq}], "to_kind": "courier", "to_id": "CRYOGO"}
+    answer = api.lab_tech.post("/handovers", json=body)
+    assert answer.status_code == 201, answer.text
+    page = f"/handovers/{answer.json()['id']}"
+    assert "Record its acceptance" in visit("lab_tech").get_page(page)
+    revoke(api, story.donor)
+    drawn = visit("lab_tech").get_page(page)
+    assert "It goes nowhere now" in drawn and "Record its acceptance" not in drawn
+    refused(api.lab_tech.post(f"{page}/accept", json={"evidence": "CG 4711"}), 409, "consent_revoked")
+    assert "It stays here" in visit("lab_tech").get_page(f"/handovers/new?specimens={vial}")

@@ -1,5 +1,6 @@
 """One hand-over: who gives what to whom, and the receiver's yes or no."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -7,12 +8,14 @@ from fastapi import APIRouter
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.forms import fields_of
 from biobank.shipping import handovers
 from biobank.shipping.handover_queries import get_handover, public_of
-from biobank.shipping.handover_rules import accept_refusals, decline_refusals, taker_refusal
+from biobank.shipping.handover_rules import accept_refusals, decline_refusals, read_receiver, taker_refusal
+from biobank.shipping.onward import refusals_onward
 from biobank.shipping.schemas import AcceptRequest, DeclineRequest, HandoverPublic
 
 router = APIRouter(include_in_schema=False)
@@ -34,6 +37,8 @@ class Standing:
     receives: bool
     accepts: bool
     declines: bool
+    against: Sequence[str] = ()
+    """Why it may not be taken over now, whoever receives it, a sentence each."""
 
     @property
     def by_receipt(self) -> bool:
@@ -43,10 +48,15 @@ class Standing:
 
 def _read(session: Session, actor: Actor, asked: Asked) -> Standing:
     handover: UUID = asked.path["handover_id"]
-    row, _items = get_handover(session, actor, handover)
+    row, items = get_handover(session, actor, handover)
     receives = row.to_kind != "courier" and taker_refusal(actor, row) is None
     accepts, declines = not accept_refusals(actor, row, clock.now()), not decline_refusals(actor, row)
-    return Standing(public_of(session, [row])[0], receives, accepts, declines)
+    against: list[str] = []
+    if accepts:
+        tubes = load(session, [line.specimen_code for line in items], holds=True).values()
+        receiver = read_receiver(session, row.to_kind, row.to_id)
+        against = [one.detail for one in refusals_onward(session, asked.bank, clock.now(), tubes, receiver=receiver)]
+    return Standing(public_of(session, [row])[0], receives, accepts and not against, declines, against)
 
 
 def _draw(at: Opened[Standing]) -> OwnPage:

@@ -9,13 +9,17 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
+from biobank.foundation import clock
 from biobank.foundation.paging import Paging
 from biobank.pages.shipping import shipments
-from biobank.pages.ui.act_pages import ActForm, ActPage, Done, Needs
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import Column
 from biobank.shipping import handover_queries, handovers
+from biobank.shipping.onward import refusals_onward
 from biobank.shipping.schemas import HandoverList, HandoverPublic, HandoverRequest
+from biobank.specimens.resolving import Resolved, resolve_all
 
 router = APIRouter(include_in_schema=False)
 
@@ -69,10 +73,22 @@ Listing(
 ).on(router)
 
 
+def _read_offer(session: Session, actor: Actor, asked: Asked) -> list[str]:
+    """Return what stands against taking the tubes that the address names to somewhere else, a sentence each."""
+    actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
+    named = asked.form.all_of("specimens")
+    if asked.sent or not named:
+        return []
+    found = resolve_all(session, actor, named, asked.bank.settings, holds=True).values()
+    tubes = [one.specimen for one in found if isinstance(one, Resolved) and one.specimen is not None]
+    against = refusals_onward(session, asked.bank, clock.now(), tubes)
+    return [f"It stays here, with somebody of this place: {one.detail}" for one in against]
+
+
 ActPage(
     address="/handovers/new",
     asks=("specimens",),
-    reads=Needs(Permission.SPECIMEN_READ),
+    reads=_read_offer,
     model=HandoverRequest,
     names=("specimens", "to_kind", "to_id", "expires_in_minutes"),
     labels={
@@ -81,12 +97,12 @@ ActPage(
         "to_id": "Badge, site or courier code",
         "expires_in_minutes": "Minutes the offer stands",
     },
-    form=lambda _at: ActForm(
+    form=lambda at: ActForm(
         title="Offer",
         subject="Hand-over",
         icon="hand",
         options={"to_kind": KINDS},
-        lead="You keep custody until the receiver accepts with their own login.",
+        lead=" ".join(["You keep custody until the receiver accepts with their own login.", *at.read]),
     ),
     given=shipments.tubes_seen,
     use_case=handovers.offer,
