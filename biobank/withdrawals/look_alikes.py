@@ -52,7 +52,8 @@ def warnings_of(tube: str, together: Iterable[Neighbour], own: Collection[str], 
     if here is None:
         return []
     unslotted = sum(one.donor != here.donor and (here.row is None or one.row is None) for one in every.values())
-    loose = f"{unslotted} {'tube' if unslotted == 1 else 'tubes'} of other people stand in the same box, in no known slot."
+    several = "1 tube of another person stands" if unslotted == 1 else f"{unslotted} tubes of other people stand"
+    loose = f"{several} in the same box, and nothing says in which slot."
     said: list[str] = [loose] if unslotted else []
     for code, other in sorted(every.items()):
         if code == tube:

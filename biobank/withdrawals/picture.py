@@ -5,53 +5,43 @@ picture can be made again at the signature and compared. What differs then is na
 """
 
 import hmac
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select, union
+from sqlalchemy import select, union
 from sqlmodel import Session
 
-from biobank.acts.models import attempt
 from biobank.auth.actor import Actor
 from biobank.custody.legality import Snapshot
 from biobank.custody.snapshots import may_know
 from biobank.donors.identification import identity_changed_at
-from biobank.donors.markers import Evaluation, evaluate
+from biobank.donors.markers import evaluate
 from biobank.donors.told import told_of
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.config import read_secret
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.quality.decisions import authorisations_of
-from biobank.quality.findings import Findings
-from biobank.quality.lot_tests import LotTests, missing_tests
 from biobank.quality.models import adverse_event, deviation, deviation_subject
 from biobank.quality.reserves import amounts_of, remaining, reserve_of
 from biobank.specimens.harvest_queries import identified_at_harvest
 from biobank.specimens.models import specimen as specimen_table
 from biobank.specimens.residues import allergies_among
-from biobank.specimens.viability import viability_bp, wilson_bp
 from biobank.viability.queries import expected_dose
-from biobank.viability.schemas import EstimatePublic
 from biobank.withdrawals.case import Case, use_of_tube
 from biobank.withdrawals.consents import DonorNotTreated
 from biobank.withdrawals.events import Reserved
+from biobank.withdrawals.known import Known, harm_of, lots_seen, near_misses_about, remains_seen, units_seen
 from biobank.withdrawals.models import withdrawal as withdrawal_table
 from biobank.withdrawals.seen import (
-    CountSeen,
     DeviationSeen,
     DonorSeen,
-    ExpectedSeen,
-    HarmSeen,
-    LotSeen,
-    NearMissSeen,
     Picture,
     RemainsSeen,
     RequestSeen,
-    UnitSeen,
 )
 from biobank.withdrawals.step_rules import Grounds, consents_of
 from biobank.withdrawals.workflow import BEFORE_ISSUE
@@ -95,16 +85,6 @@ class OpenDeviation:
     severity: str
     topic: str
     opened_at: datetime
-
-
-def longest_banked(tube: Snapshot) -> tuple[str, str]:
-    """Order tubes as they are taken: the longest banked first."""
-    return tube.projection.banked_at or "9999", tube.code
-
-
-def taken_in_order(usable: Iterable[Snapshot]) -> dict[str, int]:
-    """Return by code in which order usable tubes are taken, from 1: for the request and for the approval. Pure."""
-    return {tube.code: number for number, tube in enumerate(sorted(usable, key=longest_banked), 1)}
 
 
 def picture_refusal(
@@ -188,22 +168,25 @@ def read_picture(
         lasting_salt=_salt(secrets, case.code, "whenever"),
         request=_request(case),
         donor=_donor(case, grounds, identity_changed_at(session, case.donor)),
-        units=_units(case, shown, markers, grounds, estimates, authorisations, identified_at_harvest(session, shown)),
+        units=units_seen(
+            Known(shown, case.findings, markers, estimates, authorisations, identified_at_harvest(session, shown)),
+            {code: use_of_case(case, tube, grounds) for code, tube in shown.items()},
+            case.tubes,
+        ),
         tests=lots_seen(shown, case.findings),
         allergies=[one.sentence for one in met],
         dose=dose,
-        remains=RemainsSeen(
-            sentence=left.sentence,
-            units=left.units,
-            amounts=dict(left.amounts),
-            doubtful=left.doubtful,
-            takes_the_last=left.takes_the_last,
-            below_reserve=left.below_reserve,
-        ),
+        remains=remains_seen(left),
         deviations=[DeviationSeen(**vars(one)) for one in deviations],
-        harm=_harm(session, case),
-        near_misses=_near_misses(session, case),
+        harm=harm_of(session, case.donor),
+        near_misses=near_misses_about(session, {case.code, case.donor, *case.tubes}),
     )
+
+
+def use_of_case(case: Case, tube: Snapshot, grounds: Grounds) -> list[Refusal]:
+    """Return every reason why a tube may not be reserved for the case now. Pure."""
+    conditions = BEFORE_ISSUE[case.route]
+    return use_of_tube(case, tube, case.findings[tube.code], Reserved, conditions, at=grounds.at, lagging=False)
 
 
 def _salt(secrets: Path, code: str, reading: str) -> str:
@@ -242,70 +225,6 @@ def units_of_donor(session: Session, withdrawal: str) -> dict[str, datetime | No
     return {row.code: None if row.harvest_code is None else row.collected_at for row in rows}
 
 
-def _units(
-    case: Case,
-    tubes: Mapping[str, Snapshot],
-    markers: Mapping[str, Evaluation],
-    grounds: Grounds,
-    estimates: Mapping[str, EstimatePublic],
-    authorisations: Mapping[str, str],
-    identified: Mapping[str, str],
-) -> list[UnitSeen]:
-    against = {
-        code: use_of_tube(case, tube, case.findings[code], Reserved, BEFORE_ISSUE[case.route], at=grounds.at, lagging=False)
-        for code, tube in tubes.items()
-    }
-    order = taken_in_order(tube for code, tube in tubes.items() if not against[code])
-    return [
-        UnitSeen(
-            specimen=code,
-            chosen=code in case.tubes,
-            order=order.get(code),
-            head=(tube.head_hash or b"").hex(),
-            state=tube.projection.state,
-            condition=tube.projection.condition,
-            quality=tube.projection.quality,
-            site=tube.projection.site_code,
-            identified=identified[code],
-            basis=tube.regulatory_basis,
-            authorisation=authorisations.get(code),
-            lot=tube.lot_code,
-            amount=tube.projection.amount,
-            unit=tube.unit,
-            banked_at=tube.projection.banked_at,
-            expires_at=tube.expires_at,
-            use_by=tube.projection.use_by,
-            markers_evaluated=markers[code].complete,
-            reactive_for=list(markers[code].reactive_for),
-            holds=sorted(hold.kind for hold in tube.holds),
-            measured=None if case.findings[code].measured is None else _count(case.findings[code].measured),
-            failed_before=[_count(one) for one in case.findings[code].failed],
-            expected=_expected(estimates.get(code)),
-            refusals=[refusal.detail for refusal in against[code]],
-        )
-        for code, tube in sorted(tubes.items())
-    ]
-
-
-def _count(row: Any) -> CountSeen:
-    interval = wilson_bp(row.live, row.dead)
-    return CountSeen(
-        method=row.method,
-        live=row.live,
-        dead=row.dead,
-        viability_bp=viability_bp(row.live, row.dead),
-        lower_bp=interval.lower_bp,
-        upper_bp=interval.upper_bp,
-        measured_at=row.measured_at,
-    )
-
-
-def _expected(one: EstimatePublic | None) -> ExpectedSeen | None:
-    if one is None:
-        return None
-    return ExpectedSeen(expected_bp=one.expected_bp, next_vial=one.next_vial, evidence=one.evidence, dose=one.dose)
-
-
 def _request(case: Case) -> RequestSeen:
     row = case.row
     return RequestSeen(
@@ -328,41 +247,3 @@ def _donor(case: Case, grounds: Grounds, identity_changed_at: datetime | None) -
         consents=[one.hex() for one in consents],
         consent_refusals=[one.detail for one in refusals if not isinstance(one, DonorNotTreated)],
     )
-
-
-def lots_seen(tubes: Mapping[str, Snapshot], findings: Mapping[str, Findings]) -> list[LotSeen]:
-    """Return what the tests of these tubes' lots say: for the request and for the approval. Pure."""
-    lots: dict[str, tuple[LotTests, set[str]]] = {}
-    for code, tube in tubes.items():
-        if tube.lot_code is not None:
-            said, missing = lots.setdefault(tube.lot_code, (findings[code].tests, set()))
-            missing.update(missing_tests(tube, said))
-    return [
-        LotSeen(
-            lot=lot,
-            passed=list(said.passed),
-            failed=list(said.failed),
-            pending=list(said.pending),
-            overdue=list(said.overdue),
-            missing=sorted(missing),
-        )
-        for lot, (said, missing) in sorted(lots.items())
-    ]
-
-
-def _harm(session: Session, case: Case) -> list[HarmSeen]:
-    columns = ("deviation_code", "withdrawal_code", "kind", "seriousness", "causality", "in_lot", "seen_at")
-    of_donor = select(*(adverse_event.c[name] for name in columns)).where(adverse_event.c.donor_code == case.donor)
-    rows = session.execute(of_donor.order_by(adverse_event.c.seen_at, adverse_event.c.deviation_code))
-    return [HarmSeen(**{name.removesuffix("_code"): getattr(row, name) for name in columns}) for row in rows]
-
-
-def _near_misses(session: Session, case: Case) -> list[NearMissSeen]:
-    about = sorted({case.code, case.donor, *case.tubes})
-    rows = session.execute(
-        select(attempt.c.code, func.count().label("times"), func.max(attempt.c.at).label("latest"))
-        .where(attempt.c.subject.in_(about), ~attempt.c.path.endswith("/approve"))
-        .group_by(attempt.c.code)
-        .order_by(attempt.c.code)
-    )
-    return [NearMissSeen(code=row.code, times=row.times, latest=row.latest) for row in rows]

@@ -16,16 +16,21 @@ from biobank.custody.queries import stream_history
 from biobank.custody.schemas import CustodyHistory
 from biobank.custody.snapshots import load, may_know
 from biobank.donors.consents import consents_given, covering_consent
+from biobank.donors.markers import evaluate
 from biobank.donors.models import wristband
+from biobank.donors.told import told_of
 from biobank.donors.visibility import get_visible_donor
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
 from biobank.foundation.paging import Paging, read_page
 from biobank.quality.adverse import reads_words
+from biobank.quality.decisions import authorisations_of
 from biobank.quality.deviations import words_kept
 from biobank.quality.findings import Findings, read_findings
+from biobank.quality.reserves import remaining, reserve_of
+from biobank.specimens.harvest_queries import identified_at_harvest
 from biobank.specimens.models import specimen
-from biobank.specimens.residues import allergies_met
+from biobank.specimens.residues import allergies_among
 from biobank.vault import Keystore
 from biobank.viability.queries import expected_dose
 from biobank.viability.schemas import DosePublic
@@ -33,11 +38,21 @@ from biobank.withdrawals.case import Case, find_row, read_case, visible
 from biobank.withdrawals.checks import use_refusals
 from biobank.withdrawals.consents import tissue_of_tube
 from biobank.withdrawals.events import Reserved
+from biobank.withdrawals.known import (
+    Known,
+    harm_of,
+    lots_seen,
+    near_misses_about,
+    remains_seen,
+    taken_in_order,
+    taken_when,
+    units_seen,
+)
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
 from biobank.withdrawals.models import withdrawal_outcome as outcome_table
-from biobank.withdrawals.picture import lots_seen, taken_in_order
+from biobank.withdrawals.picture import deviations_about
 from biobank.withdrawals.releases import ONE_PERSON
 from biobank.withdrawals.schemas import (
     Feasibility,
@@ -49,6 +64,7 @@ from biobank.withdrawals.schemas import (
     WithdrawalList,
     WithdrawalPublic,
 )
+from biobank.withdrawals.seen import DeviationSeen, RemainsSeen
 from biobank.withdrawals.workflow import BEFORE_ISSUE, Route, shown, waits_for
 
 
@@ -237,12 +253,21 @@ def feasibility(
     actor.require(Permission.WITHDRAWAL_READ, at=ANYWHERE)
     get_visible_donor(session, actor, donor)
     at = clock.now()
-    tubes = [tube for tube in tubes_of_donor(session, donor, material) if may_know(actor, tube)]
-    known = {tube.code: tube for tube in tubes}
-    findings = read_findings(session, known, at)
+    every = {tube.code: tube for tube in tubes_of_donor(session, donor, material)}
+    known = {code: tube for code, tube in every.items() if may_know(actor, tube)}
+    tubes = list(known.values())
+    findings = read_findings(session, every, at)
     refusals = _refusals(tubes, findings, donor, at, route)
     order = taken_in_order(tube for tube in tubes if not refusals[tube.code])
-    together, doses, _ = expected_dose(session, [tube for tube in tubes if not refusals[tube.code]])
+    usable = [tube.code for tube in tubes if not refusals[tube.code]]
+    together, doses, estimates = expected_dose(session, tubes, together=usable)
+    results, allergies = told_of(session, donor)
+    when = taken_when(session, known)
+    markers = {code: evaluate(results, when[code]) for code in known}
+    whole = Known(known, findings, markers, estimates, authorisations_of(session, known), identified_at_harvest(session, known))
+    places = {one.projection.container_code for one in tubes} | {one.lot_code for one in tubes}
+    about = {donor, *known, *(one for one in places if one is not None)}
+    met = allergies_among(session, dict.fromkeys(sorted(known), donor), {donor: allergies})
     items = [_feasible(tube, refusals[tube.code], doses.get(tube.code), order.get(tube.code)) for tube in tubes]
     return Feasibility(
         donor=donor,
@@ -251,10 +276,33 @@ def feasibility(
         dose=together,
         reasons=dict(Counter(item.code for item in items if item.code is not None)),
         consent=_consent_code(session, donor, tubes, at),
-        allergies=[one.sentence for one in allergies_met(session, dict.fromkeys((tube.code for tube in tubes), donor))],
+        allergies=[one.sentence for one in met],
         tests=lots_seen(known, findings),
+        units=units_seen(whole, refusals, ()),
+        remains=_remains(session, donor, list(every.values()), findings, order, at),
+        deviations=[DeviationSeen(**vars(one)) for one in deviations_about(session, {donor: about})[donor]],
+        harm=harm_of(session, donor),
+        near_misses=near_misses_about(session, {donor, *known}),
         items=items,
     )
+
+
+def _remains(
+    session: Session,
+    donor: str,
+    every: Sequence[Snapshot],
+    findings: Mapping[str, Findings],
+    order: Mapping[str, int],
+    at: datetime,
+) -> list[RemainsSeen]:
+    """Return what would remain of each material once the unit of it that is to be taken first is gone."""
+    found = []
+    for material in sorted({tube.material for tube in every}):
+        units = [tube for tube in every if tube.material == material]
+        first = sorted((tube.code for tube in units if tube.code in order), key=order.__getitem__)[:1]
+        left = remaining(donor, material, units, findings, first, at, reserve_of(session, donor, material))
+        found.append(remains_seen(left))
+    return found
 
 
 def _feasible(tube: Snapshot, refusals: list[Refusal], dose: DosePublic | None, order: int | None) -> FeasibleSpecimen:

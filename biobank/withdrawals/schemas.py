@@ -17,7 +17,7 @@ from biobank.shipping.schemas import ArrivedBox, Reference, Zone
 from biobank.viability.schemas import DosePublic, SetDose
 from biobank.withdrawals.events import MOST_VOLUME_UL
 from biobank.withdrawals.label_text import LabelRead
-from biobank.withdrawals.seen import LotSeen
+from biobank.withdrawals.seen import DeviationSeen, HarmSeen, LotSeen, NearMissSeen, RemainsSeen, UnitSeen
 from biobank.withdrawals.workflow import Route
 
 Reason = Annotated[str, CODED, FromList("withdrawal")]
@@ -382,4 +382,9 @@ class Feasibility(BaseModel):
         default=[], description="Where a residue of processing meets an allergy of the donor, a sentence each."
     )
     tests: list[LotSeen] = Field(default=[], description="What the tests of their lots say, as an approval sees it.")
+    units: list[UnitSeen] = Field(description="What is known of each, as an approval sees it; nothing is chosen yet.")
+    remains: list[RemainsSeen] = Field(description="By material: what remains once the unit to be taken first is gone.")
+    deviations: list[DeviationSeen] = Field(description="Open ones about the donor, these tubes, their lots and boxes.")
+    harm: list[HarmSeen]
+    near_misses: list[NearMissSeen]
     items: list[FeasibleSpecimen]

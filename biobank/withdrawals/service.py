@@ -27,13 +27,13 @@ from biobank.withdrawals.case import Case, find_row, open_case, read_case, recor
 from biobank.withdrawals.checks import AnotherMaterial, AnotherPersonsCells
 from biobank.withdrawals.consents import treatment_consents
 from biobank.withdrawals.events import Approved, Cancelled, Rejected, RemainderAccepted, Requested, Reserved, Unreserved
+from biobank.withdrawals.known import longest_banked
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
 from biobank.withdrawals.outcomes import carry_plan
 from biobank.withdrawals.picture import (
     case_subjects,
     deviations_about,
-    longest_banked,
     picture_refusal,
     proposal_of,
     read_picture,

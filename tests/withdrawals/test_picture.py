@@ -169,3 +169,17 @@ def test_the_page_signs_over_what_it_shows(api: Api, visit: Visit) -> None:
         lambda s: s.execute(text("SELECT state FROM withdrawal WHERE code = :c"), {"c": story.code}).scalar()
     )
     assert kept == "approved"
+
+
+def test_feasibility_and_approval_show_the_same_of_every_unit(api: Api, visit: Visit) -> None:
+    story = a_story(api, 2, lot=True).up_to("request")
+    asked = {"donor": story.donor, "material": "adsc", "route": "ship_frozen"}
+    found = api.clinician.get("/withdrawals/feasibility", params=asked).json()
+    picture = api.quality.get(f"/withdrawals/{story.code}/picture").json()["picture"]
+    chosen = [one | {"chosen": False} for one in picture["units"]]
+    assert found["units"] == chosen and found["tests"] == picture["tests"]
+    assert [one["sentence"] for one in found["remains"]] == [picture["remains"]["sentence"]]
+    for part in ("harm", "near_misses", "deviations"):
+        assert found[part] == picture[part], part
+    page = visit("clinician").get_page(f"/withdrawals/new?donor={story.donor}&material=adsc&route=ship_frozen")
+    assert "If the first is taken" in page and "What is known of them" in page and "1 usable unit will remain" in page

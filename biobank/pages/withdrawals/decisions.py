@@ -23,14 +23,15 @@ from biobank.pages.ui.forms import CIRCUMSTANCES, fields_of
 from biobank.pages.ui.listing import Listing, Wanted
 from biobank.pages.ui.parts import Column
 from biobank.pages.viability.presentation import dose_text
-from biobank.pages.withdrawals.requests import TESTS, route_words, test_rows
+from biobank.pages.withdrawals.known import DEVIATIONS, known_of
+from biobank.pages.withdrawals.requests import route_words
 from biobank.pages.withdrawals.steps import statement_of, taken
 from biobank.specimens.materials import MATERIALS, amount_text
 from biobank.withdrawals import service
 from biobank.withdrawals.picture import PictureChanged
 from biobank.withdrawals.review import Review, read_queue, read_review
 from biobank.withdrawals.schemas import ApproveRequest
-from biobank.withdrawals.seen import CountSeen, ExpectedSeen, Picture, UnitSeen
+from biobank.withdrawals.seen import Picture
 from biobank.withdrawals.steps import STEPS
 
 router = APIRouter(include_in_schema=False)
@@ -46,37 +47,6 @@ TUBES = [
     Column("expires", "Expires", "when"),
     Column("verdict", "Now", "chip"),
 ]
-DEVIATIONS = [
-    Column("code", "Deviation", "code"),
-    Column("severity", "Class", "words"),
-    Column("topic", "About", "words"),
-    Column("opened_at", "Open since", "when"),
-]
-
-
-UNITS = [
-    Column("order", "Take", "number"),
-    Column("specimen", "Tube", "code"),
-    Column("chosen", "Asked for", "words"),
-    Column("why", "Why not", "sentences"),
-    Column("amount", "Amount"),
-    Column("measured", "Living, counted"),
-    Column("failed", "Counted too low before"),
-    Column("expected", "Living after thawing, expected"),
-    Column("banked", "Banked", "when"),
-    Column("markers", "Markers", "words"),
-    Column("identified", "Whose it was, at the harvest"),
-    Column("authorisation", "Authorisation"),
-]
-HARM = [
-    Column("deviation", "Deviation", "code"),
-    Column("withdrawal", "With", "code"),
-    Column("kind", "What", "words"),
-    Column("seriousness", "How serious", "words"),
-    Column("causality", "Caused by the material", "words"),
-    Column("seen_at", "Seen", "when"),
-]
-NEAR_MISSES = [Column("what", "What"), Column("times", "Times", "number"), Column("latest", "Latest", "when")]
 
 
 REMAINS = {"remains": "How many usable units remain for the donor afterwards"}
@@ -159,59 +129,17 @@ def _picture(picture: Picture | None) -> dict[str, Any]:
     if picture is None:
         return {}
     return {
+        **known_of(picture.units, picture.tests, picture.harm, picture.near_misses),
         "remains": picture.remains,
         "allergies": picture.allergies,
-        "unit_columns": UNITS,
-        "units": [_unit(one) for one in sorted(picture.units, key=lambda one: (one.order is None, one.order, one.specimen))],
-        "test_columns": TESTS,
-        "tests": test_rows(picture.tests),
         "dose": None if picture.dose.dose is None else dose_text(picture.dose.dose),
         "dose_of": picture.dose.vials,
-        "harm_columns": HARM,
-        "harm": [one.model_dump() for one in picture.harm],
-        "near_columns": NEAR_MISSES,
-        "near_misses": [{"what": words(one.code), "times": one.times, "latest": one.latest} for one in picture.near_misses],
         "seen": {
             "picture": picture.sha256,
             "picture_at": picture.seen_at.isoformat(),
             "picture_parts": orjson.dumps(picture.parts).decode(),
         },
     }
-
-
-def _unit(one: UnitSeen) -> dict[str, Any]:
-    count, expected = one.measured, one.expected
-    return {
-        "order": one.order,
-        "specimen": one.specimen,
-        "chosen": "yes" if one.chosen else "no",
-        "amount": amount_text(one.amount, one.unit),
-        "measured": None if count is None else _share(count),
-        "failed": "; ".join(f"{_share(one)} on {one.measured_at:%Y-%m-%d}" for one in one.failed_before) or None,
-        "expected": None if expected is None else _expected_text(expected),
-        "banked": one.banked_at,
-        "markers": f"reactive: {', '.join(one.reactive_for)}"
-        if one.reactive_for
-        else ("evaluated" if one.markers_evaluated else "not_evaluated"),
-        "identified": one.identified,
-        "authorisation": one.authorisation,
-        "why": " ".join(one.refusals) or None,
-    }
-
-
-def _share(count: CountSeen) -> str:
-    return share(count.viability_bp, count.lower_bp, count.upper_bp, 95)
-
-
-def _expected_text(one: ExpectedSeen) -> str:
-    widest = max(one.next_vial, key=lambda band: band.percent)
-    return share(one.expected_bp, widest.lower_bp, widest.upper_bp, widest.percent)
-
-
-def share(middle: int | None, lower: int, upper: int, percent: int) -> str:
-    """Write a share of living cells with its interval."""
-    interval = f"{lower / 100:.0f} to {upper / 100:.0f} % ({percent} % interval)"
-    return interval if middle is None else f"{middle / 100:.1f} %, {interval}"
 
 
 def _seen(at: Acting[Review]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ With JavaScript the second step is drawn again while the first is typed; without
 serves both.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +18,12 @@ from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.filters import quantity
 from biobank.pages.ui.forms import drawn, fields_of
-from biobank.pages.ui.parts import Column
 from biobank.pages.ui.posted import Form
 from biobank.pages.viability.presentation import dose_text
+from biobank.pages.withdrawals.known import deviations_of, known_of
 from biobank.specimens.materials import MATERIALS, amount_text
 from biobank.withdrawals import queries, service
 from biobank.withdrawals.schemas import Feasibility, WithdrawalRequest
-from biobank.withdrawals.seen import LotSeen
 from biobank.withdrawals.workflow import Route
 
 router = APIRouter(include_in_schema=False)
@@ -37,23 +35,6 @@ ROUTES = (
     (Route.THAW_AND_SHIP.value, "Thaw and prepare here, then ship"),
     (Route.SHIP_FRESH.value, "Ship fresh from culture"),
 )
-
-
-TESTS = [
-    Column("lot", "Lot", "code"),
-    Column("passed", "Passed"),
-    Column("failed", "Failed"),
-    Column("pending", "Pending"),
-    Column("overdue", "Overdue"),
-    Column("missing", "Never made"),
-]
-"""What the tests of lots say, on the request and on the approval."""
-
-
-def test_rows(tests: Sequence[LotSeen]) -> list[dict[str, Any]]:
-    """Return the rows under TESTS."""
-    said = ("passed", "failed", "pending", "overdue", "missing")
-    return [{"lot": one.lot} | {name: ", ".join(map(words, getattr(one, name))) or None for name in said} for one in tests]
 
 
 def _clean(form: Form) -> dict[str, str]:
@@ -111,8 +92,8 @@ def _shows(at: Opened[Possible]) -> dict[str, Any]:
         ],
         "together": at.read.together,
         "allergies": [] if found is None else found.allergies,
-        "test_columns": TESTS,
-        "tests": [] if found is None else test_rows(found.tests),
+        **({} if found is None else known_of(found.units, found.tests, found.harm, found.near_misses)),
+        **({} if found is None else deviations_of(found.deviations)),
         "expected": None if found is None or found.dose.dose is None else dose_text(found.dose.dose),
         "expected_of": 0 if found is None else found.dose.vials,
         "chosen": at.form.all_of("specimens"),
