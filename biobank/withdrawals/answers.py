@@ -87,6 +87,8 @@ def _after_issue(
     session: Session, bank: Bank, at: datetime, issued: Collection[Snapshot], stated: datetime | None
 ) -> list[Refusal]:
     codes = {one.projection.reserved_for for one in issued} - {None}
+    if not codes:
+        return []
     rows = session.execute(
         select(withdrawal, donor.c.status.label("donor_status"))
         .join(donor, donor.c.code == withdrawal.c.donor_code)

@@ -8,7 +8,7 @@ What is asked of a withdrawal, and the journey that shows it:
 5. routes and returns: `…thawed_at_the_bank…` and `…comes_back…` here;
 6. the bedside, with and without network: `test_from_harvest_to_administration.py`, and `…network_is_down…` here;
 7. what follows: `test_late_positive.py`, `test_reagent_recall.py`, and `…reaction…` here;
-8, 9. near misses, dossiers, labels: `…old_label…` here;
+8, 9. near misses, dossiers, labels: `pages/test_near_misses.py`, `pages/test_dossiers.py`, `labels/test_outdated_labels.py`;
 10. who waits is told, and it leaves: `…not_needed…` here.
 """
 
@@ -16,8 +16,6 @@ from datetime import timedelta
 
 from biobank.foundation.clock import rfc3339
 from tests.conftest import Api
-from tests.pages.test_dossiers import text_of
-from tests.pages.visitor import Visit
 from tests.viability.test_reports import demand
 from tests.withdrawals.stories import (
     Story,
@@ -124,17 +122,3 @@ def test_a_reaction_holds_the_lot_until_quality_that_gave_nothing_judged_it(api:
     (event,) = api.quality.get("/adverse-events").json()["items"]
     assert (event["kind"], event["causality"]) == ("reaction", "not_assessed")
     assert story.outcome(result="adverse_event", close=False).status_code == 200
-
-
-def test_an_old_label_alarms_at_the_pick_and_the_life_of_the_tube_says_who_did_what(api: Api, visit: Visit) -> None:
-    story = a_story(api, 2).up_to("approve")
-    old, new = (story.print_label(reason="reprint") for _ in range(2))
-    place = {"place": state_of(api, story.vials[0])["container_code"]}
-    path = f"/withdrawals/{story.code}/picks"
-    refused(api.lab_tech.post(path, json={"tube": old} | place), 409, "label_superseded")
-    story.pick(tube=None)
-    assert api.lab_tech2.post(path, json={"tube": new, "confirm": True}).status_code == 201
-    missed = {one["why"]: one["step"] for one in api.auditor.get("/attempt-counts").json()["items"]}
-    assert missed["label_superseded"] == "withdrawals: pick"
-    life = text_of(visit("quality"), f"/specimens/{story.vials[0]}/dossier")
-    assert story.code in life and "Picked" in life
