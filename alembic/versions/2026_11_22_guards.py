@@ -16,21 +16,21 @@ depends_on = None
 # From the models (`info` of each table), by tools/regenerate_initial.py until the first release:
 # begin of lists
 APPEND_ONLY = (
-    "act_timed_out", "administration", "alarm_step", "attachment", "attachment_context", "attempt", "bench_handling",
-    "checkpoint", "cosignature", "culture_record", "deviation_attachment", "deviation_subject", "deviation_unit",
-    "donor_agreement", "donor_move", "event", "excursion_item_past", "label_reconciliation", "leaf", "log_quarantine",
-    "logger_file", "lot_test", "outcome_result", "paper_check", "paper_form", "processing", "processing_input", "recall",
-    "recall_closing", "recall_item", "register_warning", "root_signature", "rule_table", "shipment_box", "shipment_item",
-    "stock_count_line", "tile", "tree_head", "viability_assay", "viability_criterion", "viability_fit",
-    "viability_parameters", "viability_report", "viability_thaw", "withdrawal_outcome",
+    "act_timed_out", "administration", "alarm_step", "attachment", "attachment_context", "attempt", "bank_closing_unit",
+    "bench_handling", "checkpoint", "cosignature", "culture_record", "deviation_attachment", "deviation_subject",
+    "deviation_unit", "donor_agreement", "donor_move", "event", "excursion_item_past", "label_reconciliation", "leaf",
+    "log_quarantine", "logger_file", "lot_test", "outcome_result", "paper_check", "paper_form", "processing",
+    "processing_input", "recall", "recall_closing", "recall_item", "register_warning", "root_signature", "rule_table",
+    "shipment_box", "shipment_item", "stock_count_line", "tile", "tree_head", "viability_assay", "viability_criterion",
+    "viability_fit", "viability_parameters", "viability_report", "viability_thaw", "withdrawal_outcome",
 )
 NEVER_DELETED = (
-    "adverse_event", "alarm", "app_user", "bedside_check", "bedside_release", "bench_session", "consent", "custody",
-    "deviation", "donor", "excursion", "excursion_item", "handover", "handover_item", "harvest", "hold", "identification",
-    "kit", "kit_binding", "kit_label", "lot", "named_performer", "notice", "outcome_measure", "pending_act", "personal_key",
-    "register_authorisation", "register_entry", "sensor", "sensor_doubt", "shipment", "signature", "specimen",
-    "specimen_parent", "stock_count", "storage_reading", "stream_head", "unit_disposition", "withdrawal", "withdrawal_item",
-    "withdrawal_pick", "wristband",
+    "adverse_event", "alarm", "app_user", "bank_closing", "bedside_check", "bedside_release", "bench_session", "consent",
+    "custody", "deviation", "donor", "excursion", "excursion_item", "handover", "handover_item", "harvest", "hold",
+    "identification", "kit", "kit_binding", "kit_label", "lot", "named_performer", "notice", "outcome_measure",
+    "pending_act", "personal_key", "register_authorisation", "register_entry", "sensor", "sensor_doubt", "shipment",
+    "signature", "specimen", "specimen_parent", "stock_count", "storage_reading", "stream_head", "unit_disposition",
+    "withdrawal", "withdrawal_item", "withdrawal_pick", "wristband",
 )
 SEALER_ONLY = (
     "checkpoint", "cosignature", "leaf", "log_lock", "log_quarantine", "log_report", "root_signature", "tile", "tree_head",

@@ -351,6 +351,38 @@ def upgrade() -> None:
     op.create_index("ix_attachment_context_giver", "attachment_context", ["stored_by", "stored_at"], unique=False)
     op.create_index("ix_attachment_context_subject", "attachment_context", ["subject", "stored_at"], unique=False)
     op.create_table(
+        "bank_closing",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("to_code", sa.Text(), nullable=False),
+        sa.Column("units", sa.Integer(), nullable=False),
+        sa.Column("units_sha256", sa.Text(), nullable=False),
+        sa.Column("announced_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("announced_by", sa.Text(), nullable=False),
+        sa.Column("announced_event", sa.LargeBinary(), nullable=False),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("acceptance_sha256", sa.Text(), nullable=True),
+        sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("accepted_event", sa.LargeBinary(), nullable=True),
+        sa.Column("receipt_sha256", sa.Text(), nullable=True),
+        sa.Column("over_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("over_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint("(accepted_at IS NULL) = (acceptance_sha256 IS NULL)", name=op.f("an_acceptance_has_its_paper")),
+        sa.CheckConstraint("not_before >= announced_at", name=op.f("an_announced_closing_waits")),
+        sa.CheckConstraint(
+            "receipt_sha256 IS NULL OR (over_at IS NOT NULL AND accepted_at IS NOT NULL)", name=op.f("a_handover_was_accepted")
+        ),
+        sa.ForeignKeyConstraint(["accepted_event"], ["event.leaf_hash"], name=op.f("fk_bank_closing_accepted_event")),
+        sa.ForeignKeyConstraint(["announced_event"], ["event.leaf_hash"], name=op.f("fk_bank_closing_announced_event")),
+        sa.ForeignKeyConstraint(["over_event"], ["event.leaf_hash"], name=op.f("fk_bank_closing_over_event")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_bank_closing_site_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bank_closing")),
+        info={"never_deleted": True},
+    )
+    op.create_index(
+        "one_closing_is_open_per_site", "bank_closing", ["site_code"], unique=True, postgresql_where=sa.text("over_at IS NULL")
+    )
+    op.create_table(
         "checkpoint",
         sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
@@ -2101,6 +2133,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_withdrawal_outcome_withdrawal_code"), "withdrawal_outcome", ["withdrawal_code"], unique=False)
     op.create_table(
+        "bank_closing_unit",
+        sa.Column("closing_id", sa.Uuid(), nullable=False),
+        sa.Column("specimen_code", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["closing_id"], ["bank_closing.id"], name=op.f("fk_bank_closing_unit_closing_id")),
+        sa.ForeignKeyConstraint(["specimen_code"], ["specimen.code"], name=op.f("fk_bank_closing_unit_specimen_code")),
+        sa.PrimaryKeyConstraint("closing_id", "specimen_code", name=op.f("pk_bank_closing_unit")),
+        info={"append_only": True},
+    )
+    op.create_table(
         "bench_handling",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("session_code", sa.Text(), nullable=False),
@@ -2902,6 +2943,7 @@ def downgrade() -> None:
     op.drop_index("ix_bench_handling_specimen", table_name="bench_handling")
     op.drop_index("ix_bench_handling_session", table_name="bench_handling")
     op.drop_table("bench_handling")
+    op.drop_table("bank_closing_unit")
     op.drop_index(op.f("ix_withdrawal_outcome_withdrawal_code"), table_name="withdrawal_outcome")
     op.drop_table("withdrawal_outcome")
     op.drop_index("ix_specimen_newest", table_name="specimen")
@@ -3083,6 +3125,8 @@ def downgrade() -> None:
     op.drop_table("donor")
     op.drop_table("class_limit")
     op.drop_table("checkpoint")
+    op.drop_index("one_closing_is_open_per_site", table_name="bank_closing", postgresql_where=sa.text("over_at IS NULL"))
+    op.drop_table("bank_closing")
     op.drop_index("ix_attachment_context_subject", table_name="attachment_context")
     op.drop_index("ix_attachment_context_giver", table_name="attachment_context")
     op.drop_table("attachment_context")

@@ -5,6 +5,7 @@
 | discard | `POST /specimens/…/discard`, its page | two people, a reason that the record shows; kept frozen: announced first |
 | transfer out | `…/transfer-out` | two of quality, a reason that the record shows, the other bank's receipt on file |
 | give up as lost | `…/lost`, of what is missing | who searched, and quality |
+| close the bank | `/closings/…/transfer`: all that it keeps, as one set | announced and accepted; two of quality |
 | use up | `…/use-up`, its page | two people, the second of quality; kept frozen: announced; opens three routes for a day |
 | sample | `specimen.sampled`: API, batches, the scan path | leaves a usable rest and the reserve, or may be used up |
 | run | `POST /processings`: consumed, a part used, refilled as another kind | makes therapeutic material, or may be used up |
@@ -215,6 +216,15 @@ def ends(
         found.append(_reserve_refusal(VERBS[route], specimen, facts.remaining))
     if route in ANNOUNCED and not announcing and waits(specimen, facts):
         found.append(_announcement_refusal(route, specimen, facts, reason))
+    return [refusal for refusal in found if refusal is not None]
+
+
+def closing_refusals(specimen: Snapshot) -> list[Refusal]:
+    """Return every reason why a specimen may not leave with everything else that its closing bank keeps. Pure.
+
+    The reserve goes along, and no reason is judged: what the other bank accepted is all there is (`quality/closing.py`).
+    """
+    found = (reservation_refusal(specimen), hold_refusal(HoldAct.DESTROY, "handed over", specimen))
     return [refusal for refusal in found if refusal is not None]
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
@@ -167,6 +168,47 @@ class DonorReserve(SQLModel, table=True):
     amount: int | None = Field(default=None, sa_column=Column(BigInteger))
     unit: str | None = Field(default=None, sa_column=Column(Text))
     event_hash: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+
+
+class BankClosing(SQLModel, table=True):
+    """A bank that closes: which one takes everything over, and how far that is (`quality/closing.py: step_of`)."""
+
+    __tablename__ = "bank_closing"
+    __table_args__ = (
+        CheckConstraint("not_before >= announced_at", name="an_announced_closing_waits"),
+        CheckConstraint("(accepted_at IS NULL) = (acceptance_sha256 IS NULL)", name="an_acceptance_has_its_paper"),
+        CheckConstraint(
+            "receipt_sha256 IS NULL OR (over_at IS NOT NULL AND accepted_at IS NOT NULL)", name="a_handover_was_accepted"
+        ),
+        Index("one_closing_is_open_per_site", "site_code", unique=True, postgresql_where=text("over_at IS NULL")),
+        {"info": {"never_deleted": True}},
+    )
+
+    id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
+    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), nullable=False))
+    to_code: str = Field(sa_column=Column(Text, nullable=False))
+    units: int = Field(sa_column=Column(Integer, nullable=False))
+    units_sha256: str = Field(sa_column=Column(Text, nullable=False))
+    announced_at: datetime = Field(sa_column=when())
+    announced_by: str = Field(sa_column=Column(Text, nullable=False))
+    announced_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
+    not_before: datetime = Field(sa_column=when())
+    acceptance_sha256: str | None = Field(default=None, sa_column=Column(Text))
+    accepted_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    accepted_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
+    receipt_sha256: str | None = Field(default=None, sa_column=Column(Text))
+    over_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    over_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
+
+
+class BankClosingUnit(SQLModel, table=True):
+    """A specimen that a closing named when it was announced."""
+
+    __tablename__ = "bank_closing_unit"
+    __table_args__ = {"info": {"append_only": True}}
+
+    closing_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("bank_closing.id"), primary_key=True))
+    specimen_code: str = Field(sa_column=Column(Text, ForeignKey("specimen.code"), primary_key=True))
 
 
 class EndingNotice(SQLModel, table=True):
@@ -381,6 +423,8 @@ class Notice(SQLModel, table=True):
 deviation = table_of(Deviation)
 deviation_subject = table_of(DeviationSubject)
 reserve = table_of(DonorReserve)
+bank_closing = table_of(BankClosing)
+bank_closing_unit = table_of(BankClosingUnit)
 ending_notice = table_of(EndingNotice)
 use_up_allowed = table_of(UseUpAllowance)
 ending_rule = table_of(EndingRule)

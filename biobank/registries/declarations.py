@@ -20,6 +20,7 @@ from biobank.monitoring import sensors
 from biobank.people import roles
 from biobank.people import service as people
 from biobank.quality import (
+    closing,
     cultures,
     disposal,
     identifying,
@@ -55,6 +56,7 @@ MODULES = (
     sensors,
     roles,
     people,
+    closing,
     cultures,
     disposal,
     identifying,

@@ -13,6 +13,7 @@ from biobank.labels import events as labels
 from biobank.monitoring import events as monitoring
 from biobank.people import events as people
 from biobank.quality import attribution_events as attributions
+from biobank.quality import closing_events as closings
 from biobank.quality import events as quality
 from biobank.quality import incident_events as incidents
 from biobank.registers import events as registers
@@ -35,6 +36,7 @@ MODULES = (
     benches,
     quality,
     attributions,
+    closings,
     incidents,
     shipping,
     specimens,

@@ -27,6 +27,7 @@ from biobank.people.sign_in_api import keys_router as keys_api
 from biobank.people.sign_in_api import router as sign_in_api
 from biobank.quality.api import router as quality_api
 from biobank.quality.attribution_api import router as attributions_api
+from biobank.quality.closing_api import router as closings_api
 from biobank.quality.culture_api import router as cultures_api
 from biobank.reconciliation.api import router as reconciliation_api
 from biobank.registers.api import router as registers_api
@@ -64,6 +65,7 @@ ROUTERS = (
     people_api,
     quality_api,
     attributions_api,
+    closings_api,
     cultures_api,
     reconciliation_api,
     registers_api,

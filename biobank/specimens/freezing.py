@@ -8,9 +8,10 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.custody.event import Event
+from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move, acknowledge, record
 from biobank.custody.service import receipt_of
-from biobank.foundation.errors import Conflict
+from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.specimens.bench import Bench, keep_run, set_up_bench
 from biobank.specimens.creation import made_of_snapshot
 from biobank.specimens.events import Frozen, Thawed
@@ -27,19 +28,25 @@ class NotFreezable(Conflict):
     title = "Not frozen here"
 
 
+def freezing_refusal(specimen: Snapshot) -> Refusal | None:
+    """Return why a specimen's material is not frozen here, or None. Pure."""
+    entry = material_of(specimen.material)
+    if entry.freezable:
+        return None
+    return NotFreezable(
+        f"{specimen.code} is {entry.title.lower()}, which is not frozen here.",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+    )
+
+
 def record_freezing(session: Session, act: Act, request: FreezingRun) -> ProcessingRecorded:
     """Record a freezing run: each specimen is frozen and banked at the time the run ended.
 
     Raises what `set_up_bench` raises, NotFreezable, and IllegalTransition (thawed cells are not frozen again) from `record`.
     """
     bench = set_up_bench(session, act, request, request.specimens)
-    for one in bench.specimens:
-        if not material_of(one.material).freezable:
-            raise NotFreezable(
-                f"{one.code} is {material_of(one.material).title.lower()}, which is not frozen here.",
-                where_now=one.where_now,
-                subject=one.code,
-            )
+    raise_first([refusal for one in bench.specimens if (refusal := freezing_refusal(one)) is not None])
     run_id = uuid4()
     event = Frozen(
         processing=str(run_id),

@@ -103,6 +103,10 @@ def _specimen(w: World) -> dict[str, str]:
     return {"code": w.specimen}
 
 
+def _closing(_: World) -> dict[str, str]:
+    return {"closing_id": SOME_ID}
+
+
 def _donor(w: World) -> dict[str, str]:
     return {"code": w.donor}
 
@@ -374,6 +378,28 @@ DONORS = (
     Row("POST", "/api/v1/donors/{code}/reserves", P.QUALITY_DECIDE, lambda _: {"material": "adsc", "units": 1}, _donor),
     Row("GET", "/api/v1/donors/{code}/reserves", P.WITHDRAWAL_READ, None, _donor),
     Row("GET", "/api/v1/donors/{code}/proposed-identity", P.IDENTITY_READ, None, _donor, missing=True),
+    Row("POST", "/api/v1/closings", P.QUALITY_DECIDE, lambda w: {"site": w.own_site, "to": "OTHER_BANK"}),
+    Row("GET", "/api/v1/closings", P.SPECIMEN_READ),
+    Row("GET", "/api/v1/closings/{closing_id}", P.SPECIMEN_READ, None, _closing, missing=True),
+    Row(
+        "POST",
+        "/api/v1/closings/{closing_id}/acceptance",
+        P.QUALITY_DECIDE,
+        lambda _: {"evidence": "ab" * 32},
+        _closing,
+        missing=True,
+    ),
+    Row(
+        "POST",
+        "/api/v1/closings/{closing_id}/transfer",
+        P.QUALITY_DECIDE,
+        lambda _: {"receipt": "ab" * 32},
+        _closing,
+        missing=True,
+    ),
+    Row(
+        "POST", "/api/v1/closings/{closing_id}/withdraw", P.QUALITY_DECIDE, lambda _: {"reason": "other"}, _closing, missing=True
+    ),
     Row(
         "POST",
         "/api/v1/donors/{code}/merge",

@@ -147,6 +147,9 @@ def furnish(api: Api) -> dict[str, str]:
     happened = {"kind": "event", "seriousness": "serious", "in_lot": False, "seen_at": clock.now().isoformat(), "words": "Spilt."}
     assert api.clinician.post(f"/withdrawals/{things['thawed']}/adverse-events", json=happened).status_code == 201
     things["adverse"] = api.quality.get("/adverse-events").json()["items"][0]["deviation"]
+    closing = sign_and_post(api.quality, "decided", "/closings", {"site": "LAB", "to": "OTHER_BANK"})
+    assert closing.status_code == 201, closing.text
+    things["closing"] = closing.json()["id"]
     things |= _measured(api)
     things["notice"] = _told(api, things["deviation"])
     things["marker"] = _marker_to_decide(api, banked.donor)

@@ -67,6 +67,7 @@ RULEBOOK: dict[str, tuple[set[str], str | None]] = {
     "specimen.reopened": (ANY, None),
     "specimen.reattributed": (ANY - {"issued", "delivered"}, None),
     "specimen.donor_merged": (ANY, None),
+    "specimen.handed_over_at_closing": (ALIVE - {"missing", "issued", "delivered"}, "transferred_out"),
     "specimen.end_announced": (ALIVE, None),
     "specimen.end_withdrawn": (ALIVE, None),
     "specimen.use_up_allowed": (ALIVE, None),

@@ -104,6 +104,7 @@ WHO: dict[str, set[str]] = {
             "specimen.reopened",
             "specimen.reattributed",
             "specimen.donor_merged",
+            "specimen.handed_over_at_closing",
             "specimen.end_announced",
             "specimen.end_withdrawn",
             "specimen.use_up_allowed",

@@ -152,6 +152,7 @@ SECTIONS: tuple[Section, ...] = (
             Part("Look back", "/look-backs", (P.LOG_READ,), everywhere=True),
             Part("File a form on paper", "/paper-forms/new", (P.DEVIATION_OPEN,)),
             Part("Rule of ending material", "/ending-rules", (P.QUALITY_DECIDE,)),
+            Part("Closing a bank", "/closings", SEES_SPECIMENS),
             Part("Days to report", "/reporting-rules", (P.DEVIATION_DECIDE,)),
         ),
         (P.QUALITY_DECIDE, P.DEVIATION_DECIDE),
