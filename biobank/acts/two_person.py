@@ -225,7 +225,7 @@ def propose_or_complete(
     first = actor_of_user(session, row.proposed_by)
     if first is None or not holds(first, first_needs, where):
         raise PendingActOver("The one who proposed this may no longer do so. It must be proposed again.", subject=subject)
-    _require_first_stands(session, row)
+    _require_first_stands(session, row, act.at)
     if row.first_signed["key"] is None and signature.personal.once is not None:
         raise PendingActOver(
             "Who proposed this had no key to sign with then, and you sign with one. It must be proposed again.", subject=subject
@@ -247,13 +247,14 @@ def _first_people(session: Session, row: Any) -> frozenset[str]:
 _CHANGED_HANDS = ("user.deactivated", "user.password_reset", "user.enrolment_opened")
 
 
-def _require_first_stands(session: Session, row: Any) -> None:
+def _require_first_stands(session: Session, row: Any, at: datetime) -> None:
     """Raise FirstSignatureGone when the first signature is not by its signer's key, or their login may have changed hands."""
     since = select(event.c.seq).where(
         event.c.stream_kind == "user",
         event.c.stream_id == row.proposed_by,
         event.c.kind.in_(_CHANGED_HANDS),
         event.c.recorded_at >= row.proposed_at,
+        event.c.recorded_at <= at,
     )
     if session.execute(since.limit(1)).first() is not None:
         raise FirstSignatureGone(
