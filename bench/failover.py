@@ -1,0 +1,253 @@
+"""Scans while parts of a cluster fail: what was acknowledged and lost, what doubled, how long nobody was answered.
+
+    deploy/ha/run FOLDER                                   # in another terminal
+    python -m bench.failover FOLDER [--clients 4] [--rest 12]
+
+One bank on the cluster of `deploy/ha`. Every client sends one scan at a time and repeats it under its key until it is answered
+with 201. Faults come one after the other; `--rest` seconds of quiet lie between them. Prints a table and ends with 1 when
+something was lost, doubled or left unsealed.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+from uuid import uuid4
+
+import httpx
+import psycopg
+
+from bench.house import House
+from bench.rig import free_port
+from biobank.acts.bank import Bank, ensure_secrets
+from biobank.foundation.config import Settings
+from biobank.postgres import migrate
+from tests import seed
+
+SCAN = {"kind": "specimen.received", "site": "LAB", "expected_seq": 1}
+
+
+@dataclass
+class Scanning:
+    """Clients at work. `answered`: when, which specimen, which leaf hash."""
+
+    url: str
+    token: str
+    codes: Iterator[str]
+    answered: list[tuple[float, str, str]] = field(default_factory=list)
+    refused: dict[int, int] = field(default_factory=dict)
+    stop: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def client(self) -> None:
+        """Scan until told to stop; what was begun is finished."""
+        with httpx.Client(timeout=8) as http:
+            while not self.stop.is_set():
+                with self._lock:
+                    code = next(self.codes)
+                self._scan(http, code, {"Authorization": f"Bearer {self.token}", "Idempotency-Key": uuid4().hex})
+
+    def _scan(self, http: httpx.Client, code: str, headers: dict[str, str]) -> None:
+        while True:
+            try:
+                answer = http.post(f"{self.url}/api/v1/specimens/{code}/events", json=SCAN, headers=headers)
+            except httpx.TransportError:
+                time.sleep(0.2)
+                continue
+            if answer.status_code == 201:
+                self.answered.append((time.monotonic(), code, answer.json()["events"][0]["leaf_hash"]))
+                time.sleep(0.02)
+                return
+            self.refused[answer.status_code] = self.refused.get(answer.status_code, 0) + 1
+            time.sleep(0.3)
+
+    def gap(self, since: float, until: float) -> float:
+        """The longest time without an answer between two instants."""
+        times = [since, *(at for at, _, _ in self.answered if since <= at <= until), until]
+        return max(later - earlier for earlier, later in pairwise(times))
+
+
+class Cluster:
+    """The processes that `deploy/ha/run` started, by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pids = {name: int(pid) for name, pid in (line.split() for line in (folder / "pids").read_text().splitlines())}
+
+    def leader(self) -> str:
+        """The node that takes writes now."""
+        for name in ("node1", "node2", "node3"):
+            postmaster = self._folder / name / "data" / "postmaster.pid"
+            if postmaster.exists() and not (postmaster.parent / "standby.signal").exists():
+                return name
+        raise LookupError("nobody leads")
+
+    def processes(self, name: str) -> list[int]:
+        """The process of a part; of a node Patroni's and all of its PostgreSQL's."""
+        own = [self._pids[name]]
+        postmaster = self._folder / name / "data" / "postmaster.pid"
+        if postmaster.exists():
+            first = int(postmaster.read_text().split()[0])
+            children = subprocess.run(["pgrep", "-P", str(first)], capture_output=True, text=True, check=False).stdout.split()
+            own += [first, *map(int, children)]
+        return own
+
+    def signal(self, processes: list[int], number: int) -> None:
+        """Send it to those that are still there."""
+        for process in processes:
+            try:
+                os.kill(process, number)
+            except ProcessLookupError:
+                continue
+
+    @contextmanager
+    def away(self, name: str, seconds: float) -> Iterator[None]:
+        """Kill a part, and start it again later."""
+        command = Path(f"/proc/{self._pids[name]}/cmdline").read_bytes().decode().split("\0")[:-1]
+        status = Path(f"/proc/{self._pids[name]}").stat()
+        self.signal(self.processes(name), signal.SIGKILL)
+        yield
+        time.sleep(seconds)
+        with (self._folder / f"{name}.log").open("ab") as log:
+            environ = {"PATH": os.environ["PATH"], "HOME": str(self._folder)}
+            as_before: dict[str, Any] = (
+                {"user": status.st_uid, "group": status.st_gid, "extra_groups": []} if os.getuid() == 0 else {}
+            )
+            self._pids[name] = subprocess.Popen(command, env=environ, stdout=log, stderr=log, **as_before).pid
+        lines = "".join(f"{part} {pid}\n" for part, pid in self._pids.items())
+        (self._folder / "pids").write_text(lines)
+
+
+@contextmanager
+def suspended(cluster: Cluster, processes: list[int], seconds: float) -> Iterator[None]:
+    """Suspend processes for a time."""
+    cluster.signal(processes, signal.SIGSTOP)
+    yield
+    time.sleep(seconds)
+    cluster.signal(processes, signal.SIGCONT)
+
+
+def main() -> None:
+    """Run the trial and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--rest", type=float, default=12)
+    arguments = parser.parse_args()
+    folder, port = arguments.folder.absolute(), free_port()
+    given = dict(line.split("=", 1) for line in (folder / "environment").read_text().splitlines())
+    given |= {"BIOBANK_PORT": str(port), "BIOBANK_ACCESS_TOKEN_S": "3600", "BIOBANK_SECURE_COOKIES": "false"}
+    settings = Settings.from_environment(given)
+    assert settings.owner_database_url is not None
+    assert settings.keys_owner_database_url is not None
+    migrate.upgrade(settings.owner_database_url, settings.keys_owner_database_url)
+    with psycopg.connect(settings.owner_database_url) as connection:
+        seed.sites_and_users(connection)
+    ensure_secrets(settings.secrets, settings.log_origin)
+    bank = Bank.open(settings)
+    house = House(cast(Any, None), settings, bank, folder)
+    scanning = Scanning(f"http://127.0.0.1:{port}", house.token(), iter(house.specimens(20_000)))
+    cluster = Cluster(folder)
+    with served(given, folder) as server:
+        rows = trial(scanning, cluster, server, arguments.clients, arguments.rest)
+    lost, doubled, pending = judged(settings.owner_database_url, scanning)
+    for name, gap in rows:
+        print(f"| {name} | {gap:.1f} s |")
+    print(f"{len(scanning.answered)} acknowledged, {lost} lost, {doubled} doubled, {pending} unsealed")
+    print(f"Answers that were no 201, by status: {scanning.refused}")
+    sys.exit(bool(lost or doubled or pending))
+
+
+@contextmanager
+def served(given: dict[str, str], folder: Path) -> Iterator[Callable[[str], None]]:
+    """Run the bank; yield what kills one of its parts."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("BIOBANK_")} | given
+    with (folder / "bank.log").open("ab") as log:
+        parent = subprocess.Popen([sys.executable, "-m", "biobank", "serve"], env=environ, stdout=log, stderr=log)
+
+        def kill(part: str) -> None:
+            subprocess.run(["pkill", "-KILL", "-P", str(parent.pid), "-f", f"biobank {part}"], check=False)
+
+        try:
+            yield kill
+            time.sleep(10)  # what waits to be sealed is sealed
+        finally:
+            parent.terminate()
+            parent.wait(timeout=30)
+
+
+def trial(
+    scanning: Scanning, cluster: Cluster, kill: Callable[[str], None], clients: int, rest: float
+) -> list[tuple[str, float]]:
+    """Scan through every fault; return the longest gap of each."""
+    threads = [threading.Thread(target=scanning.client, daemon=True) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    while not scanning.answered:
+        time.sleep(0.2)
+
+    def standby() -> str:
+        return next(name for name in ("node1", "node2", "node3") if name != cluster.leader())
+
+    @contextmanager
+    def killed(part: str) -> Iterator[None]:
+        kill(part)
+        yield
+
+    faults: list[tuple[str, Callable[[], Any]]] = [
+        ("none", lambda: suspended(cluster, [], 5)),
+        ("a leader's PostgreSQL killed", lambda: suspended(cluster, killed_server(cluster), 0)),
+        ("a leader and its Patroni killed", lambda: cluster.away(cluster.leader(), 20)),
+        ("a leader suspended with its Patroni", lambda: suspended(cluster, cluster.processes(cluster.leader()), 40)),
+        ("a standby suspended", lambda: suspended(cluster, cluster.processes(standby()), 20)),
+        ("an etcd member killed", lambda: cluster.away("etcd1", 10)),
+        ("the proxy killed", lambda: cluster.away("haproxy", 3)),
+        ("the proxy suspended", lambda: suspended(cluster, cluster.processes("haproxy"), 12)),
+        ("the sealer killed", lambda: killed("sealer")),
+        ("the worker killed", lambda: killed("worker")),
+    ]
+    rows = []
+    for name, fault in faults:
+        began = time.monotonic()
+        with fault():
+            pass
+        before = len(scanning.answered)
+        while len(scanning.answered) < before + 20 and time.monotonic() < began + 120:
+            time.sleep(0.2)
+        time.sleep(rest)
+        rows.append((name, scanning.gap(began, time.monotonic())))
+        print(f"{name}: {rows[-1][1]:.1f} s", file=sys.stderr, flush=True)
+    scanning.stop.set()
+    for thread in threads:
+        thread.join(timeout=60)
+    return rows
+
+
+def killed_server(cluster: Cluster) -> list[int]:
+    """Kill the leader's PostgreSQL and leave its Patroni."""
+    _, *server = cluster.processes(cluster.leader())
+    cluster.signal(server, signal.SIGKILL)
+    return []
+
+
+def judged(owner: str, scanning: Scanning) -> tuple[int, int, int]:
+    """Return how many acknowledged events are not there, how many specimens were received twice, how many events wait."""
+    with psycopg.connect(owner) as connection:
+        events = connection.execute("SELECT stream_id, leaf_hash FROM event WHERE kind = 'specimen.received'").fetchall()
+        ((pending,),) = connection.execute("SELECT count(*) FROM pending").fetchall()
+    present = {bytes(leaf).hex() for _, leaf in events}
+    lost = sum(leaf not in present for _, _, leaf in scanning.answered)
+    return lost, len(events) - len({code for code, _ in events}), int(pending)
+
+
+if __name__ == "__main__":
+    main()
