@@ -9,7 +9,8 @@ keys that the bundle itself brings are used, and the verdict says so. Give every
 receipt of this log that you kept: the bundle must agree with them. `fork` shows that two checkpoints are two histories.
 
 Exit codes: 0 true, under your policy · 1 not true · 2 cannot be read, or wrong usage · 3 true, but under keys that only the
-bundle vouches for. Everything checked here is specified byte by byte in the project's `docs/custody-log.md`.
+bundle vouches for · 4 true, but somebody signed at a site where the log gives them no such role. Everything checked here is
+specified byte by byte in the project's `docs/custody-log.md`.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from typing import Any, BinaryIO, NoReturn
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-TRUE, FALSE, UNREADABLE, UNVOUCHED = 0, 1, 2, 3
+TRUE, FALSE, UNREADABLE, UNVOUCHED, ELSEWHERE = 0, 1, 2, 3, 4
 FORMATS = ("biobank-bundle/1", "biobank-bundle/2")
 """The first is from before people signed by key: a part in it brings nothing about logins."""
 WIDTH = 256
@@ -1660,9 +1661,10 @@ def verify(
             "first_untrue": untrue.where or None,
             "policy": policy is not None,
         }
+    word, code = ("true_but_for_sites", ELSEWHERE) if part.signed.elsewhere else ("true", TRUE)
     return {
-        "verdict": "true" if policy is not None else "true_under_its_own_keys",
-        "exit_code": TRUE if policy is not None else UNVOUCHED,
+        "verdict": word if policy is not None else "true_under_its_own_keys",
+        "exit_code": code if policy is not None else UNVOUCHED,
         "file": path,
         "origin": part.checkpoint.origin,
         "scope": part.meta["scope"],
@@ -1757,6 +1759,16 @@ def _unsigned(signed: Signed) -> list[str]:
     return said
 
 
+def _elsewhere(indexes: list[int]) -> list[str]:
+    """Say at once that people signed where the log gives them no such role: whether they might is not shown."""
+    if not indexes:
+        return []
+    return [
+        f"BUT FOR WHO MIGHT SIGN WHERE: who signed {len(indexes):,} entries ({_some(indexes)}) held the role for it at another "
+        "site only. Ask the bank why."
+    ]
+
+
 def _some(indexes: list[int]) -> str:
     shown = ", ".join(map(str, sorted(indexes)[:8]))
     return f"entries {shown}" + (" …" if len(indexes) > 8 else "")
@@ -1788,6 +1800,7 @@ def in_words(verdict: dict[str, Any]) -> str:
         ("TRUE." if whole else "TRUE OF WHAT IS IN IT. Whether the log holds more about this, a part cannot show.")
         if v["policy"]
         else "TRUE AS FAR AS IT GOES, under keys that only the bundle itself vouches for.",
+        *_elsewhere(v["signatures"]["permitted_elsewhere"]),
         "",
         f"  {v['entries']:,} entries of the log {v['origin']} ({about}), from a tree of {v['size']:,} entries.",
         f"  Newest entry recorded at {v['newest_recorded_at']}. Signed by {', '.join(k.partition('+')[0] for k in v['log_keys'])}"

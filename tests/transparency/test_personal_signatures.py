@@ -285,6 +285,24 @@ def test_who_never_held_the_role_signs_nothing(scene: Scene) -> None:
     assert "held no role then that includes quality:decide" in scene.untrue()
 
 
+def test_a_signature_of_who_holds_the_role_at_another_site_changes_the_verdict(scene: Scene) -> None:
+    people, key = scene.people, scene.private_key("quade")
+    adam, quinn, roles = people.clients["adam"], people.clients["quinn"], f"/users/{people.codes['quade']}/roles"
+    assert by_two(adam, quinn, roles, {"role": "quality", "site": "NORTH"}, "role_change").json()["status"] == "done"
+    by_two(adam, quinn, f"{roles}/revoke", {"role": "quality", "site": None}, "role_change")
+    scene.audited.seal()
+    assert scene.whole()["verdict"] == "true"
+    clock.set_offset(LATER, test_mode=True)
+    signature, given = scene.signature("quade", key)
+    act, everywhere = people.act("quade"), frozenset({RoleGrant(Role.QUALITY, None)})
+    scene._release(replace(act, at=clock.now(), actor=replace(act.actor, grants=everywhere)), signature, given)
+
+    for verdict in (scene.whole(), scene.part()):
+        assert (verdict["verdict"], verdict["exit_code"]) == ("true_but_for_sites", 4), verdict
+        assert len(verdict["signatures"]["permitted_elsewhere"]) == 1
+        assert "BUT FOR WHO MIGHT SIGN WHERE: who signed 1 entries" in in_words(verdict)
+
+
 def test_an_act_of_two_people_bears_both_signatures(scene: Scene) -> None:
     people = scene.people
     made = people.clients["adam"].post("/users", json={"username": "nina", "printed_name": "Nina"}).json()["code"]
