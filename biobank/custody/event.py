@@ -60,6 +60,7 @@ class Event(BaseModel):
     - `amendable`: payload fields that `specimen.amended` may correct later; never one that the effect reads.
     - `signers`: what whoever signs it last must be allowed, one of these; empty: `permission`, where it names signatures.
     - `call`: below /api/v1, the POST that causes a kind which the events endpoint does not take; `label`: what a button says.
+    - `undone_by`: it is one step with an event of another record and is not undone alone; in words, what is done instead.
     - `effect`: further changes of the projection (`effects.py`).
     """
 
@@ -86,6 +87,7 @@ class Event(BaseModel):
     from_courier: ClassVar[bool] = False
     places_hold: ClassVar[HoldKind | None] = None
     may_end: ClassVar[bool] = False
+    undone_by: ClassVar[str] = ""
     never_before: ClassVar[frozenset[str]] = frozenset()
     amendable: ClassVar[frozenset[str]] = frozenset()
     effect: ClassVar[Effect] = {}

@@ -29,6 +29,7 @@ from biobank.custody.corrected_arrivals import judge_again, require_possible
 from biobank.custody.entry import parse_entry
 from biobank.custody.event import Event, parse_payload, rules
 from biobank.custody.events import Amended, Reversed
+from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.custody.rebuild import entries_of, fold
@@ -52,6 +53,10 @@ donor_lock: FromAbove[Callable[[Session, str], object]] = FromAbove("donors")
 
 former_place_refusals: FromAbove[Callable[[Session, Snapshot, bool], list[Refusal]]] = FromAbove("storage")
 """Why a specimen as it would be once more may not stand where it was; the place is locked."""
+
+
+giving_undone: FromAbove[Callable[[Session, Act, str, bytes, Circumstances, Appended], list[Appended]]] = FromAbove("withdrawals")
+"""Lead a withdrawal back to before a giving whose event, named by its leaf hash, was undone; of another event nothing follows."""
 
 
 class NotTheLatest(Conflict):
@@ -178,6 +183,7 @@ def reverse(session: Session, act: Act, code: str, request: ReverseRequest) -> R
     )
     appended = record(session, act, [Move(specimen, done, relies_on=(undoing.leaf_hash,))], request)
     appended += count_again.get()(session, act, code, undoing.undone_at, request)
+    appended += giving_undone.get()(session, act, code, undoing.leaf_hash, request, appended[0])
     now = load(session, [code])[code]
     if now.state is State.STORED and now.projection.container_code is not None:
         appended += came_in.get()(session, act, {now.projection.container_code: undoing.since}, [code], appended[0])
@@ -235,6 +241,11 @@ def _undoing(session: Session, specimen: Snapshot, reverses: str | None = None) 
     if row.kind == "specimen.reversed" or rules.by_kind[row.kind].starts:
         why = "is a reversal itself; record what is right instead" if row.kind == "specimen.reversed" else "began the record"
         raise CannotBeReversed(f"The latest change of state of {specimen.code} {why}.", **members)
+    if instead := rules.by_kind[row.kind].undone_by:
+        raise CannotBeReversed(
+            f"The latest change of state of {specimen.code} is a step of its withdrawal and is not undone alone. {instead}",
+            **members,
+        )
     entries = entries_of(session, specimen.code)
     earlier = fold(entries[: specimen.state_seq - 1])
     before = earlier.projection.columns()

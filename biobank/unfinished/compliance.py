@@ -17,7 +17,7 @@ from biobank.transparency.models import event
 from biobank.unfinished.kinds import CHECK_DUE
 from biobank.unfinished.models import act_timed_out
 from biobank.withdrawals.bedside import check_table as bedside_check
-from biobank.withdrawals.case import administration
+from biobank.withdrawals.case import STANDS, administration
 from biobank.withdrawals.models import bedside_release, withdrawal
 
 
@@ -58,7 +58,7 @@ def bedside_compliance(session: Session, actor: Actor, since: datetime) -> Bedsi
         bedside_check, bedside_check.c.id == bedside_release.c.check_id
     )
     for cause, condition in (("given_after_two_scans", ~paper), ("given_and_entered_from_paper", paper)):
-        count(literal(cause), by_check, administration.c.withdrawal_code, administration.c.ended_at >= since, condition)
+        count(literal(cause), by_check, administration.c.withdrawal_code, administration.c.ended_at >= since, STANDS, condition)
     now = clock.now()
     # When half a check is late is asked of the list of what was begun and not finished: on paper the other person has the day.
     lapsed = bedside_check.c.ended_at.is_(None), or_(bedside_check.c.superseded_at.is_not(None), now > CHECK_DUE)

@@ -11,6 +11,7 @@ from biobank.acts.answers_and_attempts import site_of
 from biobank.acts.bank import Bank
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
+from biobank.custody.reversal import giving_undone
 from biobank.donors.consents import treatment_revoked
 from biobank.donors.models import donor
 from biobank.foundation.errors import Refusal
@@ -27,11 +28,13 @@ from biobank.withdrawals.models import outcome_result, withdrawal
 from biobank.withdrawals.models import withdrawal_item as _item
 from biobank.withdrawals.releases import end_held_releases, end_releases, end_revoked_releases
 from biobank.withdrawals.step_rules import onward_refusals, read_grounds
+from biobank.withdrawals.undone import lead_back
 from biobank.withdrawals.workflow import OVER
 
 asked_by_quality.end_releases.give(end_releases)
 asked_by_quality.end_held_releases.give(end_held_releases)
 treatment_revoked.give(end_revoked_releases)
+giving_undone.give(lead_back)
 
 
 @asked_by_quality.withdrawals_of_releases.give

@@ -45,6 +45,10 @@ from biobank.withdrawals.workflow import Item, Route, WithdrawalState
 
 pick_table = table_of(WithdrawalPick)
 administration = table_of(Administration)
+STANDS = (
+    select(custody.c.code).where(custody.c.administered_under == administration.c.release_id).correlate(administration).exists()
+)
+"""A giving counts while its tube is given under it by the record: not one that was undone."""
 _picker = user.alias("picker")
 PICKED = ("container_code", "position_code", "picked_by", "picked_at", "picked_event", "confirmed_by", "confirmed_at")
 
@@ -302,6 +306,7 @@ def read_tubes(
                 and_(
                     administration.c.withdrawal_code == item_table.c.withdrawal_code,
                     administration.c.specimen_code == item_table.c.specimen_code,
+                    administration.c.release_id == custody.c.administered_under,
                 ),
             )
         )

@@ -25,7 +25,7 @@ from biobank.registers.queries import row_of
 from biobank.specimens.bench import processing, processing_input
 from biobank.specimens.models import harvest, kit, lot, specimen, specimen_parent
 from biobank.transparency.models import event
-from biobank.withdrawals.case import administration
+from biobank.withdrawals.case import STANDS, administration
 from biobank.withdrawals.models import outcome_measure, outcome_result, withdrawal_outcome
 
 
@@ -200,7 +200,7 @@ def _outcomes(session: Session, given: Sequence[ReachedSpecimen]) -> list[Outcom
         .ext(distinct_on(outcome_result.c.measure_id, outcome_result.c.release_id))
         .join(administration, administration.c.release_id == outcome_result.c.release_id)
         .join(outcome_measure, outcome_measure.c.id == outcome_result.c.measure_id)
-        .where(outcome_measure.c.withdrawal_code.in_(under))
+        .where(outcome_measure.c.withdrawal_code.in_(under), STANDS)
         .order_by(outcome_result.c.measure_id, outcome_result.c.release_id, outcome_result.c.recorded_at.desc())
     )
     results = session.execute(latest).all()

@@ -83,6 +83,7 @@ class Issued(Event):
     to_state: ClassVar[State] = State.ISSUED
     act: ClassVar[HoldAct] = HoldAct.ISSUE
     toward_use: ClassVar[bool] = True
+    undone_by: ClassVar[str] = "Quality takes it back at the page of the withdrawal, or its clinic receives it."
     effect: ClassVar[Effect] = NO_OFFER | {"custodian_kind": body("custodian_kind"), "custodian_id": body("custodian_id")}
 
     withdrawal: str = WITHDRAWAL
@@ -104,6 +105,7 @@ class Delivered(Event):
     from_states: ClassVar[frozenset[State]] = frozenset({State.ISSUED, State.IN_TRANSIT})
     to_state: ClassVar[State] = State.DELIVERED
     arrives: ClassVar[bool] = True
+    undone_by: ClassVar[str] = "If it is not there, report it missing; else quality takes it back at the page of the withdrawal."
     effect: ClassVar[Effect] = BY_USER | NO_OFFER | OUT | {"site_code": body("site"), "shipment_code": set_to(None)}
 
     withdrawal: str = WITHDRAWAL
@@ -111,10 +113,7 @@ class Delivered(Event):
     container_intact: bool
     label_legible: bool
     temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Arrival temperature, m°C.")
-    logger_sha256: FileHash | None = Field(
-        default=None,
-        description="Of the stored temperature record of the journey; null: none was given.",
-    )
+    logger_sha256: FileHash | None = Field(default=None, description="Of the stored temperature record; null: none was given.")
     logged_lowest_mc: int | None = Field(default=None, description="The coldest that its logger read on the way, m°C.")
     logged_highest_mc: int | None = Field(default=None, description="The warmest, m°C.")
     unread_s: int | None = Field(default=None, ge=0, description="Seconds of the way of which its logger's file says nothing.")
@@ -178,6 +177,7 @@ class Returned(Event):
     )
     from_conditions: ClassVar[frozenset[Condition]] = frozenset({Condition.FROZEN})
     to_state: ClassVar[State] = State.RECEIVED
+    undone_by: ClassVar[str] = "If it is not back, report it missing. Quality decides about it anew at its own page."
     effect: ClassVar[Effect] = (
         BY_USER
         | NO_OFFER

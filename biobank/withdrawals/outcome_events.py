@@ -1,15 +1,30 @@
-"""Events of the outcome protocol, on the withdrawal's stream. A figure measured on a patient is in the vault, never here."""
+"""Events of what follows a giving, on the withdrawal's stream: the outcome protocol, and that it was undone.
+
+A figure measured on a patient is in the vault, never here.
+"""
 
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from biobank.auth.permissions import Permission
-from biobank.custody.events import CODE, REASON
+from biobank.custody.events import CODE, HASH, REASON
 from biobank.withdrawals.events import COMMIT, ID, WHEN, WithdrawalEvent
+from biobank.withdrawals.workflow import WithdrawalState
 
 CODED = Field(default=None, min_length=2, max_length=40, pattern=r"^[a-z0-9_]+$")
 PHOTOGRAPH = r"^[0-9a-f]{64}$"
+
+
+class GivingUndone(WithdrawalEvent):
+    """Two of quality undid a giving on evidence: by the record it never happened, and the withdrawal waits as it did before."""
+
+    kind: Literal["withdrawal.giving_undone"] = "withdrawal.giving_undone"
+
+    specimen: str = CODE
+    release: str = ID
+    reversal: str = HASH
+    state: WithdrawalState = Field(description="Where the withdrawal stands again.")
 
 
 class MeasurePlanned(WithdrawalEvent):

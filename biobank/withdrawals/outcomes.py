@@ -47,7 +47,7 @@ from biobank.quality.adverse import reads_words
 from biobank.quality.deviations import words_kept
 from biobank.quality.stored_files import context
 from biobank.vault import Keystore, put_document
-from biobank.withdrawals.case import Case, administration, find_row, moment_of, open_case, record_on_case, visible
+from biobank.withdrawals.case import STANDS, Case, administration, find_row, moment_of, open_case, record_on_case, visible
 from biobank.withdrawals.models import outcome_measure, outcome_result, withdrawal
 from biobank.withdrawals.outcome_events import MeasurePlanned, MeasureRecorded, MeasureTakenBack
 from biobank.withdrawals.outcome_schemas import (
@@ -222,7 +222,7 @@ def _measures(at: datetime, *, given_only: bool) -> Select[Any]:
         _GIVEN.release_id,
     )
     said = [_LATEST.c[name] for name in ("value_commit", "not_done", "photograph_sha256", "measured_at", "recorded_by")]
-    of_it = _GIVEN.withdrawal_code == _PLAN.withdrawal_code
+    of_it = and_(_GIVEN.withdrawal_code == _PLAN.withdrawal_code, STANDS)
     return select(
         *columns,
         *said,

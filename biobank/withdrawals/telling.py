@@ -15,6 +15,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.states import CustodianKind, State
 from biobank.quality.notices import HOLDS, TREATS, Told, end_notices, keep_notices, standing_in
 from biobank.withdrawals.events import Approved, Cancelled, Closed, Given, Rejected, SentOut
+from biobank.withdrawals.outcome_events import GivingUndone
 
 NEWS: Mapping[type[Event], str] = {
     Approved: "withdrawal_approved",
@@ -22,6 +23,7 @@ NEWS: Mapping[type[Event], str] = {
     SentOut: "withdrawal_issued",
     Cancelled: "withdrawal_cancelled",
     Given: "withdrawal_given",
+    GivingUndone: "withdrawal_giving_undone",
 }
 """What whoever waits is told of, and the reason that a notice about it has."""
 

@@ -244,7 +244,11 @@ def _waits_after_issue(items: Sequence[Item]) -> list[Wait]:
 def _waits_for_return(items: Sequence[Item]) -> list[Wait]:
     """What left and is neither on its way nor at the clinic: somebody looks for it, takes it back or has it destroyed."""
     return [
-        (("return",) if item.condition is Condition.FROZEN else (), f"{item.specimen}: {ending_of(item)}", item.specimen)
+        (
+            ("return",) if item.condition is Condition.FROZEN and item.state is not State.STORED else (),
+            f"{item.specimen}: {ending_of(item)}",
+            item.specimen,
+        )
         for item in items
         if item.state not in _AWAY and not settled(item)
     ]
@@ -254,5 +258,6 @@ def ending_of(item: Item) -> str:
     """Say in words how an outstanding tube is settled."""
     if item.state is State.MISSING:
         return "look for it, or give it up as lost by two people"
-    back = ["take it back with quality's decision"] if item.condition is Condition.FROZEN else []
+    first = "take it out of its place and " if item.state is State.STORED else ""
+    back = [f"{first}take it back with quality's decision"] if item.condition is Condition.FROZEN else []
     return ", ".join([*(["give it"] if item.state in _AWAY else []), *back, "or have it destroyed"])

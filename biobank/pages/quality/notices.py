@@ -29,6 +29,7 @@ WHAT = {
     "withdrawal_issued": "The tubes of {about} left the bank.",
     "withdrawal_cancelled": "{about} was called off. Its tubes are free again; what you have in hand goes back into the cold.",
     "withdrawal_given": "A tube of {about} was given.",
+    "withdrawal_giving_undone": "Quality undid what was recorded as given of {about}.",
 }
 """What a notice says, by its reason."""
 
@@ -39,6 +40,7 @@ NEWS = {
     "withdrawal_issued": "What you asked for left the bank",
     "withdrawal_cancelled": "A withdrawal was called off",
     "withdrawal_given": "What you asked for was given",
+    "withdrawal_giving_undone": "A giving was undone",
 }
 """What Today says of a notice about a withdrawal."""
 
