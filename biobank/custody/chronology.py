@@ -80,7 +80,7 @@ def require_existed(
 
 def require_order(session: Session, facts: Sequence[Fact]) -> None:
     """Raise BeforeItExisted, OutOfOrder or BeforeItsAuthority for the first entry that is dated where it cannot be."""
-    stated = [fact for fact in facts if fact.head.occurred_at < fact.head.recorded_at and fact.stream is not StreamKind.SYSTEM]
+    stated = [fact for fact in facts if fact.head.occurred_at < fact.head.recorded_at]
     if not stated:
         return
     earlier = [fact for fact in stated if not _after_all_before(fact)]

@@ -51,6 +51,9 @@ donor_lock: FromAbove[Callable[[Session, str], object]] = FromAbove("donors")
 """Lock a donor's row, the first in the lock order."""
 
 
+former_journey_refusals: FromAbove[Callable[[Session, Snapshot], list[Refusal]]] = FromAbove("shipping")
+"""Why a specimen as it would be once more cannot be on its way again: its journey is over."""
+
 former_place_refusals: FromAbove[Callable[[Session, Snapshot, bool], list[Refusal]]] = FromAbove("storage")
 """Why a specimen as it would be once more may not stand where it was; the place is locked."""
 
@@ -213,7 +216,7 @@ def _home(specimen: Snapshot) -> str | None:
 def _require_former_place(session: Session, specimen: Snapshot, undoing: Undoing, *, lock: bool) -> None:
     _require_free(session, specimen, undoing)
     restored = replace(specimen, projection=replace(specimen.projection, **undoing.restores))
-    raise_first(former_place_refusals.get()(session, restored, lock))
+    raise_first([*former_journey_refusals.get()(session, restored), *former_place_refusals.get()(session, restored, lock)])
 
 
 def _locked(session: Session, act: Act, code: str) -> Snapshot:

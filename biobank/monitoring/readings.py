@@ -223,7 +223,7 @@ def withdraw_reading(session: Session, act: Act, code: str, reading_id: int, req
             }
         )
         record_reading(session, act, code, right, alone=False)
-    head = head_of(session, act, request, subject=None, site=place.site_code)
+    head = head_of(session, act, request, subject=None, site=place.site_code, relies_on=(bytes(row.event_hash),))
     event = ReadingWithdrawn(recorded=bytes(row.event_hash).hex(), reason=request.reason, reading=row.kind, at=rfc3339(row.at))
     done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
     session.execute(

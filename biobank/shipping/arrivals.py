@@ -21,10 +21,11 @@ from biobank.custody.arriving import Arrival, inspection_hold
 from biobank.custody.events import Received
 from biobank.custody.exposure import cold_at
 from biobank.custody.ledger import Appended
-from biobank.custody.legality import TO_QUARANTINE
+from biobank.custody.legality import TO_QUARANTINE, Snapshot
 from biobank.custody.locks import locked
 from biobank.custody.models import custody
 from biobank.custody.recording import NOW, Circumstances, Move, acknowledge, head_of, record
+from biobank.custody.reversal import former_journey_refusals
 from biobank.custody.snapshots import load
 from biobank.custody.states import HoldScope, State
 from biobank.foundation.clock import rfc3339
@@ -107,9 +108,23 @@ def _closed(one: Any) -> list[Refusal]:
         return []
     said = (
         f"{one.code} was closed at {rfc3339(one.closed_at)}: nothing of it is underway. A tube that turns up now is found: "
-        "record `specimen.found`, or tell quality."
+        "record that, or tell quality."
     )
     return [ShipmentClosed(said, where_now=TO_QUARANTINE, subject=one.code)]
+
+
+@former_journey_refusals.give
+def refusals_of_former_journey(session: Session, tube: Snapshot) -> list[Refusal]:
+    """Return why a tube cannot be on its way once more: its shipment is closed, so nobody waits for it there any more."""
+    code = tube.projection.shipment_code
+    closed_at = None if code is None or tube.state is not State.IN_TRANSIT else row_of(session, code).closed_at
+    if closed_at is None:
+        return []
+    said = (
+        f"{code} was closed at {rfc3339(closed_at)}, so {tube.code} cannot be on its way in it again. If it did not arrive, "
+        "report it missing."
+    )
+    return [ShipmentClosed(said, where_now=TO_QUARANTINE, subject=tube.code)]
 
 
 def receive(session: Session, act: Act, code: str, request: ShipmentReceiveRequest) -> ShipmentArrival:
@@ -140,7 +155,7 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
     at = request.occurred_at or act.at
     seen = Seen(
         at=cold_at(act, request.occurred_at, request.paper),
-        logged=logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at), longest_gap(act)),
+        logged=logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at, row.logger), longest_gap(act)),
         temperature_mc=request.temperature_mc,
         nameless=unknown + sum(tube.label_legible is False for tube in arrived.values()),
         unknown=unknown,
@@ -295,7 +310,7 @@ def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest
     moves = [Move(specimens[name], event, site=row.from_site) for name in wanted]
     appended = record(session, act, moves, request, seals_follow=True)
     at = request.occurred_at or act.at
-    logged = logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at), longest_gap(act))
+    logged = logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at, row.logger), longest_gap(act))
     seen = Seen(
         cold_at(act, request.occurred_at, request.paper),
         temperature_mc=request.temperature_mc,

@@ -21,6 +21,13 @@ class LoggerOfAnotherTime(Conflict):
     title = "The logger's file is of another journey"
 
 
+class LoggerOfAnotherJourney(Conflict):
+    """The file is of another logger than the one that left with the shipment."""
+
+    code = "logger_of_another_journey"
+    title = "The file is of another logger"
+
+
 MOST_SHOWN: Final = 20
 """Of the times that a file leaves open, the longest are named one by one; all are counted in."""
 
@@ -55,11 +62,12 @@ class Logged(NamedTuple):
 
 
 class Journey(NamedTuple):
-    """What travelled, by its code, when it left, and when it arrived."""
+    """What travelled, by its code, when it left, and when it arrived; `logger`: the number of the one that was put in."""
 
     what: str
     left: datetime
     arrived: datetime
+    logger: str | None = None
 
 
 class NamesItsRecord(Protocol):
@@ -97,10 +105,16 @@ def longest_gap(act: Act) -> timedelta:
 
 def logged_on(file: LoggerFile | None, journey: Journey, longest: timedelta) -> Logged | None:
     """Return what a logger read between departure and arrival and what of it is without a reading (`unread_parts`), None without
-    a file; raise LoggerOfAnotherTime. Pure.
+    a file; raise LoggerOfAnotherTime, LoggerOfAnotherJourney. Pure.
     """
     if file is None:
         return None
+    if not same_logger(journey.logger, file.serial):
+        raise LoggerOfAnotherJourney(
+            f"{journey.what} left with the logger {journey.logger}, and the file is of {file.serial}. Attach the file of the "
+            "logger that travelled with it, or go on without one and tell quality.",
+            subject=journey.what,
+        )
     what, left, arrived = journey.what, journey.left.replace(microsecond=0), journey.arrived  # Loggers write whole seconds.
     on_the_way = [one for one in file.readings if one.measure == "temperature_mc" and left <= one.at <= arrived]
     if not on_the_way:
@@ -113,6 +127,13 @@ def logged_on(file: LoggerFile | None, journey: Journey, longest: timedelta) -> 
     values = [one.value for one in on_the_way]
     unread = unread_parts([one.at for one in on_the_way], journey, longest)
     return Logged(min(values), max(values), tuple(unread))
+
+
+def same_logger(put_in: str | None, read_out: str | None) -> bool:
+    """Say whether two numbers can be those of one logger: as far as both are known, whatever stands around the digits. Pure."""
+    numbers = ["".join(char for char in one.upper() if char.isalnum()) for one in (put_in, read_out) if one]
+    first, *others = numbers or [""]
+    return all(first in other or other in first for other in others)
 
 
 def logged_members(logged: Logged | None) -> dict[str, Any]:

@@ -350,7 +350,7 @@ def custody_public(stands: Rebuilt) -> CustodyPublic:
 def _exposure(session: Session, snapshot: Snapshot, stands: Rebuilt, as_of: AsOf | None) -> ExposurePublic:
     """Return how long it was out of the cold, what is running included, beside the budget of the place where it is."""
     then, now = stands.projection, clock.now()
-    at = now if as_of is None else as_of.at or now
+    at = now if as_of is None else min(as_of.at or now, as_of.as_known_at or now)
     since = then.out_since if then.condition == Condition.FROZEN else None
     total = then.exposure_s + then.running_s(rfc3339(at))
     sites = frozenset(filter(None, (then.site_code, snapshot.home_site_code)))

@@ -49,7 +49,8 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
         possible_temperature(limits, request.temperature_mc, act.at)
     record = read_record(session, act, request)
     longest = longest_gap(act)
-    logged = {shipment: logged_on(record, Journey(shipment, row.dispatched_at, at), longest) for shipment, row in rows.items()}
+    ways = {shipment: Journey(shipment, row.dispatched_at, at, row.logger) for shipment, row in rows.items()}
+    logged = {shipment: logged_on(record, way, longest) for shipment, way in ways.items()}
     by_hand = [tube for tube in sorted(tubes) if case.tubes[tube].projection.shipment_code is None]
     left = left_the_bank(session, by_hand)
     logged |= {tube: logged_on(record, Journey(tube, left[tube], at), longest) for tube in by_hand}

@@ -18,7 +18,7 @@ from biobank.donors.queries import describe_donor
 from biobank.donors.schemas import DonorPublic
 from biobank.exports.queries import search_log
 from biobank.exports.selection import Selection
-from biobank.foundation.clock import now, rfc3339
+from biobank.foundation.clock import now
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
@@ -46,6 +46,10 @@ OWN_COLUMNS = (("Specimen", 80.0), ("Material", 110.0), ("State", 90.0), ("Quali
 REQUEST_COLUMNS = (("Withdrawal", 90.0), ("Material", 110.0), ("State", 90.0), ("Requested", 100.0), ("Tubes", 100.0))
 
 
+Row = tuple[str | datetime | None, ...]
+"""Cells; a time is written in the zone of whoever prints."""
+
+
 class DossierTooLong(Conflict):
     """More events, specimens or withdrawals than are printed at once."""
 
@@ -59,7 +63,7 @@ class Part:
 
     title: str
     columns: Sequence[tuple[str, float]]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Row]
     none: str = "Nothing."
 
 
@@ -72,7 +76,7 @@ class Dossier:
     facts: Sequence[tuple[str, str]]
     parts: Sequence[Part]
     read_by: str
-    read_at: str
+    read_at: datetime
     signers: Sequence[tuple[str, str]] = ()
     entries: int = 0
 
@@ -192,7 +196,7 @@ def _file_of(session: Session, actor: Actor, code: str) -> tuple[list[tuple[str,
         ("On hold", ", ".join(sorted({words(hold.kind) for hold in donor.holds})) or "no"),
     ]
     own = [(s.code, words(s.material), words(s.state), words(s.quality), amount_text(s.amount, s.unit)) for s in specimens]
-    asked = [(w.code, words(w.material), words(w.state), _day(w.requested_at), ", ".join(w.specimens)) for w in requests]
+    asked = [(w.code, words(w.material), words(w.state), w.requested_at, ", ".join(w.specimens)) for w in requests]
     consents = _consent_rows(donor) if actor.may(Permission.DONOR_READ, at=ANYWHERE) else []
     parts = [
         Part("Consents", CONSENT_COLUMNS, consents, "None."),
@@ -215,7 +219,7 @@ def _of(
     badges = {*also, *(event.by for event in events), *(hand["user"] for event in events for hand in event.performed)}
     named = names_for(session, actor, keystore, badges)
     signers = [(badge, named.get(badge, "")) for badge in sorted(badges) if badge.startswith("US-")]
-    return Dossier(title, facts, parts, actor.code, rfc3339(now()), signers, len(events))
+    return Dossier(title, facts, parts, actor.code, now(), signers, len(events))
 
 
 def _all_of(page: Callable[[str | None], Any]) -> Iterator[Any]:
@@ -249,7 +253,7 @@ def _of_withdrawal(session: Session, actor: Actor, code: str) -> list[EventPubli
         return []
 
 
-def _consents(session: Session, actor: Actor, donor: str | None) -> list[tuple[str, ...]]:
+def _consents(session: Session, actor: Actor, donor: str | None) -> list[Row]:
     if donor is None or not actor.may(Permission.DONOR_READ, at=ANYWHERE):
         return []
     try:
@@ -258,14 +262,12 @@ def _consents(session: Session, actor: Actor, donor: str | None) -> list[tuple[s
         return []
 
 
-def _consent_rows(donor: DonorPublic) -> list[tuple[str, ...]]:
+def _consent_rows(donor: DonorPublic) -> list[Row]:
     given = donor.consents
-    return [
-        (words(one.kind), one.form_version, _day(one.given_at), _day(one.valid_until), _day(one.taken_back_at)) for one in given
-    ]
+    return [(words(one.kind), one.form_version, one.given_at, one.valid_until, one.taken_back_at) for one in given]
 
 
-def _tests(session: Session, actor: Actor, lot: str | None) -> list[tuple[str, ...]]:
+def _tests(session: Session, actor: Actor, lot: str | None) -> list[Row]:
     if lot is None:
         return []
     try:
@@ -274,20 +276,14 @@ def _tests(session: Session, actor: Actor, lot: str | None) -> list[tuple[str, .
         return []
 
 
-def _test_rows(lot: LotPublic) -> list[tuple[str, ...]]:
-    return [
-        (words(one.test), words(one.result), _day(one.sampled_at), _day(one.recorded_at), one.recorded_by) for one in lot.tests
-    ]
+def _test_rows(lot: LotPublic) -> list[Row]:
+    return [(words(one.test), words(one.result), one.sampled_at, one.recorded_at, one.recorded_by) for one in lot.tests]
 
 
-def _day(at: datetime | None) -> str:
-    return "" if at is None else rfc3339(at)[:16].replace("T", " ") + " UTC"
-
-
-def _line(event: EventPublic) -> tuple[str, ...]:
+def _line(event: EventPublic) -> Row:
     mark = " (from paper)" if event.source == "paper" else " (late)" if event.late else ""
     return (
-        event.occurred_at[:19].replace("T", " "),
+        datetime.fromisoformat(event.occurred_at),
         f"{words(event.kind)}{mark}",
         event.by,
         said_of(event.body),

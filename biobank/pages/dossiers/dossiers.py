@@ -27,20 +27,23 @@ _Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2199, 12, 31))]
 _day = TypeAdapter[date](_Day)
 
 
-async def _drawn(dossier: contents.Dossier) -> bytes:
-    return await to_thread.run_sync(draw, dossier, limiter=_one_at_a_time)
+async def _drawn(request: Request, dossier: contents.Dossier) -> bytes:
+    return await to_thread.run_sync(draw, dossier, request.state.site_zone, limiter=_one_at_a_time)
 
 
 def _named(code: str) -> dict[str, str]:
     return {"Content-Disposition": f'inline; filename="{code}-dossier.pdf"'}
 
 
-async def _printed(reading: PageReading, read: Callable[..., contents.Dossier], code: str, *more: Any) -> Response:
-    data = await _drawn(await reading.agreeing(read, reading.bank.keystore, code, *more))
+async def _printed(
+    request: Request, reading: PageReading, read: Callable[..., contents.Dossier], code: str, *more: Any
+) -> Response:
+    data = await _drawn(request, await reading.agreeing(read, reading.bank.keystore, code, *more))
     return Response(data, media_type="application/pdf", headers=_named(code))
 
 
 async def _copied(
+    request: Request,
     reading: PageReading,
     performing: PagePerformer,
     selection: Selection,
@@ -57,7 +60,7 @@ async def _copied(
     written = Written()
 
     async def chunks() -> AsyncIterator[bytes]:
-        data = await _drawn(dossier)
+        data = await _drawn(request, dossier)
         written.rows = dossier.entries
         written.add(data)
         yield data
@@ -68,27 +71,27 @@ async def _copied(
 
 
 @router.get("/specimens/{code}/dossier")
-async def print_specimen(code: SpecimenCode, reading: PageReading) -> Response:
+async def print_specimen(request: Request, code: SpecimenCode, reading: PageReading) -> Response:
     """Print a specimen's life."""
-    return await _printed(reading, contents.of_specimen, code)
+    return await _printed(request, reading, contents.of_specimen, code)
 
 
 @router.get("/lots/{code}/dossier")
-async def print_lot(code: LotCode, reading: PageReading) -> Response:
+async def print_lot(request: Request, code: LotCode, reading: PageReading) -> Response:
     """Print what a lot reached."""
-    return await _printed(reading, contents.of_lot, code)
+    return await _printed(request, reading, contents.of_lot, code)
 
 
 @router.get("/donors/{code}/dossier")
-async def print_donor(code: DonorCode, reading: PageReading) -> Response:
+async def print_donor(request: Request, code: DonorCode, reading: PageReading) -> Response:
     """Print a donor's file without the log."""
-    return await _printed(reading, contents.of_donor, code)
+    return await _printed(request, reading, contents.of_donor, code)
 
 
 @router.post("/donors/{code}/dossier")
-async def copy_donor(code: DonorCode, reading: PageReading, performing: PagePerforming) -> Response:
+async def copy_donor(request: Request, code: DonorCode, reading: PageReading, performing: PagePerforming) -> Response:
     """Print a donor's file with what the log says; that it was taken is an event of the log."""
-    return await _copied(reading, performing, Selection(donor=code), contents.of_donor_with_log, code)
+    return await _copied(request, reading, performing, Selection(donor=code), contents.of_donor_with_log, code)
 
 
 @router.get("/users/{code}/day")
@@ -97,7 +100,7 @@ async def print_day(
 ) -> Response:
     """Print what the reader recorded on a day of site time; today unless the address says which."""
     zone = request.state.site_zone
-    return await _printed(reading, contents.of_own_day, code, on or clock.now().astimezone(zone).date(), zone)
+    return await _printed(request, reading, contents.of_own_day, code, on or clock.now().astimezone(zone).date(), zone)
 
 
 @router.post("/users/{code}/day")
@@ -110,4 +113,4 @@ async def copy_day(request: Request, code: UserCode, reading: PageReading, perfo
     except ValidationError:
         raise MalformedRequest("Enter the day as year-month-day, between 2000 and 2199.") from None
     chosen = contents.day_of(code, day, zone)
-    return await _copied(reading, performing, chosen, contents.of_day, code, day, zone)
+    return await _copied(request, reading, performing, chosen, contents.of_day, code, day, zone)

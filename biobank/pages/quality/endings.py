@@ -21,6 +21,7 @@ from biobank.foundation import clock
 from biobank.foundation.terms import words
 from biobank.pages.quality.attachments import about
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Needs, Opened, proposed
+from biobank.pages.ui.filters import day_and_time
 from biobank.quality import disposal
 from biobank.quality.disposal import ending_refusals
 from biobank.quality.ending import Facts, Route, goes_at_once, waits
@@ -62,7 +63,7 @@ def _against(at: Opened[Ending], route: Route, *, announcing: bool = False) -> s
 def _lead(at: Opened[Ending], route: Route, first: str) -> str:
     left = at.read.facts.remaining.sentence if at.read.specimen.donor_code else ""
     known = at.read.facts.announced
-    said = f"Announced as {words(known.reason).lower()}, from {known.not_before:%Y-%m-%d %H:%M} UTC on." if known else ""
+    said = f"Announced as {words(known.reason).lower()}, from {day_and_time(known.not_before, at.zone)} on." if known else ""
     return " ".join(part for part in (first, said, left, _against(at, route)) if part)
 
 
