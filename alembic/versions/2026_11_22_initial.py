@@ -116,8 +116,22 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text('position(\'"source":"paper"\'::bytea in entry) > 0'),
     )
+    op.create_index(
+        "ix_event_place",
+        "event",
+        ["stream_id", "seq"],
+        unique=False,
+        postgresql_where=sa.text("kind IN ('container.added', 'container.moved', 'container.limits_set')"),
+    )
     op.create_index("ix_event_recorded_at", "event", ["recorded_at"], unique=False)
     op.create_index("ix_event_recorded_by", "event", ["recorded_by", "recorded_at"], unique=False)
+    op.create_index(
+        "ix_event_same_as",
+        "event",
+        ["stream_id"],
+        unique=False,
+        postgresql_where=sa.text("kind IN ('specimen.identified', 'specimen.recognised')"),
+    )
     op.create_table(
         "handover",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -3155,8 +3169,16 @@ def downgrade() -> None:
     op.drop_index("ix_handover_open", table_name="handover", postgresql_where=sa.text("ended_at IS NULL"))
     op.drop_index("ix_handover_due", table_name="handover", postgresql_where=sa.text("ended_at IS NULL"))
     op.drop_table("handover")
+    op.drop_index(
+        "ix_event_same_as", table_name="event", postgresql_where=sa.text("kind IN ('specimen.identified', 'specimen.recognised')")
+    )
     op.drop_index("ix_event_recorded_by", table_name="event")
     op.drop_index("ix_event_recorded_at", table_name="event")
+    op.drop_index(
+        "ix_event_place",
+        table_name="event",
+        postgresql_where=sa.text("kind IN ('container.added', 'container.moved', 'container.limits_set')"),
+    )
     op.drop_index(
         "ix_event_paper", table_name="event", postgresql_where=sa.text('position(\'"source":"paper"\'::bytea in entry) > 0')
     )

@@ -22,7 +22,7 @@ from biobank.monitoring.sensors import doubted_since, silent_at
 from biobank.reconciliation.models import log_difference
 from biobank.shipping.handover_queries import handover
 from biobank.shipping.handover_queries import item as handover_item
-from biobank.shipping.shipment_queries import shipment
+from biobank.shipping.shipment_queries import DUE, shipment
 from biobank.specimens.models import specimen
 from biobank.storage.queries import specimens_inside
 from biobank.transparency.models import event
@@ -89,10 +89,10 @@ def done_with(session: Session, row: Any) -> bool:
 
 
 def _shipments(session: Session, at: datetime) -> Iterator[Cause]:
-    """Shipments that should have arrived."""
+    """Shipments that should have arrived, or whose cold has ended under way."""
     of = shipment.c
-    rows = session.execute(select(of.code, of.to_site, of.expected_by).where(of.closed_at.is_(None), of.expected_by < at))
-    yield from (Cause("shipment_overdue", row.code, row.to_site, row.expected_by) for row in rows)
+    rows = session.execute(select(of.code, of.to_site, DUE.label("due")).where(of.closed_at.is_(None), at > DUE))
+    yield from (Cause("shipment_overdue", row.code, row.to_site, row.due) for row in rows)
 
 
 def _handovers(session: Session) -> Iterator[Cause]:

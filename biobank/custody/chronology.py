@@ -1,4 +1,5 @@
-"""No act is dated before what it concerns existed, before what it rests on, or before the change of state it follows.
+"""No act is dated before what it concerns existed, before what it rests on, or before the change of state it follows; nothing is
+put into a place before that existed, nor into a slot while another tube stood there.
 
 Asked by the one writer of every entry whose stated time lies back; what happens now cannot be out of order. An authority
 (consent, identification, approval, release, band) is what the entry names in `relies_on`; a consent counts from the time at
@@ -15,6 +16,7 @@ from sqlalchemy import func, select, tuple_
 from sqlmodel import Session
 
 from biobank.custody.entry import parse_entry
+from biobank.custody.places_then import began_at, places_named, slot_left_at, slot_named
 from biobank.custody.statement import Fact
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import now, rfc3339
@@ -87,8 +89,9 @@ def require_order(session: Session, facts: Sequence[Fact]) -> None:
     wanted = {(fact.stream.value, fact.stream_id, 1) for fact in earlier}
     wanted |= {(fact.stream.value, fact.stream_id, seq) for fact in earlier if (seq := _follows(fact))}
     began = _times_of(session, wanted)
-    places = {(fact.stream_id, type(fact.event).never_before) for fact in earlier if type(fact.event).never_before}
-    moved = {(code, kinds): _latest_of(session, code, kinds) for code, kinds in sorted(places, key=lambda one: one[0])}
+    own = {(fact.stream_id, type(fact.event).never_before) for fact in earlier if type(fact.event).never_before}
+    moved = {(code, kinds): _latest_of(session, code, kinds) for code, kinds in sorted(own, key=lambda one: one[0])}
+    places = began_at(session, {place for fact in stated for place in places_named(fact.event)})
     authorities = _authorities(session, {leaf for fact in stated for leaf in fact.head.relies_on})
     for fact in stated:
         refusal = order_refusal(
@@ -99,6 +102,8 @@ def require_order(session: Session, facts: Sequence[Fact]) -> None:
             moved=moved.get((fact.stream_id, type(fact.event).never_before)),
             then=_state_then(session, fact) if _asks_for_a_state(fact) else None,
             legal=type(fact.event).from_states,
+            place=max(((places[one], one) for one in places_named(fact.event) if one in places), default=None),
+            slot_left=slot_left_at(session, slot_named(fact.event), fact.stream_id, fact.head.occurred_at),
             rests_on=[authorities[leaf] for leaf in fact.head.relies_on if leaf in authorities],
             where_now=None if fact.before is None else fact.before.where_now,
         )
@@ -115,6 +120,8 @@ def order_refusal(
     moved: datetime | None = None,
     then: str | None = None,
     legal: Collection[str] = (),
+    place: tuple[datetime, str] | None = None,
+    slot_left: datetime | None = None,
     rests_on: Sequence[tuple[str, datetime]] = (),
     where_now: str | None = None,
 ) -> Conflict | None:
@@ -122,7 +129,9 @@ def order_refusal(
 
     `began`: when its record begins; `changed`: the change of state that this one follows; `moved`: when a container was last
     moved, lifted or put back, for an act that does one of these; `then`: its state at `at`, where the
-    act is legal in `legal` states only; `rests_on`: kind of each authority, and since when it holds.
+    act is legal in `legal` states only; `place`: since when there is a record of the latest place that it names, with its code;
+    `slot_left`: when somebody else left the slot into which it puts something; `rests_on`: kind of each authority, and since when
+    it holds.
     """
     members: dict[str, Any] = {"subject": subject, "where_now": where_now}
     if began is not None and at < began:
@@ -133,6 +142,11 @@ def order_refusal(
         return OutOfOrder(_sentence(subject, at, f"it was moved, lifted or put back at {rfc3339(moved)}"), **members)
     if then is not None and then not in legal:
         return OutOfOrder(_sentence(subject, at, f"it was {then.replace('_', ' ')} then"), **members)
+    if place is not None and at < place[0]:
+        return BeforeItExisted(_sentence(subject, at, f"the record of {place[1]} begins at {rfc3339(place[0])}"), **members)
+    if slot_left is not None:
+        why = f"another tube stood in that slot until {rfc3339(slot_left)}. If the time is right, say that the slot is not known"
+        return OutOfOrder(_sentence(subject, at, why), **members)
     for kind, since in rests_on:
         if at < since:
             what = kind.partition(".")[2].replace("_", " ")

@@ -14,7 +14,9 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.custody.entry import Head
+from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
+from biobank.custody.places_then import seen_in
 from biobank.foundation.from_above import FromAbove
 
 if TYPE_CHECKING:
@@ -43,6 +45,12 @@ class CameIn:
         self.tubes.add(code)
         if head.source in ("paper", "instrument") and head.known_until < head.recorded_at:
             self.behind[code] = head.known_until
+
+    def see(self, session: Session, code: str, event: Event, head: Head) -> None:
+        """Add a tube where an event says that it was seen in a place without being put there."""
+        if (seen := seen_in(session, event, code, head.occurred_at)) is not None:
+            self.places[seen[0]] = min(seen[1], self.places.get(*seen))
+            self.tubes.add(code)
 
     def follow(self, session: Session, act: Act, given: "Circumstances", by: Appended | None) -> list[Appended]:
         """Record what it sets going; `by`: the first event of the act."""

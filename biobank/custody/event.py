@@ -56,6 +56,7 @@ class Event(BaseModel):
       gives away; `from_courier`: also from a courier who has not left with it (`custodians.py`).
     - `may_end`: it can leave nothing usable of what is kept for treatment; the rule of ending is asked (`quality/ending.py`).
     - `places_hold`: recording it places this hold on the specimen in the same transaction.
+    - `sees`: the payload field that names where it was seen without being put there (`monitoring/presence.py`).
     - `never_before`: kinds of its own stream that it is never dated before (`chronology.py`).
     - `amendable`: payload fields that `specimen.amended` may correct later; never one that the effect reads.
     - `signers`: what whoever signs it last must be allowed, one of these; empty: `permission`, where it names signatures.
@@ -88,6 +89,7 @@ class Event(BaseModel):
     places_hold: ClassVar[HoldKind | None] = None
     may_end: ClassVar[bool] = False
     undone_by: ClassVar[str] = ""
+    sees: ClassVar[str | None] = None
     never_before: ClassVar[frozenset[str]] = frozenset()
     amendable: ClassVar[frozenset[str]] = frozenset()
     effect: ClassVar[Effect] = {}

@@ -136,6 +136,7 @@ class Found(Event):
     annotates: ClassVar[bool] = False
     to_state: ClassVar[State] = State.RECEIVED
     places_hold: ClassVar[HoldKind] = HoldKind.IDENTITY
+    sees: ClassVar[str] = "place"
     effect: ClassVar[Effect] = BY_USER | OUT | {"site_code": body("site")}
     label: ClassVar[str] = "Report found"
 

@@ -18,6 +18,11 @@ from biobank.foundation.from_above import FromAbove
 places_around: FromAbove[Callable[[Session, str, datetime, datetime], list[str]]] = FromAbove("storage")
 """A container and every one that it stood in at a time, as known at another, from the inside out."""
 
+places_since: FromAbove[Callable[[Session, "Sequence[Stay]", datetime, datetime], set[tuple[str, datetime | None]]]] = FromAbove(
+    "storage"
+)
+"""Every container that stays were in, however far out, each with when it was left (None: still), as known at a time."""
+
 excursions_then: FromAbove[str] = FromAbove("monitoring")
 """SQL in brackets: SELECT scope_kind, scope_id, until; the excursions in whose set `:codes`, or what they were made from since it
 was affected, stood unassessed at `:at`, as known at `:known`."""
@@ -93,11 +98,7 @@ def holds_then(session: Session, code: str, stays: Sequence[Stay], at: datetime,
     every = list(stays)
     for ancestor in session.scalars(_made_from(), {"codes": [code]}).all():
         every += stays_of(list(steps_of(entries_of(session, ancestor, at=at, as_known_at=known))))
-    named = {
-        (outer, stay.until)
-        for stay in every
-        for outer in places_around.get()(session, stay.code, min(at, stay.until or at), known)
-    }
+    named = places_since.get()(session, every, at, known)
     ids, untils = (list(column) for column in zip(*sorted(named, key=str), strict=True)) if named else ([], [])
     rows = session.execute(_statement(), {"codes": [code], "ids": ids, "untils": untils, "at": at, "known": known})
     return [ActiveHold(str(row.id), row.kind, row.scope_kind, row.scope_id, tuple(row.blocks)) for row in rows]

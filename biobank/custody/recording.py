@@ -36,6 +36,7 @@ from biobank.custody.material_limits import (
     too_long,
     with_clock,
 )
+from biobank.custody.places_then import earliest
 from biobank.custody.states import HoldKind, HoldScope, State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotPermitted, PreconditionMissing, Refusal, StaleSequence, raise_first
@@ -364,7 +365,7 @@ def record(
         head = head_of(
             session,
             act,
-            _in_order(given, specimen) if event.cold_first else given,
+            _in_order(session, given, specimen, move.event) if event.cold_first else given,
             subject=specimen.donor_code,
             site=site,
             last=specimen.last_occurred_at,
@@ -381,6 +382,7 @@ def record(
         place = seen[specimen.code].projection.container_code
         if place is not None and "container_code" in event.effect:
             came.add(specimen.code, place, head)
+        came.see(session, specimen.code, happened, head)
         contradicts = earlier_by_words(specimen, seen[specimen.code], event, head, given.reason_text)
         raise_first([] if contradicts is None else [contradicts])
         if crosses_red(specimen, seen[specimen.code], partial(limits, sites=sites)) and not held_while_out(session, specimen):
@@ -421,11 +423,11 @@ def record(
     return appended
 
 
-def _in_order(given: Circumstances, specimen: Snapshot) -> Circumstances:
-    """Date what puts cold first not before the tube's own last event: one tube of a rack keeps the others out of no cold."""
-    at, last = given.occurred_at, specimen.last_occurred_at
-    early = given.paper is None and at is not None and last is not None and at < last
-    return given.model_copy(update={"occurred_at": last}) if early else given
+def _in_order(session: Session, given: Circumstances, specimen: Snapshot, event: Event) -> Circumstances:
+    """Date what puts cold first when it could have been: one tube of a rack, or one slot, keeps the others out of no cold."""
+    if given.occurred_at is None or given.paper is not None:
+        return given
+    return given.model_copy(update={"occurred_at": earliest(session, specimen, event, given.occurred_at)})
 
 
 def advanced(specimen: Snapshot, event: Event, head: Head) -> Snapshot:

@@ -34,6 +34,7 @@ from biobank.monitoring.models import excursion, excursion_item, reading
 from biobank.monitoring.presence import inside_during
 from biobank.monitoring.spans import Span, Standing, spans_of
 from biobank.storage.cold_then import ever_around
+from biobank.storage.queries import boxes_named
 
 _INSTANT = timedelta(microseconds=1)
 
@@ -126,7 +127,7 @@ def reckon_again(
         excursion.c.annulled_at.is_(None), or_(excursion.c.ended_at.is_(None), excursion.c.ended_at > since)
     )
     rows = session.execute(met.order_by(excursion.c.code)).all()
-    around = ever_around(session, places) if rows else set()
+    around = ever_around(session, set(boxes_named(session, places).values())) if rows else set()
     for row in rows:
         if row.container_code in around:
             head = head_of(session, act, NOW, subject=None, site=row.site_code)

@@ -29,7 +29,8 @@ from biobank.monitoring.loggers import Dates, Logged, LoggerFile, read_logger
 from biobank.monitoring.models import logger_file, reading
 from biobank.monitoring.paces import judge_paces
 from biobank.monitoring.readings import ImplausibleReading
-from biobank.storage.limits import PlaceLimits, limits_of_place
+from biobank.storage.limits import PlaceLimits
+from biobank.storage.limits_then import limits_over
 from biobank.storage.queries import get_container
 from biobank.transparency.models import event as _event
 
@@ -111,8 +112,10 @@ class Judged:
     doubt: Doubt | None = None
 
 
-def judged(measure: Measure, rows: Sequence[Logged], known: Sequence[Judged], limits: PlaceLimits) -> list[Judged]:
-    """Judge the values of one measure among those known before, in the order of their time. Pure."""
+def judged(
+    measure: Measure, rows: Sequence[Logged], known: Sequence[Judged], limits_at: Callable[[datetime], PlaceLimits]
+) -> list[Judged]:
+    """Judge the values of one measure among those known before, in the order of their time, each by the limits then. Pure."""
     merged = sorted([*known, *(Judged(one.at, one.value, None, one) for one in rows)], key=lambda one: one.at)
     times = [one.at for one in merged]
 
@@ -127,7 +130,7 @@ def judged(measure: Measure, rows: Sequence[Logged], known: Sequence[Judged], li
         pace = bisect_right(times, one.at - PACE_OVER[measure]) - 1
         near = pace >= 0 and times[pace] >= one.at - PACE_WITHIN
         before = Before(read_at(bisect_left(times, one.at) - 1), read_at(pace) if near else None)
-        now = Read(one.value, one.at)
+        now, limits = Read(one.value, one.at), limits_at(one.at)
         outside, doubt = outside_of(measure, now, before, limits), doubt_of(measure, now, before, limits)
         found.append(Judged(one.at, one.value, outside, one.fresh, doubt))
     return found
@@ -158,7 +161,7 @@ def record_logger_file(session: Session, act: Act, code: str, request: RecordLog
         raise LoggerFileKnown(f"This file was read already, as readings of {known}.", subject=known)
     first, last = file.readings[0].at, file.readings[-1].at
     _require_possible(session, act, code, file)
-    limits = limits_of_place(session, code)
+    limits = limits_over(session, code, first, last)
     found: dict[Measure, list[Judged]] = {}
     for measure in sorted({one.measure for one in file.readings}):
         rows = [one for one in file.readings if one.measure == measure]

@@ -12,7 +12,7 @@ from sqlmodel import Session
 from biobank.monitoring.excursions import Cause, Followed, follow
 from biobank.monitoring.judging import PACE_OVER, PACE_WITHIN, Before, Measure, Outside, Read, outside_of
 from biobank.monitoring.models import reading
-from biobank.storage.limits import limits_of_place
+from biobank.storage.limits_then import limits_over
 
 _OF_PACE: Final = (None, "warming_too_fast", "level_falling_too_fast")
 
@@ -46,7 +46,7 @@ def judge_paces(
     after = [row for row in rows if row.at - PACE_OVER[measure] >= since and row.outside in _OF_PACE]
     if not after:
         return
-    limits = replace(limits_of_place(session, code), lowest_mc=None, highest_mc=None, lowest_level_ppm=None)
+    limits_at = limits_over(session, code, after[0].at, after[-1].at)
     for name in {row.sensor_code for row in after} if source is None else {source}:
         own = [row for row in rows if row.sensor_code == name or (row.sensor_code is None and row.confirmed)]
         times = [row.at for row in own]
@@ -54,6 +54,7 @@ def judge_paces(
             before = _before(own, times, row, measure)
             if before is not None and before.at > until:
                 continue
+            limits = replace(limits_at(row.at), lowest_mc=None, highest_mc=None, lowest_level_ppm=None)
             outside = outside_of(measure, Read(row.value, row.at), Before(for_pace=before), limits)
             if outside != row.outside:
                 _set(session, cause, code, measure, row, outside, done)

@@ -2,7 +2,9 @@
 
 A specimen is inside from the event that puts it there to the next that takes it out or puts it elsewhere, and its box and rack
 are inside by their own moves; both times are cut with each other. Of the time stated and the time recorded it counts what makes
-the stay longer: nobody leaves the set by stating a time. An undone event counts as if what it changed had gone on.
+the stay longer: nobody leaves the set by stating a time. An undone event counts as if what it changed had gone on. Where an
+unidentified item was, the specimen was that it turned out to be. What a count saw elsewhere was there until it is next put
+somewhere, what was found in a place since it was reported missing.
 
 A container inside that keeps its own cold is a boundary: a warm room warms no nitrogen tank. Its own readings speak for it.
 """
@@ -13,11 +15,14 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel import Session
 
-from biobank.storage.queries import own_cold
+from biobank.storage.queries import box_named, own_cold
+from biobank.transparency.in_sql import member_told
 
 AHEAD = timedelta(minutes=2)
 """By how much a stated time may lie after its record (`custody/recording.py`)."""
 
+_BODY = "(convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> '{}')"
+_SEEN_IN = f"coalesce({_BODY.format('container')}, {_BODY.format('place')})"
 _WALK = """
     WITH RECURSIVE stood AS (
         SELECT e.stream_id AS code, e.seq, least(e.occurred_at, e.recorded_at) AS since,
@@ -37,7 +42,8 @@ _WALK = """
     ), candidate (code) AS (
         SELECT c.code FROM custody c WHERE c.container_code IN (SELECT code FROM place)
         UNION
-        SELECT e.stream_id FROM event e WHERE e.recorded_at >= :left AND e.stream_kind = 'specimen'
+        SELECT e.stream_id FROM event e
+        WHERE e.stream_kind = 'specimen' AND (e.recorded_at >= :left OR e.kind = 'specimen.sighted')
     ), stay AS (
         SELECT e.stream_id AS code, e.state,
                CASE WHEN e.kind = 'specimen.reversed'
@@ -56,8 +62,27 @@ _WALK = """
         FROM candidate JOIN event e ON e.stream_kind = 'specimen' AND e.stream_id = candidate.code
         WHERE e.kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded', 'specimen.reversed') OR e.state <> 'stored'
         WINDOW past AS (PARTITION BY e.stream_id ORDER BY e.seq)
+    ), seen AS (
+        SELECT e.stream_id AS code, {box} AS container,
+               CASE WHEN e.kind = 'specimen.sighted' THEN least(e.occurred_at, e.recorded_at) ELSE (
+                   SELECT least(m.occurred_at, m.recorded_at) FROM event m
+                   WHERE m.stream_kind = 'specimen' AND m.stream_id = e.stream_id AND m.seq < e.seq
+                     AND m.kind = 'specimen.missing'
+                   ORDER BY m.seq DESC LIMIT 1) END AS since,
+               CASE WHEN e.kind = 'specimen.found' THEN greatest(e.occurred_at, e.recorded_at) ELSE (
+                   SELECT greatest(n.occurred_at, n.recorded_at) FROM event n
+                   WHERE n.stream_kind = 'specimen' AND n.stream_id = e.stream_id AND n.seq > e.seq
+                     AND n.kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded')
+                   ORDER BY n.seq LIMIT 1) END AS until
+        FROM candidate JOIN event e ON e.stream_kind = 'specimen' AND e.stream_id = candidate.code
+        WHERE e.kind IN ('specimen.sighted', 'specimen.found')
     ), line (code, since) AS (
-        SELECT stay.code, greatest(stay.since, place.since) FROM stay JOIN place ON place.code = stay.container
+        SELECT who.code, greatest(stay.since, place.since)
+        FROM (SELECT code, container, since, until FROM stay UNION ALL SELECT code, container, since, until FROM seen) AS stay
+        JOIN place ON place.code = stay.container, LATERAL (
+            SELECT stay.code
+            UNION ALL {same_as}
+        ) AS who
         WHERE stay.since <= place.until AND (stay.until IS NULL OR stay.until >= place.since)
         UNION
         SELECT p.child_code, made.at FROM line JOIN specimen_parent p ON p.parent_code = line.code, LATERAL (
@@ -65,7 +90,7 @@ _WALK = """
             WHERE e.stream_kind = 'specimen' AND e.stream_id = p.child_code AND e.seq = 1
         ) AS made
         WHERE CAST(:derivatives AS boolean) AND made.at >= line.since
-    )"""
+    )""".replace("{same_as}", member_told("stay.code", "specimen.identified", "same_as")).replace("{box}", box_named(_SEEN_IN))
 """The places met from a container downwards, each with its time there, to those that keep their own cold; who stayed in them."""
 
 _INSIDE = text(f"{_WALK} SELECT code, min(since) AS since FROM line GROUP BY code ORDER BY code LIMIT :limit")  # noqa: S608

@@ -33,7 +33,7 @@ from biobank.monitoring.judging import (
 from biobank.monitoring.models import reading
 from biobank.monitoring.paces import judge_paces
 from biobank.monitoring.schemas import ReadingCreate, ReadingList, ReadingPublic, WithdrawReading
-from biobank.storage.limits import limits_of_place
+from biobank.storage.limits_then import limits_of_place_then
 from biobank.storage.queries import get_container
 
 
@@ -121,8 +121,11 @@ class Said:
 
 
 def judge(session: Session, code: str, measure: Measure, now: Read, sensor: str | None = None) -> Said:
-    """Say what a value of a container says after what the same source read before it. Whoever read it, it is judged here."""
-    limits, earlier = limits_of_place(session, code), before(session, code, measure, now.at, sensor)
+    """Say what a value of a container says after what the same source read before it, by what it might read then.
+
+    Whoever read it, it is judged here.
+    """
+    limits, earlier = limits_of_place_then(session, code, now.at), before(session, code, measure, now.at, sensor)
     return Said(measure, now, outside_of(measure, now, earlier, limits), doubt_of(measure, now, earlier, limits))
 
 

@@ -45,7 +45,7 @@ from biobank.quality.ending import USES
 from biobank.quality.holds import liftable, list_holds
 from biobank.quality.notices import list_notices
 from biobank.shipping.handover_queries import list_handovers
-from biobank.shipping.shipment_queries import list_shipments
+from biobank.shipping.shipment_queries import due_at, list_shipments
 from biobank.specimens.models import kit, lot_test, specimen
 from biobank.specimens.queries import EXPIRY
 from biobank.specimens.scoping import at_sites_of, lots_at_sites_of, specimens_at_sites_of
@@ -62,8 +62,6 @@ SHOWN_EACH = 12
 SOON = timedelta(days=14)
 """How early a test, a kit or a specimen that is about to expire is shown."""
 
-LONG_UNDERWAY = timedelta(days=2)
-"""A shipment that has not arrived by then is looked for."""
 
 Urgency = Literal["alarm", "overdue", "waiting", "due", "expected"]
 _ORDER: Sequence[Urgency] = ("alarm", "overdue", "waiting", "due", "expected")
@@ -199,7 +197,7 @@ def _shipments(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
     if not actor.may(P.SHIPMENT_RECORD, at=ANYWHERE):
         return
     for one in list_shipments(session, actor, status="in_transit", paging=Paging(limit=SHOWN_EACH)).items:
-        due = one.expected_by or one.dispatched_at + LONG_UNDERWAY
+        due = due_at(one)
         urgency: Urgency = "overdue" if due < at else "expected"
         if urgency == "overdue" and not actor.may(P.SHIPMENT_RECORD, at=one.to_site):
             yield Task("A shipment is overdue: ask the courier", one.code, code_href(one.code), urgency, due, one.courier)

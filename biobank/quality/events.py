@@ -10,7 +10,7 @@ from pydantic import Field
 
 from biobank.auth.permissions import Permission
 from biobank.custody.body_shape import COMMITS
-from biobank.custody.effects import Effect, body, set_to
+from biobank.custody.effects import Effect, body, plus, set_to
 from biobank.custody.event import Event
 from biobank.custody.events import CODE, HASH, NO_OFFER, REASON
 from biobank.custody.states import LIVE, HoldAct, Quality, State, StreamKind
@@ -217,6 +217,19 @@ class Identified(Event):
     same_as: str = Field(pattern=r"^(HF|AD)[0-9]{2}-[0-9A-Z]{7}$", description="The specimen that it is.")
     evidence_sha256: FileHash
     signatures: tuple[str, str] = Field(description="Of the two people, in the order in which they signed.")
+
+
+class Recognised(Event):
+    """It is what was found as an unidentified item, whose time out of the cold is its own and whose holds cover it."""
+
+    kind: Literal["specimen.recognised"] = "specimen.recognised"
+    call: ClassVar[str] = "/specimens/{item}/resolve"
+    from_states: ClassVar[frozenset[State]] = frozenset({State.RECEIVED, State.STORED})
+    effect: ClassVar[Effect] = {"exposure_s": plus("seconds")}
+    label: ClassVar[str] = "Say what it is"
+
+    item: str = Field(pattern=r"^UN[0-9]{2}-[0-9A-Z]{7}$", description="The unidentified item.")
+    seconds: int = Field(ge=0, le=2**31 - 1, description="How long the item was out of the cold, as the bank computed it.")
 
 
 class Discarded(Event):

@@ -1,8 +1,11 @@
 """An unidentified item turns out to be a specimen of ours: two people of quality say so, on evidence.
 
-Its own record ends and the specimen, which was missing or given up as lost, is found at the same place. Saying so proves nothing
-about what is in the tube, so the specimen comes back under an identity hold, which quality lifts by itself when it has the proof.
+Its own record ends and the specimen, which was missing or given up as lost, is found at the same place. What the item went
+through the specimen went through: its time out of the cold, its excursions and holds. Saying so proves nothing about what is in
+the tube, so the specimen comes back under an identity hold, which quality lifts by itself when it has the proof.
 """
+
+from typing import Any
 
 from sqlmodel import Session
 
@@ -10,19 +13,24 @@ from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.acts.two_person import Proposed, propose_or_complete, two_person
 from biobank.auth.permissions import Permission
+from biobank.custody.coming_in import came_in
 from biobank.custody.events import Found
+from biobank.custody.holds_then import stays_of
 from biobank.custody.legality import Snapshot, refusal_of
+from biobank.custody.rebuild import entries_of, steps_of
 from biobank.custody.recording import Move, record, require_expected, require_permission
 from biobank.custody.snapshots import get_all_visible
 from biobank.custody.states import State
+from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import Prefix, parse_code
-from biobank.foundation.errors import Conflict
+from biobank.foundation.errors import Conflict, raise_first
 from biobank.quality.decisions import answer_of
-from biobank.quality.events import Identified
+from biobank.quality.events import Identified, Recognised
 from biobank.quality.schemas import Resolved, ResolveRequest
 from biobank.quality.stored_files import require_stored
-from biobank.storage.events import Safeguarded
-from biobank.storage.models import storage_container as container
+from biobank.storage import queries
+from biobank.storage.events import Safeguarded, Stored
+from biobank.storage.rules import place_faults
 
 
 class NotUnidentified(Conflict):
@@ -82,8 +90,12 @@ def resolve(session: Session, act: Act, code: str, request: ResolveRequest) -> R
         return step
     signatures = (str(step.first_signature), str(step.second_signature))
     identified = Identified(same_as=target.code, evidence_sha256=request.evidence_sha256, signatures=signatures)
-    moves = [Move(item, identified), *_found_again(session, item, target)]
+    moves = [Move(item, identified), *_found_again(session, act, item, target)]
     appended = record(session, act, moves, request)
+    stays = stays_of(list(steps_of(entries_of(session, item.code))))
+    if stays:
+        places = {stay.code: stay.since for stay in sorted(stays, key=lambda one: one.since, reverse=True)}
+        appended += came_in.get()(session, act, places, [target.code], appended[0])
     where = item.projection.position_code or item.projection.container_code
     now = f"It stays in {where}" if where else "Put it into the nearest quarantine place"
     return Resolved(
@@ -104,12 +116,19 @@ def _require_sense(item: Snapshot, target: Snapshot) -> None:
         )
 
 
-def _found_again(session: Session, item: Snapshot, target: Snapshot) -> list[Move]:
-    """The specimen is found where the item is, and keeps its cold place when that takes everything."""
-    place, slot = item.projection.container_code, item.projection.position_code
-    site = item.projection.site_code
-    moves = [Move(target, Found(site=site, place=place), site=site)]
-    row = None if place is None else session.execute(container.select().where(container.c.code == place)).first()
-    if row is not None and row.purpose != "storage":
-        moves.append(Move(target, Safeguarded(container=place, position=slot, site=site, reason="identified"), site=site))
-    return moves
+def _found_again(session: Session, act: Act, item: Snapshot, target: Snapshot) -> list[Move]:
+    """The specimen is found where the item is, stays there, and was out of the cold for as long as the item was.
+
+    Raises why it may not stand there, where that is no place that takes everything.
+    """
+    place, slot, site = item.projection.container_code, item.projection.position_code, item.projection.site_code
+    found = Move(target, Found(site=site, place=place), site=site)
+    moves = [found]
+    if place is not None:
+        standing = queries.standings_of(session, [place])[place]
+        raise_first([] if standing.safe else place_faults(target, standing))
+        out_since = None if standing.keeps(target.projection.condition) else rfc3339(act.at)
+        there: dict[str, Any] = {"container": place, "position": slot, "site": site, "out_since": out_since}
+        moves.append(Move(target, Safeguarded(**there, reason="identified") if standing.safe else Stored(**there), site=site))
+    seconds = item.projection.exposure_s + item.projection.running_s(rfc3339(act.at))
+    return [*moves, Move(target, Recognised(item=item.code, seconds=seconds), site=site)]

@@ -1,6 +1,7 @@
 """Questions about shipments. The people of both ends may know of one. What is underway stands in custody, not here."""
 
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlmodel import Session
@@ -20,6 +21,18 @@ from biobank.specimens.models import specimen as specimen_table
 
 shipment = table_of(Shipment)
 item = shipment_item
+
+LONG_UNDERWAY: Final = timedelta(days=2)
+"""After this a shipment is due of which nobody said when it is. Ours, not from a source."""
+DUE: Final = func.coalesce(func.least(shipment.c.expected_by, shipment.c.cold_until), shipment.c.dispatched_at + LONG_UNDERWAY)
+"""When a shipment should be there: as it was said, and before its cold has ended; what `due_at` says, as a column."""
+
+
+def due_at(one: Any) -> datetime:
+    """Return when a shipment (its row or shape) should be there. Pure."""
+    said: list[datetime] = [end for end in (one.expected_by, one.cold_until) if end is not None]
+    return min(said) if said else one.dispatched_at + LONG_UNDERWAY
+
 
 Status = Literal["in_transit", "arrived", "closed"]
 

@@ -15,6 +15,7 @@ from biobank.donors.retention import SpecimenEnd
 from biobank.donors.visibility import MERGED, keeps_cells_of
 from biobank.specimens.models import harvest, kit, specimen
 from biobank.specimens.resolving import alias
+from biobank.transparency.in_sql import member_told
 from biobank.transparency.models import event
 
 
@@ -42,14 +43,18 @@ specimen_facts.give(
     )
 )
 
+# What an unidentified item turned out to be stands under the item's holds, as if it had been made from it.
 specimens_reach.give(
     HoldReach(
-        tables="""
+        tables=f"""
     line AS (
         SELECT code AS target, code AS member FROM specimen WHERE code = ANY(:codes)
         UNION
-        SELECT line.target, p.parent_code FROM line JOIN specimen_parent p ON p.child_code = line.member
-    )""",
+        SELECT line.target, up.member FROM line, LATERAL (
+            SELECT p.parent_code AS member FROM specimen_parent p WHERE p.child_code = line.member
+            UNION ALL {member_told("line.member", "specimen.recognised", "item")}
+        ) AS up
+    )""",  # noqa: S608 - our own constants
         scopes=f"""
     SELECT target, 'specimen', member, CAST(NULL AS timestamptz) FROM line
     UNION
@@ -76,10 +81,13 @@ specimens_reach.give(
     JOIN specimen s ON s.donor_code = m.merged_into WHERE a.scope_kind = 'donor'""",  # noqa: S608 - constants of ours
     )
 )
-with_heirs.give("""
+with_heirs.give(f"""
     SELECT code FROM held
     UNION
-    SELECT p.child_code FROM candidate JOIN specimen_parent p ON p.parent_code = candidate.code""")
+    SELECT down.code FROM candidate, LATERAL (
+        SELECT p.child_code AS code FROM specimen_parent p WHERE p.parent_code = candidate.code
+        UNION ALL {member_told("candidate.code", "specimen.identified", "same_as")}
+    ) AS down""")  # noqa: S608 - our own constants
 
 
 @keeps_cells_of.give

@@ -1,15 +1,25 @@
 """What packages below ask of storage: the holds on places that cover a specimen, and the places below a place."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import ColumnElement, Select, select, text
 from sqlmodel import Session
 
 from biobank.custody.hold_coverage import HoldReach, storage_reach
-from biobank.custody.holds_then import places_around
+from biobank.custody.holds_then import Stay, places_around, places_since
 from biobank.specimens.queries import places_below, require_shown
 from biobank.storage import blindness
 from biobank.storage.models import storage_container as _container
+from biobank.transparency.in_sql import parents_told
+
+_OUTWARDS: Final = """
+    SELECT {carried} stood.parent, greatest(place.since, stood.since), least(place.until, stood.until)
+    FROM place, LATERAL ({stood}) AS stood
+    WHERE stood.parent IS NOT NULL AND (stood.until IS NULL OR stood.until >= place.since)
+      AND (place.until IS NULL OR stood.since <= place.until)"""
+"""From the places of `place (…, member, since, until)` to what each stood in during that time, and from when to when."""
 
 # A hold on a place covers what was in it at any time since it was placed: carrying a tube or its box out lifts nothing. The
 # log is read for that only while some place is on hold. A tube has left when that was recorded, whatever time was stated:
@@ -31,17 +41,8 @@ storage_reach.give(
          FROM custody c WHERE c.code = ANY(:codes) AND c.container_code IS NOT NULL
          UNION
          SELECT target, member, since, until FROM stay WHERE member IS NOT NULL)
-        UNION
-        SELECT place.target, above.member, place.since, above.until FROM place, LATERAL (
-            SELECT s.parent_code AS member, place.until FROM storage_container s WHERE s.code = place.member
-            UNION
-            SELECT convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'from_parent', least(e.recorded_at, place.until)
-            FROM event e
-            WHERE e.stream_kind = 'container' AND e.stream_id = place.member AND e.kind = 'container.moved'
-              AND e.recorded_at >= place.since
-        ) AS above
-        WHERE above.member IS NOT NULL
-    )""",
+        UNION {outwards}
+    )""".replace("{outwards}", _OUTWARDS.format(carried="place.target,", stood=parents_told("place.member", "true"))),
         scopes="SELECT target, 'container', member, until FROM place",
         held_tables="""
     held_place (code, since) AS (
@@ -95,6 +96,27 @@ _PARENT_THEN = text(
     ) AS found ORDER BY n LIMIT 1
     """
 )
+
+_THEN: Final = parents_told("place.member", "e.occurred_at <= :at AND e.recorded_at <= :known")
+_SINCE: Final = text(
+    f"""
+    WITH RECURSIVE place (member, since, until) AS (
+        SELECT * FROM unnest(CAST(:codes AS text[]), CAST(:sinces AS timestamptz[]), CAST(:untils AS timestamptz[]))
+        UNION {_OUTWARDS.format(carried="", stood=_THEN)}
+    ) SELECT DISTINCT member, until FROM place
+    """  # noqa: S608 - our own constants
+)
+
+
+@places_since.give
+def _places_since(session: Session, stays: Sequence[Stay], at: datetime, known: datetime) -> set[tuple[str, datetime | None]]:
+    """Return every container in which something was during its stays, however far out, each with when it had left it."""
+    given = {
+        "codes": [stay.code for stay in stays],
+        "sinces": [stay.since for stay in stays],
+        "untils": [stay.until for stay in stays],
+    }
+    return {(row.member, row.until) for row in session.execute(_SINCE, given | {"at": at, "known": known})}
 
 
 @places_around.give

@@ -191,6 +191,7 @@ class Sighted(Event):
     call: ClassVar[str] = "/storage-containers/{container}/counts"
     label: ClassVar[str] = "Count what is in a place"
     annotates: ClassVar[bool] = True
+    sees: ClassVar[str] = "container"
 
     container: str = PLACE
     recorded: str | None = Field(default=None, max_length=20, description="Where the record has it; null: in no place.")

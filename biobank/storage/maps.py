@@ -98,7 +98,7 @@ def map_as_of(
         )
     outwards = places_around.get()(session, code, when, known_by)
     names = [name_then(session, keystore, outer, when, known_by) for outer in outwards]
-    site = _site_of_root(session, outwards[-1]) or row.site_code
+    site = site_of_root(session, outwards[-1]) or row.site_code
     below = below_then(session, code, when, known_by)
     positions, others = _counted_then(session, sorted(below - {code}), when, known_by)
     container = drawn.container.model_copy(
@@ -127,7 +127,7 @@ def _stood(session: Session, code: str, at: datetime, known: datetime) -> bool:
     return began is None or (began.occurred_at <= at and began.recorded_at <= known)
 
 
-def _site_of_root(session: Session, code: str) -> str | None:
+def site_of_root(session: Session, code: str) -> str | None:
     """Return the site of what stands in nothing: a move is always into something, so it is the one at which it was added."""
     of_it = (event.c.stream_kind == "container", event.c.stream_id == code, event.c.kind == "container.added")
     entry = session.execute(select(event.c.entry).where(*of_it)).scalar()

@@ -1,6 +1,6 @@
 """Questions about places. Containers are visible to everyone who may read specimens, manage or record storage at their site."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -264,6 +264,17 @@ def kept_with_others(session: Session, scope: Scope, *, donor: str | None = None
     wrong = union_all(among, alone).subquery()
     statement = select(wrong).order_by(wrong.c.last_occurred_at, wrong.c.code).limit(limit)
     return session.execute(statement if donor is None else statement.where(wrong.c.donor_code == donor)).all()
+
+
+def box_named(code: str) -> str:
+    """Return SQL for the container that a code in SQL names: itself, or the one that a slot is in."""
+    return f"coalesce((SELECT p.container_code FROM storage_position p WHERE p.code = {code}), {code})"  # noqa: S608 - our own
+
+
+def boxes_named(session: Session, codes: Iterable[str]) -> dict[str, str]:
+    """Return the container of each code: itself, or the one that a slot is in. One statement."""
+    rows = session.execute(select(position.c.code, position.c.container_code).where(position.c.code.in_(sorted(codes))))
+    return {code: code for code in codes} | {row.code: row.container_code for row in rows}
 
 
 def find_position(session: Session, container_code: str | None, place: str) -> "Row[Any] | None":

@@ -53,6 +53,15 @@ class Event(SQLModel, table=True):
         Index("ix_event_kind", "kind", "recorded_at"),
         Index("ix_event_recorded_by", "recorded_by", "recorded_at"),
         Index("ix_event_donor", "donor_code", "recorded_at"),
+        # Where a container stood and what it might read, among the many readings of its stream (`storage/answers.py`).
+        Index(
+            "ix_event_place",
+            "stream_id",
+            "seq",
+            postgresql_where=text("kind IN ('container.added', 'container.moved', 'container.limits_set')"),
+        ),
+        # Which specimen an unidentified item was (`specimens/answers.py`).
+        Index("ix_event_same_as", "stream_id", postgresql_where=text("kind IN ('specimen.identified', 'specimen.recognised')")),
         # What came from paper, and what came long after its time: few of very many (`exports/selection.py`).
         Index(
             "ix_event_paper",

@@ -20,7 +20,7 @@ class _TimedOut(BaseModel):
 
 
 class SpecimenTimedOut(_TimedOut, Event):
-    """A thaw, a run or a removal of this specimen was begun and not finished in its time. It can still be finished."""
+    """A thaw, a run, a removal or an arrival of this specimen was begun and not finished in its time. It still can be."""
 
     kind: Literal["specimen.timed_out"] = "specimen.timed_out"
 

@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import text
 from sqlmodel import Session
 
+from biobank.storage.queries import standings_of
 from biobank.viability.history import OF_ANCESTORS, Entry, History, Places, history_of, places_named
 from biobank.viability.parameters import Limits
 
@@ -27,20 +28,17 @@ _ENTRIES = text(
     ORDER BY line.target, line.member, e.seq
     """
 )
-# A place is as cold as the nearest container around it that says so, and was as warm as any of them was read.
+# A place was as warm as anything around it was read; how cold it is, `storage/rules.py: standing_of` says.
 _CONTAINERS = text(
     """
     WITH RECURSIVE above AS (
-        SELECT code AS place, code, parent_code, temperature_class, 0 AS depth
+        SELECT code AS place, code, parent_code, 0 AS depth
         FROM storage_container WHERE code = ANY(:places)
         UNION ALL
-        SELECT above.place, c.code, c.parent_code, c.temperature_class, above.depth + 1
+        SELECT above.place, c.code, c.parent_code, above.depth + 1
         FROM above JOIN storage_container c ON c.code = above.parent_code WHERE above.depth < 32
     )
-    SELECT above.place,
-           (array_agg(above.temperature_class ORDER BY above.depth)
-               FILTER (WHERE above.temperature_class IS NOT NULL))[1] AS kept,
-           array_agg(warm.at) FILTER (WHERE warm.at IS NOT NULL) AS warm
+    SELECT above.place, array_agg(warm.at) FILTER (WHERE warm.at IS NOT NULL) AS warm
     FROM above LEFT JOIN LATERAL (
         SELECT r.at FROM storage_reading r
         WHERE r.container_code = above.code AND r.kind = 'temperature_mc' AND r.value > -130000 AND r.withdrawn_at IS NULL
@@ -66,7 +64,7 @@ def histories(
 ) -> dict[str, History]:
     """Return the history of each specimen as of `at`, from what was recorded by `known` (None: by now).
 
-    Four statements however many specimens there are; three when none travelled.
+    Five statements however many specimens there are; four when none travelled.
     """
     streams = _streams(session, codes, known)
     every = [one for found in streams.values() for one in (found.own, *found.ancestors.values())]
@@ -92,8 +90,8 @@ def _places(session: Session, containers: Collection[str], shipments: Collection
     classes: dict[str, str | None] = {}
     warm: dict[str, Sequence[datetime]] = {}
     if containers:
+        classes |= {code: place.temperature for code, place in standings_of(session, list(containers)).items()}
         for row in session.execute(_CONTAINERS, {"places": list(containers), "limit": limit, "at": at}):
-            classes[row.place] = row.kept
             warm[row.place] = sorted(row.warm or ())
     if shipments:
         classes |= _classes_of(session, shipments)

@@ -61,6 +61,7 @@ RULEBOOK: dict[str, tuple[set[str], str | None]] = {
     "specimen.discarded": (AT_HAND, "discarded"),
     # An item without a name ends as the specimen that it is.
     "specimen.identified": (AT_HAND, "consumed"),
+    "specimen.recognised": ({"received", "stored"}, None),
     "specimen.transferred_out": ({"in_transit"}, "transferred_out"),
     "specimen.quality_decided": (ANY, None),
     "specimen.rejected_by_test": (ANY, None),

@@ -69,7 +69,7 @@ WHO: dict[str, set[str]] = {
         ANYBODY,
     ),
     # What its container does, whose own rule asks for the right at the site that holds it.
-    **dict.fromkeys(("specimen.carried_along", "specimen.left_cold", "specimen.exposed"), ANYBODY),
+    **dict.fromkeys(("specimen.carried_along", "specimen.left_cold", "specimen.exposed", "specimen.recognised"), ANYBODY),
     # Reporting and describing.
     **dict.fromkeys(
         (

@@ -110,7 +110,7 @@ def test_values_of_a_file_are_judged_as_if_each_had_come_when_it_was_read() -> N
         for row in range(60):
             at += timedelta(seconds=random.choice((20, 60, 300, 9000)))
             rows.append(Logged(row, at, "temperature_mc", random.choice((-190_000, -185_000, -160_000, -140_000, -20_000))))
-        found = judged("temperature_mc", rows, [], limits)
+        found = judged("temperature_mc", rows, [], lambda _at: limits)
         for index, one in enumerate(found):
             earlier = [Read(row.value, row.at) for row in rows[:index]]
             paced = [row for row in earlier if timedelta(minutes=1) <= one.at - row.at <= timedelta(hours=2)]

@@ -132,6 +132,28 @@ def test_silence_is_bounded_has_a_reason_and_comes_back(api: Api) -> None:
     assert (watch(api), len(alarms(api, state="sounding"))) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("said", "before", "after"),
+    [({"cold_until": 24}, 23, 25), ({"cold_until": 24, "expected_by": 60}, 23, 25), ({}, 47, 49)],
+)
+def test_a_shipment_whose_cold_ends_or_that_nobody_said_a_date_for_calls_somebody(
+    api: Api, said: dict[str, int], before: int, after: int
+) -> None:
+    ends = {name: rfc3339(clock.now() + timedelta(hours=hours)) for name, hours in said.items()}
+    sent = ship(api, api.lab_tech, tubes(api, frozen=True), temperature_class="ln2_vapour", **ends)
+    assert sent.status_code == 201, sent.text
+
+    later(api, hours=before)
+    assert watch(api) == 0
+    later(api, hours=after - before)
+
+    assert watch(api) == 1
+    assert [(one["cause"], one["subject"]) for one in alarms(api)] == [("shipment_overdue", sent.json()["code"])]
+    actor, bank = api.test_bank.actor("lab_tech"), api.test_bank.bank
+    tasks = api.test_bank.write(lambda s: [(one.urgency, one.subject) for one in read_tasks(s, actor, bank)])
+    assert ("overdue", sent.json()["code"]) in tasks, "the alarm and Today ask one rule"
+
+
 def test_an_overdue_shipment_and_a_hand_over_that_ran_out_raise_alarms(api: Api) -> None:
     due = rfc3339(clock.now() + timedelta(hours=5))
     sent = ship(api, api.lab_tech, tubes(api, 1), expected_by=due)

@@ -5,10 +5,14 @@ from typing import Any
 import httpx
 import pytest
 
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from tests.conftest import Api, Client
 from tests.factories import make_box
+from tests.monitoring.test_excursions import LN2, OPEN, read
 from tests.signing import signed
-from tests.withdrawals.stories import a_story, kinds_of, refused, state_of
+from tests.storage.test_storing import a_box
+from tests.withdrawals.stories import a_story, kinds_of, later, refused, state_of
 
 EVIDENCE = "ab" * 32
 
@@ -29,6 +33,11 @@ def missing_vial(api: Api) -> str:
     )
     assert answer.status_code == 201, answer.text
     return vial
+
+
+def moment(api: Api) -> str:
+    later(api, minutes=1)
+    return rfc3339(clock.now())
 
 
 def seq_of(client: Client, code: str) -> int:
@@ -55,8 +64,77 @@ def test_two_people_of_quality_say_what_it_is_and_the_vial_is_back_under_an_iden
     assert (done.status_code, done.json()["status"]) == (200, "done"), done.text
     assert (state_of(api, item)["state"], state_of(api, item)["position_code"]) == ("consumed", None)
     assert (state_of(api, vial)["state"], state_of(api, vial)["position_code"]) == ("stored", place)
-    assert kinds_of(api, "specimen", vial)[-3:] == ["specimen.found", "specimen.hold_placed", "specimen.safeguarded"]
+    told = ["specimen.found", "specimen.hold_placed", "specimen.safeguarded", "specimen.recognised"]
+    assert kinds_of(api, "specimen", vial)[-4:] == told
     assert [h["kind"] for h in api.quality.get("/holds", params={"scope": vial}).json()["items"]] == ["identity"]
+
+
+def known_again(api: Api, item: str, vial: str) -> dict[str, Any]:
+    """Two of quality say that the item is the vial; return the vial as quality reads it."""
+    proposed = resolve(api.quality, item, vial).json()["pending_act"]
+    done = resolve(api.quality2, item, vial, pending_act=proposed)
+    assert done.status_code == 200, done.text
+    return dict(api.quality.get(f"/specimens/{vial}").json())
+
+
+def an_item(api: Api, *, out: int, box: str) -> str:
+    """An unidentified frozen tube that lay on the bench for `out` minutes and was put into a box."""
+    found = api.lab_tech.post("/specimens/unidentified", json={"site": "LAB", "condition": "frozen"})
+    later(api, minutes=out)
+    item = str(found.json()["specimen"])
+    stored = api.lab_tech.post(f"/specimens/{item}/store", json={"container": box, "expected_seq": seq_of(api.lab_tech, item)})
+    assert stored.status_code == 201, stored.text
+    later(api, minutes=5)
+    return item
+
+
+def test_what_the_item_went_through_the_vial_went_through(api: Api) -> None:
+    vial = missing_vial(api)
+    before = api.quality.get(f"/specimens/{vial}").json()["exposure"]["total_s"]
+    tank = a_box(api, kind="tank", name="Evacuation", purpose="evacuation", **OPEN, **LN2)
+    box = a_box(api, parent=tank)
+    item = an_item(api, out=50, box=box)
+    read(api, tank, -15_000)
+    later(api, minutes=10)
+    read(api, tank, -190_000)
+    hold = {"scope_kind": "container", "scope_id": tank, "kind": "quality", "reason": "misread"}
+    assert api.quality.post("/holds", json=hold).status_code == 201
+    later(api, minutes=5)
+
+    known = known_again(api, item, vial)
+
+    assert {one["scope_kind"] for one in known["holds"]} == {"specimen", "excursion", "container"}
+    assert 3000 <= known["exposure"]["total_s"] - before <= 3060 and known["exposure"]["running_since"] is None
+    assert (known["custody"]["state"], known["custody"]["container"]) == ("stored", box), "it stays in the box of a safe tank"
+    (excursion,) = [one["scope_id"] for one in known["holds"] if one["scope_kind"] == "excursion"]
+    assert api.quality.get(f"/excursions/{excursion}").json()["donors"] == 1, "its donor is named with the excursion"
+    at = moment(api)
+    then = api.quality.get(f"/specimens/{vial}", params={"at": at}).json()["holds"]
+    assert {one["scope_kind"] for one in then} == {"specimen", "excursion", "container"}
+
+
+def test_a_reading_that_comes_late_still_reaches_the_vial_through_the_item(api: Api) -> None:
+    vial = missing_vial(api)
+    tank = a_box(api, kind="tank", name="Evacuation", purpose="evacuation", **OPEN, **LN2)
+    item = an_item(api, out=1, box=a_box(api, parent=tank))
+    then = clock.now()
+    later(api, minutes=30)
+    known_again(api, item, vial)
+
+    read(api, tank, -15_000, then)
+
+    assert "excursion" in [one["scope_kind"] for one in api.quality.get(f"/specimens/{vial}").json()["holds"]]
+
+
+def test_a_vial_that_is_known_again_in_a_place_that_does_not_keep_it_goes_on_warming(api: Api) -> None:
+    vial = missing_vial(api)
+    freezer = a_box(api, kind="freezer", name="Fridge", temperature_class="fridge", **OPEN)
+    shelf = a_box(api, kind="shelf", name="Shelf", purpose="quarantine", parent=freezer, **OPEN)
+    safe = a_box(api, name="Safe", parent=shelf)
+    item = an_item(api, out=5, box=safe)
+    known = known_again(api, item, vial)
+
+    assert known["exposure"]["running_since"] is not None, "a fridge keeps nothing frozen"
 
 
 def test_one_person_is_not_enough(api: Api) -> None:

@@ -118,6 +118,27 @@ def test_a_room_that_nobody_gave_a_class_is_no_cold_place(api: Api) -> None:
     assert exposure(api, tube)["running_since"] is None
 
 
+def test_a_class_that_a_rack_bears_makes_no_room_cold(api: Api) -> None:
+    room = a_box(api, kind="room", name="Room", **OPEN)
+    tank = a_box(api, kind="tank", name="Nitrogen", **OPEN, **COLD)
+    rack = a_box(api, kind="rack", name="Rack", parent=tank, **OPEN, **COLD)
+    box, inside, other = a_box(api, parent=rack), a_tube(api), a_tube(api)
+    put(api, inside, box)
+
+    refused(api.lab_tech.post(f"/storage-containers/{rack}/move", json={"to": room}), 409, "wrong_temperature_class")
+    bench = a_box(api, kind="rack", name="Bench rack", parent=a_box(api, kind="room", name="Cold room", **OPEN, **COLD), **OPEN)
+    put(api, other, a_box(api, parent=bench, name="In the cold room"))
+    plan = {"site": "LAB", "kind": "rack", "name": "Says cold", "parent": room, **COLD}
+    refused(api.admin.post("/storage-containers", json=plan), 409, "wrong_temperature_class")
+    safe = a_box(api, kind="shelf", parent=room, name="Safe", purpose="quarantine", **OPEN)
+    at_place(api, rack, "move", to=safe)
+    later(api, minutes=5)
+
+    assert exposure(api, inside)["running_since"] is not None and exposure(api, inside)["total_s"] >= 300
+    limits = api.lab_tech.get(f"/storage-containers/{rack}/limits").json()
+    assert (limits["lowest_mc"], limits["highest_mc"]) == (15_000, 30_000), "those of the room"
+
+
 @pytest.mark.parametrize("way", ["move", "cold_first"])
 def test_a_figure_that_a_person_types_is_kept_on_every_way_of_placing(api: Api, way: str) -> None:
     tube, _box = a_stored_tube(api)

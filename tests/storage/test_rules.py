@@ -49,6 +49,7 @@ def test_every_condition_has_its_classes_and_a_place_without_a_class_takes_each(
         ("box ln2_vapour, room", "ambient", None),
         ("box", None, "box"),
         ("box, rack", None, "rack"),
+        ("box ln2_vapour, rack ln2_vapour, room", "ambient", None),
         ("box, rack ln2_vapour", "ln2_vapour", None),
     ],
 )

@@ -12,7 +12,9 @@ from tests.donors import stories as donors
 from tests.shipping.stories import offered, tubes
 from tests.shipping.test_handovers import expire
 from tests.specimens.stories import adsc, donor, svf
+from tests.storage.test_every_way_of_placing import a_tube, seq_of
 from tests.storage.test_exposure import a_stored_tube, check_out, put
+from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import a_story, kinds_of, later, sealed, sign_and_post
 from tests.withdrawals.test_paper_check import fetched, filed, on_paper
 
@@ -51,6 +53,28 @@ def test_a_tube_taken_out_and_not_put_back_is_timed_out_once_and_can_still_be_pu
     check_out(api, tube)
     later(api, minutes=31)
     assert timer(api) == 1, "the next time is another act"
+
+
+def test_what_is_received_and_never_put_away_is_somebodys_task(api: Api) -> None:
+    frozen, fresh = a_tube(api), a_tube(api, frozen=False)
+    assert (open_now(api), timer(api)) == ({("not_put_away", frozen), ("not_taken_up", fresh)}, 0)
+
+    later(api, minutes=31)
+    assert timer(api) == 1
+    assert waiting(api) == [("Received frozen and not put away", frozen, f"/specimens/{frozen}")]
+    later(api, hours=24)
+    assert timer(api) == 1
+    assert put(api, frozen, a_box(api, temperature_class="ln2_vapour")).status_code == 201
+    assert open_now(api) == {("not_taken_up", fresh)}
+
+
+def test_what_is_found_and_lies_in_a_hand_is_a_task_too(api: Api) -> None:
+    tube, _ = a_stored_tube(api)
+    for kind, more in (("missing", {"reason": "not_in_its_slot"}), ("found", {"site": "LAB"})):
+        body = {"kind": f"specimen.{kind}", "expected_seq": seq_of(api, tube)} | more
+        assert api.lab_tech.post(f"/specimens/{tube}/events", json=body).status_code == 201
+
+    assert open_now(api) == {("not_put_away", tube)}
 
 
 def test_a_site_sets_its_own_time_signed(api: Api) -> None:
@@ -96,7 +120,7 @@ def test_every_kind_is_found_timed_out_shown_to_who_can_finish_it_and_gone_when_
     assert timer(api) == len(expected)
     sealed(api)
 
-    assert open_now(api) == {*expected, ("hand_over", hand_over)}
+    assert open_now(api) == {*expected, ("hand_over", hand_over), ("not_taken_up", held)}
     for (kind, stream), user in {**expected, ("hand_over", hand_over): "lab_tech"}.items():
         assert (KINDS[kind].what, KINDS[kind].page.format(stream)) in [(what, href) for what, _, href in waiting(api, user)]
     assert waiting(api, "north_tech") == []

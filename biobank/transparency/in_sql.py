@@ -1,0 +1,23 @@
+"""Parts of SQL about the log for statements that are put together from what several packages say."""
+
+
+def member_told(stream_id: str, kind: str, member: str) -> str:
+    """Return SQL that selects, as `code`, a member of the bodies of one kind on a specimen's stream. `stream_id`: SQL."""
+    return f"""
+        SELECT convert_from(told.entry, 'UTF8')::jsonb -> 'body' ->> '{member}' AS code FROM event told
+        WHERE told.stream_kind = 'specimen' AND told.stream_id = {stream_id} AND told.kind = '{kind}'"""  # noqa: S608 - our own
+
+
+def parents_told(container: str, told: str) -> str:
+    """Return SQL that selects parent, since and until of everything that a container stood in. `container`, `told`: SQL.
+
+    `told`: which of its events `e` count. Of the time stated and the time recorded that counts which makes a stay longer.
+    """
+    return f"""
+        SELECT convert_from(e.entry, 'UTF8')::jsonb -> 'body'
+                   ->> CASE WHEN e.kind = 'container.added' THEN 'parent' ELSE 'to_parent' END AS parent,
+               least(e.occurred_at, e.recorded_at) AS since,
+               lead(greatest(e.occurred_at, e.recorded_at)) OVER (ORDER BY e.seq) AS until
+        FROM event e
+        WHERE e.stream_kind = 'container' AND e.stream_id = {container}
+          AND e.kind IN ('container.added', 'container.moved') AND {told}"""  # noqa: S608 - our own
