@@ -29,6 +29,7 @@ from biobank.quality.api import router as quality_api
 from biobank.quality.attribution_api import router as attributions_api
 from biobank.quality.closing_api import router as closings_api
 from biobank.quality.culture_api import router as cultures_api
+from biobank.quality.entry_words_api import router as entry_words_api
 from biobank.reconciliation.api import router as reconciliation_api
 from biobank.registers.api import router as registers_api
 from biobank.registries import declarations, event_kinds
@@ -66,6 +67,7 @@ ROUTERS = (
     quality_api,
     attributions_api,
     closings_api,
+    entry_words_api,
     cultures_api,
     reconciliation_api,
     registers_api,

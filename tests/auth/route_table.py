@@ -378,6 +378,7 @@ DONORS = (
     Row("POST", "/api/v1/donors/{code}/reserves", P.QUALITY_DECIDE, lambda _: {"material": "adsc", "units": 1}, _donor),
     Row("GET", "/api/v1/donors/{code}/reserves", P.WITHDRAWAL_READ, None, _donor),
     Row("GET", "/api/v1/donors/{code}/proposed-identity", P.IDENTITY_READ, None, _donor, missing=True),
+    Row("GET", "/api/v1/entries/{leaf_hash}/words", None, None, lambda w: {"leaf_hash": SOME_HASH}, missing=True),
     Row("POST", "/api/v1/closings", P.QUALITY_DECIDE, lambda w: {"site": w.own_site, "to": "OTHER_BANK"}),
     Row("GET", "/api/v1/closings", P.SPECIMEN_READ),
     Row("GET", "/api/v1/closings/{closing_id}", P.SPECIMEN_READ, None, _closing, missing=True),

@@ -147,6 +147,7 @@ def furnish(api: Api) -> dict[str, str]:
     happened = {"kind": "event", "seriousness": "serious", "in_lot": False, "seen_at": clock.now().isoformat(), "words": "Spilt."}
     assert api.clinician.post(f"/withdrawals/{things['thawed']}/adverse-events", json=happened).status_code == 201
     things["adverse"] = api.quality.get("/adverse-events").json()["items"][0]["deviation"]
+    things["remark"] = _a_remark(api, things["tube"])
     closing = sign_and_post(api.quality, "decided", "/closings", {"site": "LAB", "to": "OTHER_BANK"})
     assert closing.status_code == 201, closing.text
     things["closing"] = closing.json()["id"]
@@ -166,6 +167,14 @@ def furnish(api: Api) -> dict[str, str]:
     things["slip"] = by_two(api.admin, api.quality, path, {}, "approved").json()["slip"]["id"]
     things["unlabelled"] = _to_be_labelled(api).code
     return things
+
+
+def _a_remark(api: Api, tube: str) -> str:
+    """The leaf hash of an entry that somebody wrote something beside."""
+    seq = api.lab_tech.get(f"/specimens/{tube}/custody").json()["items"][-1]["seq"]
+    body = {"kind": "specimen.annotated", "topic": "other", "comment": "The cap is scratched.", "expected_seq": seq}
+    _made(api.lab_tech.post(f"/specimens/{tube}/events", json=body), "receipt")
+    return str(api.lab_tech.get(f"/specimens/{tube}/custody").json()["items"][-1]["leaf_hash"])
 
 
 def _to_be_labelled(api: Api) -> Story:

@@ -135,6 +135,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/adverse-events/{adverse}/assess", ("quality",), 11, "/adverse-events/{code}/assess"),
     stop("/adverse-events/{adverse}/report", ("quality",), 11, "/adverse-events/{code}/report"),
     stop("/reporting-rules", ("quality",), 4),
+    stop("/entries/{remark}/words", ("lab_tech", "quality"), 4, "/entries/{leaf}/words"),
     stop("/closings", ("lab_tech", "quality"), 5),
     stop("/closings/new", ("quality",), 4),
     stop("/closings/{closing}", ("lab_tech", "quality"), 9, "/closings/{closing}"),

@@ -13,6 +13,7 @@ from biobank.foundation.terms import words
 from biobank.pages.ui.code_pages import prefix_of
 from biobank.pages.ui.filters import grouped, quantity
 from biobank.pages.ui.parts import Entry
+from biobank.quality.entry_words import commits_of
 
 _PROOF = re.compile(r"^[0-9a-f]{64}$|^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 _INSTANT = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d\.\d{3}Z$")
@@ -59,6 +60,7 @@ def entry_of(
         sealed=event.log_index is not None,
         # The proof is public: whoever holds the hash may check the bank's word for it.
         correct_href=f"/specimens/{event.id}/correct?corrects={event.leaf_hash}" if corrects and cls and cls.amendable else None,
+        words_href=f"/entries/{event.leaf_hash}/words" if commits_of(event.kind, event.comment, event.body) else None,
         receipt_href=None if event.log_index is None else f"/api/v1/log/proofs/{event.leaf_hash}",
     )
 

@@ -33,7 +33,7 @@ class Entry:
     """One event of a timeline, with both clocks.
 
     `occurred_at` is when it happened, `recorded_at` when the bank learned it. `receipt_href` leads to the signed receipt,
-    `correct_href` to the form that corrects it;
+    `correct_href` to the form that corrects it, `words_href` to what was written beside it;
     `sealed` None means that proofs do not apply. `facts` are label/value pairs. `performed_by` is shown when it is not the
     recorder; `confirmed` False says that the colleague has not confirmed with credentials of their own.
     """
@@ -54,6 +54,7 @@ class Entry:
     sealed: bool | None = None
     receipt_href: str | None = None
     correct_href: str | None = None
+    words_href: str | None = None
 
     @property
     def delayed(self) -> bool:
