@@ -31,6 +31,7 @@ def test_the_wheel_carries_everything_that_is_not_python(tmp_path: Path) -> None
     here = [path for folder in ("labels", "alembic") for path in (ROOT / folder).rglob("*.*")]
     expected = {f"biobank/_bundled/{path.relative_to(ROOT)}" for path in here if path.suffix != ".pyc"}
     web = [path for path in (ROOT / "biobank" / "pages" / "ui").rglob("*.*") if path.is_file() and path.suffix != ".pyc"]
+    expected |= {f"biobank/_bundled/help/{path.name}" for path in (ROOT / "docs" / "help").glob("*.md")}
     expected |= {str(path.relative_to(ROOT)) for path in web} | {"biobank/_bundled/alembic.ini"}
     assert expected - names == set()
     assert not [name for name in names if name.endswith((".pyc", ".env", ".skey")) or name.startswith("tests/")]

@@ -33,6 +33,7 @@ from biobank.auth.personal_keys import key_in_force, public_of
 from biobank.auth.schemas import SECOND
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotPermitted, Refusal
+from biobank.foundation.terms import words
 
 LIFETIME = timedelta(minutes=2)
 TOKEN_BYTES = 32
@@ -182,7 +183,7 @@ def use_signature(session: Session, act: Act, token: str | None, meaning: Meanin
         raise SignatureInvalid("This is not a signature of yours. Sign again with your own password.")
     if row.meaning != meaning.value:
         raise SignatureInvalid(
-            f"You signed '{row.meaning}', this act needs '{meaning.value}'. Sign again if that is what you mean.",
+            f"You signed “{words(row.meaning)}”; this act needs “{words(meaning)}”. Sign again if that is what you mean.",
             meaning=meaning.value,
             act_hash=act.request_hash.hex(),
         )

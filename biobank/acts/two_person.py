@@ -205,10 +205,10 @@ def propose_or_complete(
         return _propose(session, act, act_name, subject, body, signature, hands, needs, site)
     row = session.execute(_find, {"pending_id": pending}).first()
     if row is None:
-        raise NotFound("No act with this id waits for a second person.", subject=subject)
+        raise NotFound("This does not wait for a second person, or not any more.", subject=subject)
     if (row.act, row.subject, row.body, row.meaning) != (act_name, subject, body, signature.meaning.value):
         raise PendingActDiffers(
-            "This is not what the first person proposed and signed. Look at GET /api/v1/pending-acts.", subject=subject
+            "This is not what the first person proposed and signed. Look at what waits for a second person.", subject=subject
         )
     if row.completed_at is not None or row.cancelled_at is not None or row.expires_at <= act.at:
         raise PendingActOver(
@@ -280,14 +280,14 @@ def holds(actor: Actor, permission: Permission, site: str | None) -> bool:
 def _require(actor: Actor, permission: Permission, site: str | None, subject: str, who: str) -> None:
     if not holds(actor, permission, site):
         place = "everywhere" if site is None else f"at {site}"
-        raise NotPermitted(f"{who} needs '{permission.value}' {place}.", permission=permission.value, subject=subject)
+        raise NotPermitted(f"{who} must be allowed to {permission.words} {place}.", permission=permission.value, subject=subject)
 
 
 def cancel_pending(session: Session, act: Act, pending: UUID) -> PendingActPublic:
     """Take back a proposal: the proposer may, and whoever could have completed it."""
     row = session.execute(_find, {"pending_id": pending}).first()
     if row is None or not _may_see(act.actor, row):
-        raise NotFound("No act with this id waits for a second person.")
+        raise NotFound("This does not wait for a second person, or not any more.")
     if row.completed_at is not None or row.cancelled_at is not None:
         raise PendingActOver("This act was completed or cancelled already.", subject=row.subject)
     session.execute(update(_pending).where(_pending.c.id == row.id).values(cancelled_at=act.at))

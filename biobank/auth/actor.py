@@ -64,7 +64,7 @@ class Actor:
             return None
         members = {"permission": permission.value, "subject": subject, "site": at if isinstance(at, str) else None}
         return NotPermitted(
-            f"Your role does not include '{permission.value}'{_words(at, subject)}. Ask an administrator if it should.",
+            f"Your role does not let you {permission.words}{_words(at, subject)}. Ask an administrator if it should.",
             **{name: value for name, value in members.items() if value is not None},
         )
 

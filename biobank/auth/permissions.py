@@ -63,8 +63,54 @@ class Permission(StrEnum):
     WITHDRAWAL_RECEIVE = "withdrawal:receive"
     WITHDRAWAL_REQUEST = "withdrawal:request"
 
+    @property
+    def words(self) -> str:
+        """What it lets somebody do, as the end of "Your role lets you …"."""
+        return _WORDS[self]
+
 
 P = Permission
+
+_WORDS: dict[Permission, str] = {
+    P.CONSENT_RECORD: "record consents",
+    P.CUSTODY_RECORD: "record what happens to specimens",
+    P.DEVIATION_DECIDE: "decide about deviations",
+    P.DEVIATION_OPEN: "report deviations",
+    P.DONOR_ERASE: "erase a donor",
+    P.DONOR_IDENTIFY: "identify donors",
+    P.DONOR_READ: "read the records of donors",
+    P.DONOR_REGISTER: "register donors",
+    P.HANDOVER_TAKE: "take over specimens",
+    P.HARVEST_RECORD: "record harvests",
+    P.HOLD_LIFT: "lift holds",
+    P.HOLD_PLACE: "place holds",
+    P.IDENTITY_READ: "read who a donor is",
+    P.KIT_MANAGE: "prepare kits",
+    P.LABEL_PRINT: "print labels",
+    P.LOG_EXPORT: "export the log",
+    P.LOG_READ: "read the log",
+    P.PROCESSING_RECORD: "record runs",
+    P.QUALITY_DECIDE: "decide for quality",
+    P.RECALL_START: "start a recall",
+    P.REVERSAL_RECORD: "undo an entry",
+    P.ROLE_COSIGN: "sign roles as the second person",
+    P.SENSOR_MANAGE: "set up sensors",
+    P.SHIPMENT_RECORD: "record shipments",
+    P.SITE_MANAGE: "set up sites",
+    P.SPECIMEN_READ: "read the records of specimens",
+    P.SPECIMEN_RESOLVE: "say whose a nameless specimen is",
+    P.STORAGE_MANAGE: "set up places",
+    P.STORAGE_RECORD: "store specimens and record about places",
+    P.USER_MANAGE: "manage logins",
+    P.USER_READ: "read the list of logins",
+    P.WITHDRAWAL_ADMINISTER: "give cells to a patient",
+    P.WITHDRAWAL_APPROVE: "approve withdrawals",
+    P.WITHDRAWAL_ISSUE: "issue withdrawals",
+    P.WITHDRAWAL_PICK: "pick withdrawals",
+    P.WITHDRAWAL_READ: "read withdrawals",
+    P.WITHDRAWAL_RECEIVE: "receive withdrawals",
+    P.WITHDRAWAL_REQUEST: "request withdrawals",
+}
 
 _EVERYONE = frozenset({P.SPECIMEN_READ})
 
@@ -151,3 +197,12 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.AUDITOR: _EVERYONE | {P.DONOR_READ, P.LOG_EXPORT, P.LOG_READ, P.USER_READ, P.WITHDRAWAL_READ},
     Role.ADMIN: frozenset({P.SENSOR_MANAGE, P.SITE_MANAGE, P.STORAGE_MANAGE, P.USER_MANAGE, P.USER_READ}),
 }
+
+NEEDED_TO_BEGIN: dict[Role, tuple[int, str]] = {
+    Role.ADMIN: (2, "One alone is locked out by one forgotten password."),
+    Role.QUALITY: (2, "Some decisions take two of quality."),
+    Role.LAB_TECH: (2, "A pick and a count take two people."),
+    Role.CLINICIAN: (1, "Asks for withdrawals and treats."),
+    Role.CLINIC_STAFF: (1, "Identifies donors with a clinician, and checks at the bedside."),
+}
+"""How many people of each role a bank begins with, and why."""

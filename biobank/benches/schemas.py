@@ -32,7 +32,7 @@ class _Cleared(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     workstation: WorkstationCode = Field(description="The workstation's label, scanned at the clearance.")
-    cleared: bool = Field(description="True: whoever sends this has looked, and nothing of another person is there.")
+    cleared: bool = Field(description="You have looked, and nothing of another person is there.")
     signature: Token = None
     pending_act: UUID | None = Field(default=None, description="Sent by the second person, where the site asks for one.")
 

@@ -40,8 +40,8 @@ class Received(Event):
     label: ClassVar[str] = "Receive"
 
     site: str = CODE
-    container_intact: bool | None = Field(default=None, description="Null: nobody said.")
-    label_legible: bool | None = Field(default=None, description="Null: nobody said.")
+    container_intact: bool | None = Field(default=None, description="Left open: nobody said.")
+    label_legible: bool | None = Field(default=None, description="Left open: nobody said.")
     manifest_matches: bool | None = None
     temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Arrival temperature, m°C.")
 

@@ -26,15 +26,21 @@ class ExposureContradicts(Conflict):
     title = "Another time out of the cold"
 
 
-def require_reason_to_differ(specimen: Snapshot, said_s: int | None, at: datetime, reason: str | None) -> None:
+def _said(seconds: int) -> str:
+    """Write a time out of the cold to be put into a sentence: `12 min 30 s`."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes} min {rest} s" if minutes and rest else f"{minutes} min" if minutes else f"{rest} s"
+
+
+def require_reason_to_differ(specimen: Snapshot, stated_s: int | None, at: datetime, reason: str | None) -> None:
     """Raise ExposureContradicts when a person's figure differs from ours and says not why. Without a figure nothing is asked."""
-    if said_s is None or reason is not None or specimen.projection.condition != Condition.FROZEN.value:
+    if stated_s is None or reason is not None or specimen.projection.condition != Condition.FROZEN.value:
         return
     ours = specimen.projection.running_s(rfc3339(at))
-    if abs(said_s - ours) > TOLERANCE_S:
+    if abs(stated_s - ours) > TOLERANCE_S:
         raise ExposureContradicts(
-            f"You say {said_s} s out of the cold; by the scans of {specimen.code} it was {ours} s. Say why in `reason_text`, "
-            "or leave your figure out.",
+            f"You say {_said(stated_s)} out of the cold; by the scans of {specimen.code} it was {_said(ours)}. Say why, or leave "
+            "your figure out.",
             where_now=specimen.where_now,
             subject=specimen.code,
             computed_s=ours,
@@ -63,8 +69,8 @@ def earlier_by_words(before: Snapshot, after: Snapshot, event: type[Event], head
     if ours - theirs <= TOLERANCE_S:
         return None
     return ExposureContradicts(
-        f"By the time that you state {before.code} was out of the cold for {theirs} s; as far as the bank knows, {ours} s, "
-        "and that counts. Say in `reason_text` why the time is an earlier one, or leave it out.",
+        f"By the time that you state {before.code} was out of the cold for {_said(theirs)}; as far as the bank knows, "
+        f"{_said(ours)}, and that counts. Say why the time is an earlier one, or leave it out.",
         where_now=before.where_now,
         subject=before.code,
         computed_s=ours,

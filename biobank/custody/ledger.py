@@ -108,7 +108,7 @@ def _keep_named_hands(session: Session, facts: Sequence[Fact], answers: Sequence
     ]
     if named and session.execute(_NAME_HANDS, {"named": orjson.dumps(named).decode()}).scalar_one() != len(named):
         raise UnknownColleague(
-            "`performed_by` names a badge that no login of this bank has. Scan your colleague's badge, or leave it out."
+            "Nobody here has the badge of the one who is said to have done it. Scan your colleague's badge, or leave it out."
         )
 
 

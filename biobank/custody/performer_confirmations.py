@@ -120,9 +120,11 @@ def confirm_performed(session: Session, act: Act, request: ConfirmRequest) -> Co
     found = {bytes(row.leaf_hash): row.answer for row in session.execute(_find, {"user": act.actor.code, "events": wanted})}
     for leaf in wanted:
         if leaf not in found:
-            raise NotFound(f"No entry {leaf.hex()} names you. Look at GET /api/v1/confirmations.")
+            raise NotFound("An entry among these does not name you. Look again at what you are asked to confirm.")
         if found[leaf] is not None:
-            raise AlreadyAnswered(f"You have answered for entry {leaf.hex()} already ({found[leaf]}).", answer=found[leaf])
+            raise AlreadyAnswered(
+                f"You have answered for one of these already ({found[leaf]}). Look at what is left.", answer=found[leaf]
+            )
     signature = use_signature(session, act, request.signature, Meaning.PERFORMED if confirmed else Meaning.NOT_PERFORMED)
     head = head_of(session, act, NOW, subject=None, site=None)
     appended = append(session, [Fact(StreamKind.USER, act.actor.code, _answer(request, signature), head)])

@@ -146,7 +146,7 @@ def require_reason(at: datetime, stated: datetime, given: Circumstances) -> None
     if at - stated > BACK_WITHOUT_REASON and given.reason_text is None:
         raise ImplausibleTime(
             f"The stated time lies more than {BACK_WITHOUT_REASON.seconds // 60} minutes back. "
-            "Say why in `reason_text`, or leave the time out if it happened just now."
+            "Say why the time lies back, or leave the time out if it happened just now."
         )
 
 
@@ -166,11 +166,11 @@ def plausible_time(at: datetime, stated: datetime | None, last: datetime | None,
     if late and not given.late_entry:
         raise ImplausibleTime(
             f"The stated time lies before this record's last event ({rfc3339(last) if last else ''}). "
-            "If that is right, send `late_entry: true` with `reason_text`.",
+            "If that is right, say that it happened before the last entry, and why it is entered now.",
             last_occurred_at=None if last is None else rfc3339(last),
         )
     if late and given.reason_text is None:
-        raise ImplausibleTime("A late entry says why: send `reason_text`.")
+        raise ImplausibleTime("A late entry says why. Say why the time lies back.")
     return occurred, late
 
 
@@ -254,7 +254,7 @@ def permission_refusal(actor: Actor, event: type[Event], specimen: Snapshot, sit
     if actor.may(event.permission, at=places):
         return None
     return NotPermitted(
-        f"Your role does not include '{event.permission.value}' where {specimen.code} is. Ask an administrator if it should.",
+        f"Your role does not let you {event.permission.words} where {specimen.code} is. Ask an administrator if it should.",
         permission=event.permission.value,
         subject=specimen.code,
         where_now=specimen.where_now,
@@ -295,7 +295,7 @@ def require_expected(specimen: Snapshot, expected: int | None) -> None:
     """Raise PreconditionMissing without `expected_seq`, StaleSequence with an old one."""
     if expected is None:
         raise PreconditionMissing(
-            f"Send `expected_seq`: the sequence of the last event of {specimen.code} that you saw. It is {specimen.seq} now.",
+            f"Send expected_seq: the sequence of the last event of {specimen.code} that you saw. It is {specimen.seq} now.",
             subject=specimen.code,
             head=specimen.seq,
         )

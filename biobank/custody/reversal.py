@@ -42,6 +42,7 @@ from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.from_above import FromAbove
 from biobank.foundation.kept_files import FileHash
 from biobank.foundation.listed import Handling
+from biobank.foundation.terms import words
 from biobank.transparency.models import event
 
 LeafHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Leaf hash of the event, in hex.")]
@@ -296,7 +297,7 @@ def _two_of_quality(
     act.require(Permission.QUALITY_DECIDE, at=site)
     if request.evidence_sha256 is None:
         raise EvidenceMissing(
-            "Undoing the end of a specimen needs evidence: attach the document and send its hash in `evidence_sha256`.",
+            "Undoing the end of a specimen needs evidence. Attach the document that shows it.",
             subject=specimen.code,
         )
     evidence_stored.get()(session, request.evidence_sha256, specimen.donor_code)
@@ -362,7 +363,7 @@ def _entry_to_correct(session: Session, code: str, leaf_hash: str) -> dict[str, 
         )
     ).first()
     if row is None:
-        raise NotFound(f"{code} has no event with this leaf hash.", subject=code)
+        raise NotFound(f"{code} has no such entry.", subject=code)
     return parse_entry(bytes(row.entry))
 
 
@@ -370,10 +371,10 @@ def _corrected(code: str, entry: dict[str, Any], request: AmendRequest) -> Event
     """Return the event as it would be with the value as its class takes it."""
     cls = rules.by_kind[entry["kind"]]
     if request.field not in cls.amendable:
-        can = ", ".join(sorted(cls.amendable)) or "nothing"
+        can = ", ".join(words(one).lower() for one in sorted(cls.amendable)) or "nothing"
         raise NotAmendable(
-            f"'{request.field}' of '{entry['kind']}' is not amended: what changed the state is reversed, and what says whose "
-            f"cells these are takes two people. Of this event can be amended: {can}.",
+            f"“{words(request.field)}” of this entry is not corrected: what changed the state is undone, and what says whose "
+            f"cells these are takes two people. What can be corrected: {can}.",
             subject=code,
         )
     before = parse_payload(entry["kind"], entry["kv"], entry["body"])
@@ -385,5 +386,5 @@ def _corrected(code: str, entry: dict[str, Any], request: AmendRequest) -> Event
     if wrong is not None:
         raise wrong
     if getattr(after, request.field) == getattr(before, request.field):
-        raise NotAmendable(f"'{request.field}' says that already.", subject=code)
+        raise NotAmendable(f"“{words(request.field)}” says that already.", subject=code)
     return after

@@ -160,7 +160,7 @@ def _standing(session: Session, row: Any, donor_code: str, at: datetime) -> Comp
     doubted = session.execute(select(_failed(donor_code).union_all(_changed(donor_code)).subquery())).scalars()
     if row is None or any(one is not None and one >= row.completed_at for one in doubted):
         raise IdentificationMissing(
-            f"Two people have not identified {donor_code} for this. POST /donors/{donor_code}/identifications first.",
+            f"Two people have not identified {donor_code} for this. Identify the donor first, both of you.",
             subject=donor_code,
         )
     if row.valid_until <= at:

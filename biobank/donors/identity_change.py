@@ -67,7 +67,7 @@ def takes_two(session: Session, code: str, changed: tuple[events.IdentityField, 
         return None
     return IdentityTakesTwo(
         f"Material of {code} is kept, so name, birth date and identifiers are changed by two people, the second of them of "
-        f"quality, with evidence on file: POST /donors/{code}/identity-changes.",
+        "quality, with evidence on file. Propose the change.",
         subject=code,
     )
 

@@ -120,7 +120,7 @@ class ChangeDonor(NewIdentity):
 
     contact: Contact | None = None
     status: Literal["living", "unreachable"] | None = Field(
-        default=None, description="A death has its date and source: POST /donors/{code}/death."
+        default=None, description="A death is entered with its date and source, by itself."
     )
 
     @model_validator(mode="after")

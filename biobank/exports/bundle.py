@@ -124,7 +124,7 @@ class BundleReader:
         largest = 2**63 - 1 if self._wish.size is None else self._wish.size
         row = self._connection.execute(_CHECKPOINT, (largest,)).fetchone()
         if row is None or (self._wish.size is not None and row[0] != self._wish.size):
-            raise NothingSealed("There is no such signed checkpoint yet. Ask again in a few seconds, or without `size`.")
+            raise NothingSealed("There is no such signed checkpoint yet. Ask again in a few seconds, or for the newest one.")
         lines = [line for (line,) in self._connection.execute(_COSIGNATURES, (row[0],)).fetchall()]
         note = row[1] + "".join(line.rstrip("\n") + "\n" for line in lines)
         return Checkpoint.from_text(split_note(note)[0]), note

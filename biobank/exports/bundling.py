@@ -47,7 +47,7 @@ def start_bundle(session: Session, act: Act, wish: Wish) -> Bundle:
     if wish.specimen is not None and wish.donor is not None:
         raise MalformedRequest("Ask for one specimen or for one donor, not for both.")
     if len(wish.known_sizes) > MOST_OLD_SIZES:
-        raise MalformedRequest(f"Name at most {MOST_OLD_SIZES} older checkpoints in `known_size`.")
+        raise MalformedRequest(f"Name at most {MOST_OLD_SIZES} older checkpoints.")
     _require_scope(session, act, wish)
     return _start(session, act, wish)
 

@@ -63,4 +63,4 @@ def _cursor(said: str) -> tuple[datetime, str, str, int]:
         at, stream, stream_id, seq = said.split("|")
         return datetime.strptime(at, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC), stream, stream_id, int(seq)
     except ValueError:
-        raise MalformedRequest("`after` is not the `next` of a page of this list.") from None
+        raise MalformedRequest("This is no next page of this list. Begin at its first page.") from None

@@ -237,8 +237,8 @@ def parse_code(text: str) -> Code:
     code = read_label(text)
     if code.print_number is not None:
         raise PrintedLabel(
-            f"This is what a label of {code.text} says, with the number of its print. Where a code is asked for, send"
-            f" {code.text}; a scan is asked about at POST /scans."
+            f"This is what a label of {code.text} says, with the number of its print. Where a code is asked for, type"
+            f" {code.text}."
         )
     return code
 
@@ -257,7 +257,7 @@ def read_label(text: str) -> Code:
         raise MalformedCode("A code has no letter U between the hyphen and the check character; read it again.")
     body = "".join(BODY_ALPHABET[_BODY_VALUE[character]] for character in match[3])
     if match[5] is not None and _WELL_AFTER.search(tidy(text)):
-        raise MalformedCode("This is a code and something after it; scan or send the code itself.")
+        raise MalformedCode("This is a code and something after it; scan or type the code itself.")
     number = None if match[5] is None else _print_number(match[5])
     code = Code(Prefix(match[1]), int(match[2]) if match[2] else None, body, match[4], number)
     if mod_37_36.calc_check_digit(code.head + code.body) != code.check:

@@ -66,7 +66,7 @@ class MalformedRequest(Refusal):
 
     status = 422
     code = "malformed_request"
-    title = "Malformed request"
+    title = "This cannot be read"
 
 
 class MissingIdempotencyKey(MalformedRequest):
@@ -182,7 +182,7 @@ class PreconditionMissing(Refusal):
 
     status = 428
     code = "expected_seq_required"
-    title = "expected_seq required"
+    title = "Say which state you saw"
 
 
 class TooManyAttempts(Refusal):

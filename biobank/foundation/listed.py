@@ -17,7 +17,7 @@ from sqlmodel import Session
 from biobank.foundation.from_above import FromAbove
 from biobank.foundation.marks import marks_of
 
-CODED = Field(pattern=r"^[a-z0-9_]{2,40}$", description="A coded word from the bank's list; words go into `comment`.")
+CODED = Field(pattern=r"^[a-z0-9_]{2,40}$", description="A word from the bank's list. Anything more goes into the remark.")
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def read_page(
     name, descending = sort.removeprefix("-"), sort.startswith("-")
     column = orders.get(name)
     if column is None:
-        raise MalformedRequest(f"This list is sorted by {', '.join(sorted(orders))} only.")
+        raise MalformedRequest("This list is not sorted that way. Choose one of its headings.", orders=sorted(orders))
     by_key = key.desc() if descending else key.asc()
     order = column.desc() if descending else column.asc()
     if _may_be_null(column):
@@ -139,7 +139,7 @@ def _after(cursor: str, sort: str, default: str, column: ColumnElement[Any], key
             return and_(column.is_(None), key < name if descending else key > name)
         mark = _value_of(column, unquote(text))
     except (ValueError, OverflowError):
-        raise CursorUnknown("Send the cursor as the list gave it in `next`, with the same order.") from None
+        raise CursorUnknown("This is no next page of this list in this order. Begin at its first page.") from None
     further = tuple_(column, key) < tuple_(mark, name) if descending else tuple_(column, key) > tuple_(mark, name)
     return or_(further, column.is_(None)) if _may_be_null(column) else further
 

@@ -28,7 +28,7 @@ def open_delimited(data: bytes, encoding: str | None = None, separator: str | No
     try:
         text = data.decode(known)
     except (UnicodeDecodeError, LookupError):
-        raise FileFault(f"The file is not written in {known}. Say `encoding` in the profile, or export it as UTF-8.") from None
+        raise FileFault(f"The file is not written in {known}. Say in which encoding it is, or export it as UTF-8.") from None
     if "\x00" in text[:SAMPLE]:
         raise FileFault("This is neither a spreadsheet nor a text of separated values.")
     first = 1
@@ -71,7 +71,7 @@ def _separator_of(text: str) -> str:
 
     best = max(SEPARATORS, key=fit)
     if fit(best) == (0.0, 0):
-        raise FileFault("This is no spreadsheet, and no separator divides its text into columns. Say `separator` in the profile.")
+        raise FileFault("This is no spreadsheet, and no separator divides its text into columns. Say which sign divides them.")
     return best
 
 

@@ -7,10 +7,10 @@ missing or wrongly typed keys stop the start, with the file's name and what to m
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from biobank.foundation.carried_files import carried
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotFound
 from biobank.labels.geometry import RESOLUTIONS, Box, Shape
@@ -66,12 +66,10 @@ def templates_directory() -> Path:
 
     :raises TemplateError: neither is there
     """
-    package = Path(str(resources.files("biobank")))
-    # The installed copy first: in site-packages a neighbouring `labels` could be anyone's.
-    for directory, marker in ((package / "_bundled" / "labels", package), (package.parent / "labels", package.parent)):
-        if directory.is_dir() and (marker is package or (marker / "pyproject.toml").is_file()):
-            return directory
-    raise TemplateError("the label templates are missing: no labels directory in the package or beside it")
+    found = carried("labels")
+    if found is None:
+        raise TemplateError("the label templates are missing: no labels directory in the package or beside it")
+    return found
 
 
 def load_catalogue(directory: Path) -> Catalogue:

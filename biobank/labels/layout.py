@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from biobank.foundation.codes import label_text, payload_url
 from biobank.foundation.errors import Conflict
+from biobank.foundation.terms import words
 from biobank.labels.data import LabelData
 from biobank.labels.geometry import (
     UM_PER_INCH,
@@ -81,7 +82,7 @@ def compose(template: Template, data: LabelData, dpi: int, host: str) -> Layout:
     if dpi not in template.resolutions:
         raise UnknownResolution(f"{template.name} is not drawn for {dpi} dots per inch, only for {template.resolutions}.")
     if data.code.prefix not in template.prefixes:
-        raise TemplateUnsuitable(f"{template.name} is not a label for {data.code.prefix.value} codes; choose another.")
+        raise TemplateUnsuitable(f"{template.name} is not a label for {words(data.code.prefix)} codes; choose another.")
     spec = template.symbol
     number = data.print_number
     payload = payload_url(host, data.code, number) if spec.payload is Payload.URL else label_text(data.code, number)

@@ -150,7 +150,7 @@ def _rows(
     again = [code for code in codes if copies.get(code)]
     if again and reason == "first_print":
         raise ReprintWithoutReason(
-            f"{again[0]} has a label of this kind already. Say why another is printed in `reason`, e.g. `damaged`.",
+            f"{again[0]} has a label of this kind already. Say why another is printed, such as that it was damaged.",
             subject=again[0],
         )
     taken = _numbers_taken(session, codes)

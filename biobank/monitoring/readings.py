@@ -93,7 +93,7 @@ def record_reading(session: Session, act: Act, code: str, request: ReadingCreate
     said = judge(session, code, request.reading, Read(request.value, head.occurred_at))
     if said.doubt is not None and not request.confirmed:
         raise ImplausibleReading(
-            f"{_WHY[said.doubt]} Read it again. If it is so, send it with `confirmed`.",
+            f"{_WHY[said.doubt]} Read it again. If it is so, confirm it.",
             subject=code,
             site=row.site_code,
             doubt=said.doubt,

@@ -89,7 +89,7 @@ def find_pending(session: Session, actor: Actor, pending: UUID) -> tuple[Pending
             if one.id == pending:
                 return one, get_visible(session, actor, one.subject).seq if ACTS[one.act].needs_seq else None
         if page.next is None:
-            raise NotFound("Nothing with this id waits for you: it was completed, taken back, or left for more than a day.")
+            raise NotFound("This does not wait for you any more. It was completed, taken back, or left for more than a day.")
         after = page.next
 
 
@@ -148,11 +148,11 @@ async def _sign(at: Acting[Read]) -> Done:
     answer = await at.performing(known.use_case, one.subject, body)
     if answer.get("slip") is not None:
         text = "Now draw the slip with the one-time code and hand it to its owner."
-        return Done(f"/slips/{answer['slip']['id']}", f"Done: {known.label.lower()}.", text)
+        return Done(f"/slips/{answer['slip']['id']}", f"{known.label}: signed by two people.", text)
     if answer.get("key_for") == at.actor.code:
         text = "Now let the bank show the key, once, and put it into the instrument."
-        return Done(f"/sensors/{one.subject}/draw", f"Done: {known.label.lower()}.", text)
-    return Done("/pending", f"Done: {known.label.lower()}.", f"{one.subject}, signed by two people.")
+        return Done(f"/sensors/{one.subject}/draw", f"{known.label}: signed by two people.", text)
+    return Done("/pending", f"{known.label}: signed by two people.", f"It is done for {one.subject}.")
 
 
 async def _cancel(at: Acting[Read]) -> Done:

@@ -24,7 +24,7 @@ def require_held(act: Act, permission: Permission, site: str | None) -> None:
     if act.actor.code != SYSTEM_CODE and not act.may(permission, at=site):
         place = "everywhere" if site is None else f"at {site}"
         raise NotPermitted(
-            f"Your role does not include '{permission.value}' {place}. Ask an administrator if it should.",
+            f"Your role does not let you {permission.words} {place}. Ask an administrator if it should.",
             permission=permission.value,
         )
 

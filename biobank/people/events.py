@@ -189,7 +189,7 @@ class UserRoleGranted(TwoPeople):
     permission: ClassVar[Permission] = Permission.ROLE_COSIGN
 
     role: Role
-    site: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9]{1,7}$", description="Null: everywhere.")
+    site: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9]{1,7}$", description="Left out: everywhere.")
 
 
 class UserRoleRevoked(TwoPeople):
@@ -199,7 +199,7 @@ class UserRoleRevoked(TwoPeople):
     permission: ClassVar[Permission] = Permission.ROLE_COSIGN
 
     role: Role
-    site: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9]{1,7}$", description="Null: everywhere.")
+    site: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9]{1,7}$", description="Left out: everywhere.")
 
 
 class SiteCreated(Event):

@@ -18,7 +18,7 @@ UserCode = Annotated[str, Field(pattern=r"^US-[0-9A-Z]{7}$")]
 SiteCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
 Reason = Annotated[str, CODED, FromList("people")]
 Token = Annotated[str, Field(min_length=1, max_length=200, description="A signature from POST /signatures.")]
-TimeZone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$", description="IANA name, e.g. `Europe/London`.")]
+TimeZone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$", description="Such as Europe/London.")]
 
 
 PASSWORD_OF_ANOTHER = Field(
@@ -85,7 +85,7 @@ class RoleChange(_Body):
     """A role to give or to take. An administrator proposes, quality completes with `pending_act`; both sign `role_change`."""
 
     role: Role
-    site: SiteCode | None = Field(default=None, description="Null: everywhere.")
+    site: SiteCode | None = Field(default=None, description="Left out: everywhere.")
     signature: Token | None = None
     pending_act: UUID | None = None
 

@@ -118,7 +118,7 @@ def _give_to(session: Session, act: Act, code: str, person: str | None, step: Co
 def _require_no_password(given: str | None) -> None:
     if given is not None:
         raise PasswordOfAnother(
-            "Leave `password` out: nobody sets another's password. The owner gets a one-time code and chooses their own."
+            "Nobody sets another's password; leave it out. The owner gets a one-time code and chooses their own."
         )
 
 
@@ -147,9 +147,9 @@ def change_user(session: Session, act: Act, code: str, request: UserChange) -> D
     """
     row, grants = get_user(session, act.actor, code, lock=True)
     if sum(one is not None for one in (request.printed_name, request.same_person_as, request.active)) != 1:
-        raise MalformedRequest("Send one change: `printed_name`, `same_person_as` or `active`.")
+        raise MalformedRequest("Change one thing at a time: the printed name, whose login it is, or whether it is open.")
     if request.active is not None and request.reason is None:
-        raise MalformedRequest("Say why in `reason`, e.g. `left_the_bank`.")
+        raise MalformedRequest("Say why, such as that they left the bank.")
     if request.active:
         return _reactivate(session, act, row, grants, request)
     if request.same_person_as is not None:

@@ -95,7 +95,7 @@ def _taken(session: Session, code: str, keys: dict[str, str]) -> Refusal | None:
 def require_time_zone(session: Session, name: str) -> None:
     """Raise UnknownTimeZone unless the database knows the zone too."""
     if not knows_time_zone(session, name):
-        raise UnknownTimeZone("There is no such time zone. Use a name of the IANA list, e.g. Europe/London.")
+        raise UnknownTimeZone("There is no such time zone. Use a name such as Europe/London.")
 
 
 def _record(session: Session, act: Act, code: str, event: Event) -> list[Appended]:

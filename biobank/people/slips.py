@@ -77,7 +77,7 @@ def draw_slip(session: Session, act: Act, slip: UUID, plain: str, hashed: str) -
 
 def _open(row: Any, actor: Actor) -> Any:
     if row is None or row.slip_for != actor.code:
-        raise NotFound("There is no slip with this id that you may draw.")
+        raise NotFound("There is no such slip that you may draw.")
     if row.password_hash is not None or row.code_expires_at <= clock.now():
         raise SlipOver(
             "This slip was drawn already, or is older than three days. If its owner has no code, reset the password again.",

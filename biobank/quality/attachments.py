@@ -72,7 +72,7 @@ def decoded(request: AttachmentRequest) -> bytes:
     try:
         data = base64.b64decode(request.content, validate=True)
     except binascii.Error:
-        raise MalformedRequest("`content` is not base64 (RFC 4648 section 4).") from None
+        raise MalformedRequest("The file did not arrive whole: its content is not base64 (RFC 4648, section 4).") from None
     if len(data) > ATTACHMENT_BYTES:
         raise PayloadTooLarge(f"A file may be at most {ATTACHMENT_MIB} MiB. Store it elsewhere and quote it.")
     return data
@@ -160,7 +160,7 @@ def find_file(session: Session, actor: Actor, sha256: str, donor: str | None = N
     rows = readable(session, actor, [sha256]).get(sha256, [])
     rows = [row for row in rows if donor in (None, row["subject"])]
     if not rows:
-        raise NotFound("There is no attachment with this hash that you may see.")
+        raise NotFound("There is no such file that you may see.")
     return _public(rows[0]), tuple(dict.fromkeys(row["subject"] for row in rows))
 
 

@@ -82,9 +82,9 @@ class DisposeRequest(Circumstances):
 
     specimens: list[Code] | None = Field(default=None, min_length=1, max_length=5000)
     disposition: Disposition = Field(
-        description="cleared: not affected; kept_held: a hold on it stays; rejected: quality rejected it, and it may be "
-        "destroyed afterwards; followed_up: it was given to its donor, and who treats them was told, or another bank has it, "
-        "and acknowledged."
+        description="Cleared: not affected. Kept held: a hold on it stays. Rejected: quality rejected it, and it may be "
+        "destroyed afterwards. Followed up: it was given to its donor and who treats them was told, or another bank has it and "
+        "acknowledged."
     )
     evidence: FileHash | None = Field(
         default=None,
@@ -354,7 +354,7 @@ def record_dispositions(
     elsewhere = sorted({code for code in asked if reached[code][1].state == State.TRANSFERRED_OUT.value})
     if elsewhere and request.evidence is None:
         raise AcknowledgementMissing(
-            f"Another bank has {some(elsewhere)}. Tell it, store what it answered, and send the file's SHA-256 as `evidence`.",
+            f"Another bank has {some(elsewhere)}. Tell it, and attach what it answered.",
             subject=deviation,
         )
     if request.evidence is not None:

@@ -311,7 +311,7 @@ def _surplus(specimen: Snapshot, facts: Facts) -> bool:
 _SHOWN: dict[str, tuple[Callable[[Snapshot, Facts], bool], str]] = {
     "rejected": (lambda s, _: s.projection.quality == Quality.REJECTED, "Quality has not rejected {code}."),
     "expired": (_expired, "{code} has not expired."),
-    "donor_request": (lambda _, f: f.attached, "No written request is on file: attach it, and send its SHA-256 as evidence."),
+    "donor_request": (lambda _, f: f.attached, "No written request is on file: attach it."),
     "consent_revoked": (_revoked, "The donor of {code} has not taken the banking consent back."),
     "end_of_term": (
         _term_over,

@@ -30,6 +30,7 @@ from biobank.custody.states import TERMINAL, HoldScope, State
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted, raise_first
 from biobank.foundation.paging import Paging, read_page
+from biobank.foundation.terms import words
 from biobank.quality.dispositions import harm_of_holds, keep_covered, of_standing_harm
 from biobank.quality.hold_schemas import HoldAnswer, HoldList, HoldPublic, HoldRequest, LiftRequest
 from biobank.quality.independence import Touch, independence_refusals, looks_behind
@@ -125,7 +126,7 @@ def find_scope(session: Session, actor: Actor, kind: HoldScope, scope_id: str, *
     rows = session.execute(text(_sites_of(kind, ":id")), {"id": scope_id}).all()
     sites = frozenset(row.site for row in rows if row.site is not None)
     if not rows or not actor.may(Permission.SPECIMEN_READ, at=sites):
-        raise NotFound(f"There is no {kind.value} {scope_id} that you may see. Check the code.", subject=scope_id)
+        raise NotFound(f"There is no {words(kind).lower()} {scope_id} that you may see. Check the code.", subject=scope_id)
     donor: str | None = rows[0].donor_code
     if lock and donor is not None:
         lock_donor(session, donor)
@@ -299,7 +300,7 @@ def lift_one(session: Session, act: Act, row: RowMapping, scope: Scope, request:
 def _find(session: Session, hold_id: UUID) -> RowMapping:
     row = session.execute(select(hold).where(hold.c.id == hold_id)).mappings().first()
     if row is None:
-        raise NotFound("There is no hold with this id that you may see.")
+        raise NotFound("There is no such hold that you may see.")
     return row
 
 

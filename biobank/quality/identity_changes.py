@@ -188,6 +188,6 @@ def _require_read(session: Session, act: Act, code: str, commit: bytes) -> None:
     ).scalars()
     if not any(parse_entry(bytes(one))["body"]["identity"] == commit.hex() for one in read):
         raise ProposalUnread(
-            f"Read what is on record of {code} and what was proposed before you sign: GET /donors/{code}/proposed-identity.",
+            f"Read what is on record of {code} and what was proposed before you sign.",
             subject=code,
         )

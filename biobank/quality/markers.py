@@ -65,7 +65,7 @@ class EnterMarker(Circumstances):
     """One result as its report says it."""
 
     marker: MarkerName
-    result: MarkerResult = Field(description="Of history and examination: `reactive` when a risk was found.")
+    result: MarkerResult = Field(description="Of history and examination: reactive when a risk was found.")
     sampled_at: Instant = Field(description="When the sample was drawn, or the donor was examined.")
     laboratory: Named = Field(description="A laboratory of the registers.")
     kit: Named = Field(description="Test kit or method, of the registers.")

@@ -217,7 +217,7 @@ def read_own_notice(session: Session, actor: Actor, notice_id: UUID, *, lock: bo
     statement = select(notice).where(notice.c.id == notice_id, notice.c.user_code == actor.code)
     row = session.execute(statement.with_for_update() if lock else statement).first()
     if row is None:
-        raise NotFound("There is no notice to you with this id.")
+        raise NotFound("There is no such notice to you.")
     return _public(row)
 
 

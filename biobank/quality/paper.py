@@ -154,7 +154,7 @@ def entering_refusals(actor: str, form: Mapping[Any, Any], occurred_at: datetime
     if actor not in (form["did_by"], form["second"]):
         refusals.append(PaperOfOthers(f"You are neither of the two people of {code}. One of them enters it.", subject=code))
     if occurred_at is None:
-        refusals.append(PaperTimeMissing("Say when it happened, as the form has it: `occurred_at`.", subject=code))
+        refusals.append(PaperTimeMissing("Say when it happened, as the form has it.", subject=code))
     elif not form["began_at"] <= occurred_at <= form["filed_at"]:
         span = f"{rfc3339(form['began_at'])} to {rfc3339(form['filed_at'])}"
         refusals.append(NotOnThatPaper(f"The form {code} is of {span}. Check the date and the time.", subject=code))

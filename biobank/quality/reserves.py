@@ -162,7 +162,7 @@ class ReserveRequest(Circumstances):
 
     material: MaterialName
     units: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    amount: Annotated[int, Field(ge=1, le=10**15)] | None = Field(default=None, description="In `unit`.")
+    amount: Annotated[int, Field(ge=1, le=10**15)] | None = Field(default=None, description="In the unit that is chosen.")
     unit: Unit | None = None
     signature: Token = None
     pending_act: UUID | None = Field(default=None, description="The proposal to lower it that this completes.")

@@ -28,7 +28,7 @@ def require_stored(session: Session, hashes: Collection[str]) -> None:
     known = set(session.execute(select(attachment.c.sha256).where(attachment.c.sha256.in_(list(hashes)))).scalars())
     for sha256 in hashes:
         if sha256 not in known:
-            raise AttachmentUnknown(f"No file with the hash {sha256} was stored. Store it first: POST /attachments.")
+            raise AttachmentUnknown("The file that was named is not kept here. Attach it first.", sha256=sha256)
 
 
 def is_about(session: Session, sha256: str, person: str) -> bool:
@@ -42,7 +42,7 @@ def require_evidence_of(session: Session, sha256: str, people: Collection[str]) 
     require_stored(session, [sha256])
     if not any(is_about(session, sha256, subject) for subject in (*people, BANK_SUBJECT)):
         raise AttachmentUnknown(
-            f"The file {sha256} is kept as one about somebody else. Store what shows this: POST /attachments."
+            "The file that was named is kept as one about somebody else. Attach what shows this.", sha256=sha256
         )
 
 

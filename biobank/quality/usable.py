@@ -134,7 +134,7 @@ def _finding_refusals(specimen: Snapshot, findings: Findings) -> list[Refusal]:
         found.append(
             CameBackUndecided(
                 f"{code} left for a patient and came back without quality's decision. Record its return with the journey's "
-                "temperature record (POST /withdrawals/…/return), or discard it.",
+                "temperature record, or discard it.",
                 where_now=where,
                 subject=code,
             )
@@ -143,7 +143,7 @@ def _finding_refusals(specimen: Snapshot, findings: Findings) -> list[Refusal]:
         what = " and ".join(_WRONG[name] for name in findings.wrong)
         found.append(
             InspectionFailed(
-                f"Somebody looked at {code} and found {what}. Keep it apart; quality decides (POST …/decision).",
+                f"Somebody looked at {code} and found {what}. Keep it apart; quality decides about it.",
                 where_now=where,
                 subject=code,
                 wrong=list(findings.wrong),
@@ -157,7 +157,7 @@ def _finding_refusals(specimen: Snapshot, findings: Findings) -> list[Refusal]:
             CountBelowCriterion(
                 f"The latest count of {code} ({count.live} alive of {count.counted}) does not show the "
                 f"{count.minimum_bp / 100:g} % that quality demands. "
-                "Quality may release it conditionally (POST …/decision), or choose another.",
+                "Quality may release it conditionally, or choose another.",
                 where_now=where,
                 subject=code,
             )
@@ -170,7 +170,7 @@ def nothing_demanded(specimen: Snapshot) -> NoCriterion:
     title = material_of(specimen.material).title.lower()
     return NoCriterion(
         f"{specimen.code} was counted, and quality had not said what a count of {title} must show at its site. Quality sets that "
-        "(POST /viability/criteria) and it is counted once more, or decides about it (POST …/decision) as it was counted.",
+        "that and it is counted once more, or decides about it as it was counted.",
         where_now=specimen.where_now,
         subject=specimen.code,
     )
@@ -197,7 +197,7 @@ def _quality_refusals(specimen: Snapshot, at: datetime) -> list[Refusal]:
     if quality not in RELEASED:
         found.append(
             NotReleased(
-                f"{code} is {quality.replace('_', ' ')}, not released. Quality decides (POST …/decision).",
+                f"{code} is {quality.replace('_', ' ')}, not released. Quality decides about it first.",
                 where_now=where,
                 subject=code,
                 quality=quality,

@@ -44,8 +44,8 @@ class EnterRegister(Circumstances):
     """A thing to come into use. What is scanned gets a code of ours; the rest goes by its name."""
 
     kind: RegisterKind
-    name: Named = Field(description="As people call it: `SOP-014 v3`, `Incubator 2`, `Collagenase`.")
-    site: SiteCode | None = Field(default=None, description="Where it is used; none: at every site.")
+    name: Named = Field(description="As people call it, such as SOP-014 v3, Incubator 2 or Collagenase.")
+    site: SiteCode | None = Field(default=None, description="Where it is used. Left out: at every site.")
     package: Annotated[str, Field(min_length=4, max_length=200)] | None = Field(
         default=None, description="What a scanner read from the package (GS1): fills in article number, lot and expiry."
     )
@@ -54,7 +54,7 @@ class EnterRegister(Circumstances):
     gtin: Annotated[str, Field(pattern=r"^[0-9]{8,14}$")] | None = None
     contains: Annotated[list[Substance], Field(max_length=20)] = Field(default_factory=list)
     leaves_nothing: bool = Field(
-        default=False, description="None of the substances that are asked about; false with no substance: nobody has said."
+        default=False, description="None of the substances that are asked about. Where nothing is ticked, nobody has said."
     )
     expires_on: date | None = None
     use_within_days: Annotated[int, Field(ge=1, le=3660)] | None = Field(
@@ -110,7 +110,7 @@ class Authorise(Circumstances):
     """A person who may work by a procedure, from one day to another. A day gone by as the end takes it away."""
 
     person: Badge
-    since: date | None = Field(default=None, description="The first day; none: today, or the day on which it began before.")
+    since: date | None = Field(default=None, description="The first day. Left out: today, or the day on which it began before.")
     until: date = Field(description="The last day.")
 
     @model_validator(mode="after")

@@ -77,8 +77,7 @@ def possible_temperature(limits: PlaceLimits, temperature_mc: int, at: datetime)
     """Raise ImplausibleReading for a temperature that can hardly be right: a slip holds as much as the truth. Pure."""
     if doubt_of("temperature_mc", Read(temperature_mc, at), Before(), limits) is not None:
         raise ImplausibleReading(
-            f"{temperature_mc / 1000:g} °C can hardly be right for what was sent. Read it again. If it is so, send it with "
-            "`confirmed`."
+            f"{temperature_mc / 1000:g} °C can hardly be right for what was sent. Read it again. If it is so, confirm it."
         )
 
 

@@ -388,7 +388,7 @@ def _require_no_issued(found: dict[str, ArrivedTube], manifest: dict[str, Manife
         withdrawal = manifest[name].issued_for
         if withdrawal is not None:
             raise ArrivesWithItsWithdrawal(
-                f"{name} was issued for {withdrawal}: receive it there (POST /withdrawals/{withdrawal}/receive).",
+                f"{name} was issued for {withdrawal}: receive it on the page of that withdrawal.",
                 subject=name,
                 withdrawal=withdrawal,
             )

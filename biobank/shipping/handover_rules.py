@@ -176,7 +176,7 @@ def _offered_refusal(specimen: Snapshot) -> AlreadyOffered | None:
         return None
     return AlreadyOffered(
         f"{specimen.code} is offered to {specimen.projection.offered_id} already. Wait until that hand-over ends, "
-        "or take it back (POST /handovers/{id}/decline).",
+        "or take it back.",
         where_now=specimen.where_now,
         subject=specimen.code,
     )

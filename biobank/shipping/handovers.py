@@ -101,7 +101,7 @@ def accept(session: Session, act: Act, handover_id: UUID, request: AcceptRequest
     raise_first(accept_refusals(act.actor, row, act.at))
     if row.to_kind == CustodianKind.COURIER.value and request.evidence is None:
         raise EvidenceRequired(
-            f"{row.to_id} holds the specimens only once it accepted them: send its reference in `evidence`.",
+            f"{row.to_id} holds the specimens only once it accepted them: give the reference of its acceptance.",
             handover=str(row.id),
         )
     specimens = load(session, [line.specimen_code for line in items], lock=True, holds=True)

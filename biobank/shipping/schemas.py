@@ -153,8 +153,8 @@ class ArrivedTube(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     specimen: Scanned
-    container_intact: bool | None = Field(default=None, description="Null: nobody said.")
-    label_legible: bool | None = Field(default=None, description="Null: nobody said.")
+    container_intact: bool | None = Field(default=None, description="Left open: nobody said.")
+    label_legible: bool | None = Field(default=None, description="Left open: nobody said.")
 
 
 class ShipmentReceiveRequest(Circumstances):
@@ -180,10 +180,10 @@ class ShipmentRefuseRequest(Circumstances):
 
     reason: Handling
     specimens: list[SpecimenCode] | None = Field(
-        default=None, min_length=1, max_length=LISTED, description="Default: all that is still underway."
+        default=None, min_length=1, max_length=LISTED, description="Left out: all that is still underway."
     )
-    container_intact: bool | None = Field(default=None, description="Null: nobody said.")
-    label_legible: bool | None = Field(default=None, description="Null: nobody said.")
+    container_intact: bool | None = Field(default=None, description="Left open: nobody said.")
+    label_legible: bool | None = Field(default=None, description="Left open: nobody said.")
     temperature_mc: Temperature | None = None
     confirmed: bool = Field(default=False, description="The temperature was read again, and it is so.")
     logger_sha256: FileHash | None = Field(

@@ -72,7 +72,7 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
     with_courier = all(_custodian(s) == (CustodianKind.COURIER.value, request.courier) for s in specimens)
     if request.evidence is None and not with_courier:
         raise EvidenceRequired(
-            f"{request.courier} holds the specimens only once it accepted them: send its reference in `evidence`."
+            f"{request.courier} holds the specimens only once it accepted them: give the reference of its acceptance."
         )
     left = request.occurred_at or act.at
     if any(end is not None and end <= left for end in (request.expected_by, request.cold_until)):

@@ -46,6 +46,12 @@ def write_amount(amount: int, unit: Unit | str) -> str:
     return f"{Decimal(amount) / 1000:f}"
 
 
+def said(amount: int, unit: Unit | str) -> str:
+    """Write a kept integer with its unit, exact, to be put into a sentence: `12.5 mL raw`, `2,400,000 cells`."""
+    number = write_amount(amount, unit) if Unit(unit) in VOLUMES else f"{amount:,}"
+    return f"{number} {unit_shown(unit)}"
+
+
 def what_choices(materials: Iterable[MaterialName]) -> list[tuple[str, str]]:
     """Return the choices "material in a unit" of a form, one for each unit a material may be counted in."""
     return [

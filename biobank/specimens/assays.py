@@ -19,6 +19,7 @@ from biobank.custody.states import HoldKind, HoldScope
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.errors import Conflict
 from biobank.foundation.from_above import FromAbove
+from biobank.foundation.terms import words
 from biobank.registers.using import Use, keep_warnings, require_fit
 from biobank.specimens.events import ViabilityMeasured
 from biobank.specimens.lots import last_event_of_lot, lots_spoken_for
@@ -73,7 +74,7 @@ def record_viability(session: Session, act: Act, code: str, request: RecordViabi
     if request.method not in material.assays:
         assays = " or ".join(one.value for one in material.assays) or "no assay"
         raise AssayNotForMaterial(
-            f"{code} is {material.title.lower()}; its viability is measured by {assays}, not {request.method.value}.",
+            f"{code} is {material.title.lower()}; its viability is measured by {assays}, not {words(request.method)}.",
             subject=code,
         )
     if request.live + request.dead == 0:

@@ -91,7 +91,7 @@ def _require_counts(container: ContainerCollected) -> None:
     counted = follicles if container.unit is Unit.FOLLICLES else units
     if container.amount != counted:
         raise CountsDiffer(
-            f"The amount says {container.amount} and the count {counted} {container.unit.value}. Send the same number.",
+            f"The amount says {container.amount} and the count {counted}. Give the same number.",
             where_now=KEEP,
         )
 
@@ -103,7 +103,7 @@ def require_reconciled(request: RecordHarvest, labels: set[str]) -> list[str]:
     """
     used = [container.specimen for container in request.containers if container.specimen is not None]
     if len(used) != len(request.containers):
-        raise MalformedRequest("With a kit, every container names the code on its label in `specimen`.")
+        raise MalformedRequest("With a kit, every container names the code on its label.")
     told = used + request.unused
     foreign = sorted(set(told) - labels)
     missing = sorted(labels - set(told))
@@ -137,7 +137,7 @@ def allocate_codes(session: Session, act: Act, request: RecordHarvest) -> list[s
     label is named although there is no kit.
     """
     if request.unused or any(container.specimen is not None for container in request.containers):
-        raise MalformedRequest("Labels belong to a kit: name it in `kit`, or leave `specimen` and `unused` out.")
+        raise MalformedRequest("Labels belong to a kit. Name the kit, or leave the labels out.")
     choices = [MATERIALS[container.material].prefixes for container in request.containers]
     programme: Prefix | None = next((prefixes[0] for prefixes in choices if len(prefixes) == 1), None)
     chosen = [prefixes[0] if len(prefixes) == 1 else programme for prefixes in choices]

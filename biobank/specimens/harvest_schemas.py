@@ -87,10 +87,10 @@ class ContainerCollected(Strict):
     material: MaterialName
     unit: Unit
     amount: Amount
-    method: HarvestMethod | None = Field(default=None, description="How this container was filled; default: the visit's.")
-    anatomical_site: Term | None = Field(default=None, description="Where it was taken from; default: the visit's.")
+    method: HarvestMethod | None = Field(default=None, description="How this container was filled. Left out: as the visit's.")
+    anatomical_site: Term | None = Field(default=None, description="Where it was taken from. Left out: as the visit's.")
     side: Side | None = None
-    started_at: Instant | None = Field(default=None, description="When its material left the body; default: the visit's.")
+    started_at: Instant | None = Field(default=None, description="When its material left the body. Left out: as the visit's.")
     follicular_units: Count | None = Field(default=None, description="Follicles only: groups as they grow.")
     follicles: Count | None = Field(default=None, description="Follicles only: single follicles, whole and transected.")
     transected: Count | None = Field(default=None, description="Follicles only: how many of them were cut.")

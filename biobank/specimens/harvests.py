@@ -115,8 +115,8 @@ def _started(request: RecordHarvest, occurred: datetime) -> datetime:
     # The device that states the start may run ahead of the bank's clock, as far as any stated time may.
     if started - occurred > AHEAD or occurred - started > LONGEST:
         raise ImplausibleTime(
-            "`started_at` is when the first material left the body: before the containers were closed (`occurred_at`) and not "
-            "more than a day before. Check both times.",
+            "The first material left the body before the containers were closed, and not more than a day before. Check both "
+            "times.",
             where_now=KEEP,
         )
     return started

@@ -93,10 +93,10 @@ def record_test(session: Session, act: Act, code: str, request: RecordLotTest) -
     row = _get(session, act.actor, code, lock=True)
     act.require(Permission.PROCESSING_RECORD, at=row.site_code)
     if request.sampled_at - act.at > AHEAD:
-        raise ImplausibleTime("The sample cannot have been taken later than now. Check `sampled_at`.", subject=code)
+        raise ImplausibleTime("The sample cannot have been taken later than now. Check when it was taken.", subject=code)
     if (request.result == "pending") == (request.report_sha256 is not None):
         raise ReportMissing(
-            "A result is sent with the hash of its report in `report_sha256`; a pending test has none yet.", subject=code
+            "A result comes with its report, and a test that waits has none yet. Attach the report.", subject=code
         )
     if request.report_sha256 is not None:
         reports_stored.get()(session, [request.report_sha256])
@@ -204,7 +204,7 @@ def _sent(
     latest = by_register or request.sampled_at + MAY_TAKE
     if request.result == "pending" and due_at is not None and due_at > latest:
         raise ResultDueTooLate(
-            f"By {method} the result is due by {latest:%Y-%m-%d %H:%M} UTC at the latest. Say an earlier time.",
+            f"By {method} the result is due by {rfc3339(latest)} at the latest. Say an earlier time.",
             subject=row.code,
         )
     if due_at is None and request.result == "pending":
@@ -240,7 +240,7 @@ def _pending(session: Session, code: str, request: RecordLotTest) -> "Row[Any]":
         )
     ).first()
     if row is None or request.result == "pending":
-        raise TestNotPending(f"{code} has no pending {request.test} test with this id. Look at GET /lots/{code}.", subject=code)
+        raise TestNotPending(f"{code} has no such {request.test} test that waits. Look at the tests of the lot.", subject=code)
     return row
 
 

@@ -49,7 +49,7 @@ def describe_processing(session: Session, actor: Actor, run: UUID) -> Processing
     """Answer GET /processings/{id}."""
     row = session.execute(_select(actor).where(processing.c.id == run)).first()
     if row is None:
-        raise NotFound("There is no processing run with this id that you may see.")
+        raise NotFound("There is no such run that you may see.")
     return _public(row, _inputs_of(session, [run])[run], warnings_of(session, [str(run)])[str(run)])
 
 

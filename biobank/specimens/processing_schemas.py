@@ -36,7 +36,7 @@ Purpose = Literal["therapeutic", "qc", "retained"]
 class _Run(Circumstances):
     """What every run says: by which procedure, where, with what."""
 
-    procedure_version: Named = Field(description="Number and version of the procedure, e.g. `SOP-014 v3`.")
+    procedure_version: Named = Field(description="Number and version of the procedure, such as SOP-014 v3.")
     site: SiteCode
     workstation: EquipmentCode | None = Field(
         default=None, description="Where it was done: a workstation whose session is open for this person."
@@ -44,7 +44,8 @@ class _Run(Circumstances):
     equipment: Annotated[list[EquipmentCode], Field(max_length=50)] = Field(default_factory=list)
     reagent_lots: Annotated[list[ReagentLot], Field(max_length=50)] = Field(default_factory=list)
     no_reagents: bool = Field(
-        default=False, description="None was used. False with no lot: what the run left in the cells is unknown."
+        default=False,
+        description="None was used. If nobody says so and no lot is named, what is left in the cells is unknown.",
     )
 
     @model_validator(mode="after")
@@ -65,7 +66,7 @@ class RunInput(Strict):
     specimen: SpecimenCode
     expected_seq: Seq | None = None
     amount: Annotated[int, Field(ge=0, le=10**15)] | None = Field(
-        default=None, description="How much went in, in the specimen's unit; default: all of it."
+        default=None, description="How much went in, in the specimen's unit. Left out: all of it."
     )
     consumed: bool = True
 
@@ -226,7 +227,7 @@ class Found(BaseModel):
         default=None, description="Living cells, hundredths of a percent. Required when passed."
     )
     organism: Annotated[str, Field(max_length=60, pattern=r"^[A-Z][A-Za-z0-9 .()-]{2,59}$")] | None = Field(
-        default=None, description="What grew, where the report names it: `Staphylococcus epidermidis`."
+        default=None, description="What grew, where the report names it, such as Staphylococcus epidermidis."
     )
 
 
@@ -235,7 +236,7 @@ class RecordLotTest(Circumstances, Found):
 
     test: LotTestKind
     sampled_at: Instant
-    due_at: Instant | None = Field(default=None, description="When the result is due; none: as the register says of the method.")
+    due_at: Instant | None = Field(default=None, description="When the result is due. Left out: as the method's entry says.")
     result: LotTestResult
     method: Named | None = Field(
         default=None, description="A test method of the registers. Left out with `completes`: as it was sent."

@@ -7,6 +7,7 @@ from typing import Final
 from biobank.custody.legality import Snapshot
 from biobank.custody.states import Condition
 from biobank.foundation.errors import Conflict, Refusal
+from biobank.specimens.amounts import said, unit_shown
 from biobank.specimens.materials import MATERIALS, MaterialName, Unit, material_of
 from biobank.specimens.processes import Balance, PassageRule, Process
 
@@ -175,21 +176,23 @@ def _input_refusal(process: Process, use: Use) -> Refusal | None:
         )
     if process.units is not None and specimen.unit != process.units[0]:
         return UnitNotOfMaterial(
-            f"{specimen.code} is counted in {specimen.unit}; this process takes {process.units[0].value}.", **members
+            f"{specimen.code} is counted in {unit_shown(specimen.unit)}; this process takes {unit_shown(process.units[0])}.",
+            **members,
         )
     if specimen.projection.condition in {Condition.FROZEN, Condition.FREEZING}:
         return FrozenInput(f"{specimen.code} is frozen. Record its thawing first, then this run.", **members)
     left = specimen.projection.amount
     if use.amount > left:
         return NotEnoughLeft(
-            f"{specimen.code} holds {left} {specimen.unit}, and this run says it used {use.amount}. Check the amount.",
+            f"{specimen.code} holds {said(left, specimen.unit)}, and this run says it used {said(use.amount, specimen.unit)}. "
+            "Check the amount.",
             left=left,
             **members,
         )
     if use.consumed and use.amount != left:
         return OutOfBalance(
-            f"{specimen.code} holds {left} {specimen.unit}: using {use.amount} does not use it up. Send `consumed` false; what "
-            "is left is stored or discarded on its own.",
+            f"{specimen.code} holds {said(left, specimen.unit)}: using {said(use.amount, specimen.unit)} does not use it up. Say "
+            "that something is left; it is stored or discarded on its own.",
             left=left,
             **members,
         )
@@ -206,8 +209,10 @@ def _output_refusal(process: Process, uses: Sequence[Use], making: Making) -> Re
             return MaterialNotMade(f"This process does not make {made.title.lower()} from {origin}.", subject=subject)
     unit_out = process.units[1] if process.units is not None else None
     if making.unit not in made.units or (unit_out is not None and making.unit is not unit_out):
-        units = " or ".join(unit.value for unit in ((unit_out,) if unit_out is not None else made.units))
-        return UnitNotOfMaterial(f"What this process makes is counted in {units}, not {making.unit.value}.", subject=subject)
+        units = " or ".join(unit_shown(unit) for unit in ((unit_out,) if unit_out is not None else made.units))
+        return UnitNotOfMaterial(
+            f"What this process makes is counted in {units}, not {unit_shown(making.unit)}.", subject=subject
+        )
     if making.purpose == THERAPEUTIC and (process.tests_only or any(u.specimen.purpose != THERAPEUTIC for u in uses)):
         return NotForTherapy(
             "This output cannot be therapeutic: it is a test sample or comes from one. Give it the purpose qc or retained.",
@@ -215,10 +220,10 @@ def _output_refusal(process: Process, uses: Sequence[Use], making: Making) -> Re
         )
     if process.culture and (making.vessel_count is None or making.count != 1):
         return VesselsNotStated(
-            "A culture is one specimen: send `count` 1 and the number of its vessels in `vessel_count`.", subject=subject
+            "A culture is one specimen, in however many vessels. Enter it once, with the number of its vessels.", subject=subject
         )
     if not process.culture and making.vessel_count is not None:
-        return VesselsNotStated("Only a culture has vessels; leave `vessel_count` out.", subject=subject)
+        return VesselsNotStated("Only a culture has vessels. Leave their number out.", subject=subject)
     return _passage_refusal(process, uses, making)
 
 
@@ -236,10 +241,10 @@ def _passage_refusal(process: Process, uses: Sequence[Use], making: Making) -> R
             (parent,) = passages
             due = (parent or 0) + (1 if process.passage is PassageRule.NEXT else 0)
     if making.passage != due:
-        said = "no passage number" if making.passage is None else f"passage {making.passage}"
+        passage = "no passage number" if making.passage is None else f"passage {making.passage}"
         right = "has none" if due is None else f"is passage {due}"
         return PassageOutOfStep(
-            f"You sent {said}; what comes out of this run {right}.", subject=uses[0].specimen.code, passage_due=due
+            f"You say {passage}; what comes out of this run {right}.", subject=uses[0].specimen.code, passage_due=due
         )
     return None
 
@@ -247,14 +252,15 @@ def _passage_refusal(process: Process, uses: Sequence[Use], making: Making) -> R
 def _balance_refusal(process: Process, uses: Sequence[Use], makings: Sequence[Making], loss: int) -> Refusal | None:
     used, made, subject = used_total(uses), made_total(makings), uses[0].specimen.code
     if process.balance is not Balance.CONSERVED and loss:
-        return OutOfBalance("A loss is stated only where amounts are conserved; leave `loss` out.", subject=subject)
+        return OutOfBalance("A loss is stated only where amounts are conserved. Leave it out.", subject=subject)
     if process.balance is Balance.CONSERVED:
         unit = uses[0].specimen.unit
         if any(making.unit != unit for making in makings):
-            return OutOfBalance(f"Splitting keeps the unit: count what comes out in {unit} too.", subject=subject)
+            return OutOfBalance(f"Splitting keeps the unit: count what comes out in {unit_shown(unit)} too.", subject=subject)
         if used != made + loss:
             return OutOfBalance(
-                f"{used} went in, {made} came out and {loss} is stated as lost: that does not add up.",
+                f"{said(used, unit)} went in, {said(made, unit)} came out and {said(loss, unit)} is stated as lost: that does "
+                "not add up.",
                 subject=subject,
                 used=used,
                 made=made,

@@ -15,7 +15,7 @@ from biobank.specimens.materials import Assay
 from biobank.specimens.shapes import EquipmentCode, Recorded, Seq, SiteCode
 
 AliasIssuer = Annotated[
-    str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="Who gave the identifier, e.g. `clinic_east`, `din`.")
+    str, Field(pattern=r"^[a-z0-9_]{2,40}$", description="Who gave the identifier, as one word, such as clinic_east.")
 ]
 AliasValue = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\x21-\x7e]+( [\x21-\x7e]+)*$")]
 

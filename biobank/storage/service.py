@@ -61,7 +61,7 @@ def _single_target(session: Session, request: StoreRequest) -> str:
     if request.container is not None:
         return request.container.upper()
     if request.position is None:
-        raise MalformedRequest("Say where: a `position` (PS- code) or a `container` that chooses the next free one.")
+        raise MalformedRequest("Say where: a place, or a box that chooses the next free one.")
     return _box_of(session, request.position)
 
 

@@ -49,7 +49,7 @@ class SplitStorageRequest(Circumstances):
     """Whether automatic placing at a site spreads each donor's units over tanks."""
 
     site: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
-    spread: bool = Field(description="True: over tanks; false: beside the donor's other units.")
+    spread: bool = Field(description="Yes: spread over tanks. No: beside the donor's other units.")
     signature: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 

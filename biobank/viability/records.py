@@ -32,7 +32,7 @@ def list_fits(
     if after is not None:
         mark = session.execute(select(fit_table.c.made_at, fit_table.c.through).where(fit_table.c.id == after)).first()
         if mark is None:
-            raise MalformedRequest("`after` is not the `next` of a page of this list.")
+            raise MalformedRequest("This is no next page of this list. Begin at its first page.")
         here = text("(made_at, through, id) < (:made_at, :through, :after)").bindparams(
             made_at=mark.made_at, through=mark.through, after=after
         )

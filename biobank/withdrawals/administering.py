@@ -14,6 +14,7 @@ from biobank.donors.wristbands import find_band
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.quality.adverse import Happened
+from biobank.specimens.amounts import said
 from biobank.specimens.materials import Unit
 from biobank.withdrawals.adverse import keep
 from biobank.withdrawals.bedside import UNKNOWN, check_table, differing, read_product, stop
@@ -201,17 +202,15 @@ def _require_accounted(request: AdministerRequest, product: str, amount: int, un
     total = request.given + request.residue + request.loss
     if unit in VOLUMES and request.volume_ul < request.given:
         raise AmountsDoNotAddUp(
-            f"{request.given} {unit} of {product} were given in {request.volume_ul} µL. What is given lies in the volume given.",
+            f"{said(request.given, unit)} of {product} cannot lie in {said(request.volume_ul, Unit.UL)}, the volume given.",
             subject=product,
             amount=amount,
         )
     if total != amount:
         raise AmountsDoNotAddUp(
-            f"{product} holds {amount} {unit}; given, residue and loss come to {total}. Every part of it is accounted for.",
+            f"{product} holds {said(amount, unit)}; given, residue and loss come to {said(total, unit)}. Account for every part.",
             subject=product,
             amount=amount,
         )
     if (request.residue > 0) != (request.residue_went is not None):
-        raise AmountsDoNotAddUp(
-            "Say in `residue_went` where the residue went, exactly when there is one.", subject=product, amount=amount
-        )
+        raise AmountsDoNotAddUp("Say where the residue went, exactly when there is one.", subject=product, amount=amount)

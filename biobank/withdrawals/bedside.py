@@ -128,7 +128,7 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
     if request.device is None and request.paper is None:
         raise DeviceUnnamed(
             "Each of you scans on a device of your own, and this one has no name. On a page, allow scripts and storage for the "
-            "bank's address and load it again; another client sends `device`.",
+            "bank's address and load it again.",
             subject=product,
         )
     open_check = next((one for one in open_checks(session, [code]) if one.specimen_code == product), None)

@@ -11,6 +11,7 @@ from biobank.custody.event import Event
 from biobank.custody.legality import Snapshot, refusals_of
 from biobank.custody.states import Condition
 from biobank.foundation.errors import Conflict, Refusal
+from biobank.foundation.terms import words
 from biobank.quality.findings import NOTHING_FOUND, Findings
 from biobank.quality.usable import unfit_refusals
 from biobank.withdrawals.workflow import Route
@@ -110,7 +111,7 @@ def _condition_refusal(specimen: Snapshot, route: Route | None, conditions: froz
         return None
     wanted = " or ".join(sorted(c.value.replace("_", " ") for c in conditions))
     return WrongConditionForRoute(
-        f"{specimen.code} is {condition.value.replace('_', ' ')}; on the route '{route.value}' it must be {wanted} now.",
+        f"{specimen.code} is {condition.value.replace('_', ' ')}; to {words(route).lower()} it must be {wanted} now.",
         where_now=specimen.where_now,
         subject=specimen.code,
         condition=condition.value,

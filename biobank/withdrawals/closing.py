@@ -163,6 +163,6 @@ def _require_settled(case: Case) -> None:
         if not settled(item):
             raise TubesOutstanding(
                 f"{item.specimen} is {item.state.value.replace('_', ' ')}: {ending_of(item)}, before {case.code} ends. "
-                "An outcome can be recorded without ending it (`close: false`).",
+                "An outcome can be recorded without ending it.",
                 subject=item.specimen,
             )

@@ -59,7 +59,7 @@ class GivenBefore(AdministerRequest):
     @model_validator(mode="after")
     def _both_times(self) -> Self:
         if self.occurred_at is None:
-            raise ValueError("say in `occurred_at` when the giving ended")
+            raise ValueError("say when the giving ended")
         return self
 
 

@@ -42,7 +42,7 @@ class LabelRead(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    recipient: Annotated[str, Field(pattern=r"^[Dd][Nn][- ]?[0-9A-Za-z]{7}$", description="The recipient's code, `DN-…`.")]
+    recipient: Annotated[str, Field(pattern=r"^[Dd][Nn][- ]?[0-9A-Za-z]{7}$", description="The recipient's code, from DN on.")]
     unit_number: Annotated[int, Field(ge=1, le=100_000)] | None = Field(None, description="3 of “3 of 12”.")
     code: Annotated[str, Field(pattern=r"^[0-9A-Za-z?][0-9A-Za-z? -]{2,19}$")] | None = None
 

@@ -49,7 +49,7 @@ class RecordMeasure(WithdrawalAct):
     value: int | None = Field(default=None, ge=-(10**9), le=10**9, description="In the plan's unit, within its scale.")
     not_done: NotMeasured | None = Field(default=None, description="Why it was not done; then there is no value.")
     photograph_sha256: FileHash | None = None
-    measured_at: Instant | None = Field(default=None, description="When it was taken; default now.")
+    measured_at: Instant | None = Field(default=None, description="When it was taken. Left out: now.")
     corrects: NotMeasured | None = Field(
         default=None, description="Why the result that stands is wrong; with another result only."
     )

@@ -178,7 +178,7 @@ def fit_refusals(plan: PlannedMeasure, request: RecordMeasure, day: date) -> lis
         found.append(PhotographMissing(f"The plan of {what} asks for a photograph.", subject=plan.withdrawal))
     done = plan.status == "measured" or plan.not_done is not None
     if done != (request.corrects is not None):
-        said = "There is a result. Say in `corrects` why it is wrong." if done else "There is no result to correct yet."
+        said = "There is a result. Say why it is wrong." if done else "There is no result to correct yet."
         found.append(ResultRecorded(f"{what}: {said}", subject=plan.withdrawal))
     return found
 
@@ -361,7 +361,7 @@ def _rows_of(session: Session, code: str, measure: UUID) -> "Sequence[Row[Any]]"
     of_it = (_PLAN.withdrawal_code == code, _PLAN.id == measure)
     rows = session.execute(_measures(clock.now(), given_only=False).where(*of_it).order_by(_GIVEN.specimen_code)).all()
     if not rows:
-        raise NotFound(f"{code} has no planned measure with this id.", subject=code)
+        raise NotFound(f"{code} has no such planned measure.", subject=code)
     return rows
 
 
@@ -421,4 +421,4 @@ def _require_of_donor(session: Session, opened: Case, sha256: str) -> None:
         context.c.sha256 == sha256, context.c.subject == opened.donor, context.c.media_type.in_(sorted(PICTURES))
     )
     if session.execute(kept).first() is None:
-        raise PhotographMissing("No picture with this hash is kept under the patient's key. Keep it first.", subject=opened.code)
+        raise PhotographMissing("That picture is not kept under the patient's key. Attach it first.", subject=opened.code)

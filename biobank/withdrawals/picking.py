@@ -268,7 +268,7 @@ def issue(session: Session, act: Act, code: str, request: IssueRequest) -> Withd
     first_of(issue_refusals(act.actor, case, grounds))
     if request.courier is not None and request.evidence is None:
         raise CourierEvidenceMissing(
-            f"{request.courier} holds the tubes only once it accepted them: send its reference in `evidence`.", subject=code
+            f"{request.courier} holds the tubes only once it accepted them: give the reference of its acceptance.", subject=code
         )
     site = next(iter(case.tubes.values())).projection.site_code
     if request.courier is not None:

@@ -93,9 +93,7 @@ def picture_refusal(
     """Return why a signature over the picture `seen` does not stand for what is there now, or None. Pure."""
     code = picture.request.withdrawal
     if seen is None or seen_at is None:
-        return PictureUnnamed(
-            f"Say which picture of {code} you looked at: GET /withdrawals/{code}/picture names it.", subject=code
-        )
+        return PictureUnnamed(f"Say which picture of {code} you looked at. Open its review again.", subject=code)
     if now - seen_at > STANDS_FOR or seen_at > now:
         return PictureChanged(
             f"You looked at {code} at {rfc3339(seen_at)}. Look at it again before you sign.", subject=code, picture=picture.sha256

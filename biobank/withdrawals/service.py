@@ -21,7 +21,9 @@ from biobank.donors.consents import consents_given
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, raise_first
+from biobank.foundation.terms import words
 from biobank.quality.streams import record_on_stream
+from biobank.specimens.amounts import said
 from biobank.vault import put_document
 from biobank.withdrawals.case import Case, find_row, open_case, read_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.checks import AnotherMaterial, AnotherPersonsCells
@@ -178,15 +180,16 @@ def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snap
         tubes = sorted(usable, key=longest_banked)[: request.units]
         if len(tubes) < request.units:
             raise NotEnough(
-                f"{request.donor} has {len(usable)} usable of {request.material} on the route '{request.route.value}', "
-                f"{request.units} were asked for. GET /withdrawals/feasibility says why the others are not.",
+                f"{request.donor} has {len(usable)} usable of {words(request.material)}, to {words(request.route).lower()}; "
+                f"{request.units} were asked for. The list of what is there says why the others are not.",
                 subject=request.donor,
                 usable=len(usable),
             )
     together = sum(tube.projection.amount for tube in tubes)
     if request.minimum_amount is not None and together < request.minimum_amount:
         raise NotEnough(
-            f"The {len(tubes)} tubes hold {together} together, {request.minimum_amount} were asked for. Ask for more tubes.",
+            f"The tubes hold {said(together, tubes[0].unit)} together; {said(request.minimum_amount, tubes[0].unit)} were asked "
+            "for. Ask for more tubes.",
             subject=request.donor,
             amount=together,
         )

@@ -25,6 +25,7 @@ from biobank.custody.snapshots import may_know
 from biobank.custody.states import Condition, CustodianKind, State
 from biobank.donors.consents import consents_given
 from biobank.foundation.errors import Conflict, IllegalTransition, NotPermitted, Refusal
+from biobank.foundation.terms import words
 from biobank.quality.independence import independence_refusals
 from biobank.shipping.events import Dispatched
 from biobank.specimens.events import Thawed
@@ -220,7 +221,7 @@ def pick_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list
     if case.item(code).picked:
         found.append(
             AlreadyPicked(
-                f"{code} was picked already. The second person confirms it (`confirm: true`).",
+                f"{code} was picked already. The second person confirms it.",
                 where_now=tube.where_now,
                 subject=code,
             )
@@ -263,7 +264,7 @@ def thaw_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list
     if tube.state in AT_THE_BENCH and case.route is not Route.THAW_AND_SHIP:
         found.append(
             Conflict(
-                f"{case.code} travels on the route '{case.route.value}': {code} is not thawed here.",
+                f"{case.code} goes its way by “{words(case.route)}”: {code} is not thawed here.",
                 where_now=tube.where_now,
                 subject=code,
             )

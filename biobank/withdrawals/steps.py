@@ -45,10 +45,13 @@ P = Permission
 
 @dataclass(frozen=True)
 class StepPage:
-    """A step with a page. `given` are members the page itself says; `labels` rename fields; `meaning` is what is signed."""
+    """A step with a page. `done` is said once it is taken, `given` are members the page itself says, `labels` rename fields;
+    `meaning` is what is signed.
+    """
 
     step: Step
     label: str
+    done: str
     lead: str
     icon: str
     permission: Permission
@@ -68,6 +71,7 @@ STEPS: Mapping[str, StepPage] = {
     "approve": StepPage(
         Step.APPROVE,
         "Approve",
+        "Approved.",
         "Your signature reserves the tubes for this withdrawal.",
         "pen",
         P.WITHDRAWAL_APPROVE,
@@ -79,6 +83,7 @@ STEPS: Mapping[str, StepPage] = {
     "pick": StepPage(
         Step.PICK,
         "Pick",
+        "Picked.",
         "Scan the place, then the tube that came out of it.",
         "hand",
         P.WITHDRAWAL_PICK,
@@ -89,6 +94,7 @@ STEPS: Mapping[str, StepPage] = {
     "confirm": StepPage(
         Step.PICK,
         "Confirm the pick",
+        "The pick is confirmed.",
         "You are the second person: scan the tube in your hand. Nothing is shown to you.",
         "scan",
         P.WITHDRAWAL_PICK,
@@ -100,6 +106,7 @@ STEPS: Mapping[str, StepPage] = {
     "thaw": StepPage(
         Step.THAW,
         "Thaw",
+        "Thawed.",
         "The clock of the thawed cells starts now.",
         "drop",
         P.CUSTODY_RECORD,
@@ -111,6 +118,7 @@ STEPS: Mapping[str, StepPage] = {
     "label": StepPage(
         Step.LABEL,
         "Put the final label on",
+        "The final label is on.",
         "Print a new label of the tube after the thaw, put it on, and scan it there. What is shipped thawed leaves under it.",
         "scan",
         P.CUSTODY_RECORD,
@@ -122,6 +130,7 @@ STEPS: Mapping[str, StepPage] = {
     "issue": StepPage(
         Step.ISSUE,
         "Issue",
+        "Issued.",
         "Every tube leaves the bank. You keep custody until somebody accepts.",
         "truck",
         P.WITHDRAWAL_ISSUE,
@@ -133,6 +142,7 @@ STEPS: Mapping[str, StepPage] = {
     "receive": StepPage(
         Step.RECEIVE,
         "Receive",
+        "Received.",
         "Scan every tube that arrived.",
         "tray",
         P.WITHDRAWAL_RECEIVE,
@@ -144,6 +154,7 @@ STEPS: Mapping[str, StepPage] = {
     "check": StepPage(
         Step.CHECK,
         "Bedside check",
+        "Checked.",
         "Each of two people scans wristband and product from their own login.",
         "person-check",
         P.WITHDRAWAL_ADMINISTER,
@@ -154,6 +165,7 @@ STEPS: Mapping[str, StepPage] = {
     "paper": StepPage(
         Step.CHECK,
         "Fetch a paper check",
+        "The sheet is ready to print.",
         "For when there is no network: a sheet for the bedside, good for 24 hours. Print it now; two people fill it in, file it "
         "as a form on paper, and enter it the same day.",
         "print",
@@ -164,6 +176,7 @@ STEPS: Mapping[str, StepPage] = {
     "administer": StepPage(
         Step.ADMINISTER,
         "Administer",
+        "Given.",
         "Given, residue and loss together are what was in the tube.",
         "person-check",
         P.WITHDRAWAL_ADMINISTER,
@@ -181,6 +194,7 @@ STEPS: Mapping[str, StepPage] = {
     "outcome": StepPage(
         Step.OUTCOME,
         "Record the outcome",
+        "The outcome is recorded.",
         "What the clinic saw afterwards.",
         "log",
         P.WITHDRAWAL_ADMINISTER,
@@ -192,6 +206,7 @@ STEPS: Mapping[str, StepPage] = {
     "adverse": StepPage(
         Step.OUTCOME,
         "Record an adverse event",
+        "The adverse event is recorded.",
         "Quality is told at once, judges it and reports it. Your words are read by those who treat or decide.",
         "triangle",
         P.WITHDRAWAL_ADMINISTER,
@@ -208,6 +223,7 @@ STEPS: Mapping[str, StepPage] = {
     "return": StepPage(
         Step.RETURN,
         "Take back",
+        "Taken back.",
         "It came back frozen. Thawed cells never come back; they are destroyed.",
         "undo",
         P.QUALITY_DECIDE,
@@ -221,6 +237,7 @@ STEPS: Mapping[str, StepPage] = {
     "reject": StepPage(
         Step.REJECT,
         "Reject",
+        "Rejected.",
         "Quality says no, and why.",
         "octagon",
         P.WITHDRAWAL_APPROVE,
@@ -234,6 +251,7 @@ STEPS: Mapping[str, StepPage] = {
     "replace": StepPage(
         Step.REPLACE,
         "Replace a tube",
+        "The tube is replaced.",
         "For a tube that cannot be used any more. This withdrawal ends, its tubes are free, and a new one with the other tube "
         "waits for quality's approval.",
         "undo",
@@ -246,6 +264,7 @@ STEPS: Mapping[str, StepPage] = {
     "cancel": StepPage(
         Step.CANCEL,
         "Cancel",
+        "Cancelled.",
         "Calls it off before anything leaves; reserved tubes are free again.",
         "bin",
         P.WITHDRAWAL_REQUEST,

@@ -19,6 +19,7 @@ from enum import StrEnum
 
 from biobank.custody.states import TERMINAL, Condition, State
 from biobank.foundation.errors import Conflict
+from biobank.foundation.terms import words
 
 
 class WithdrawalState(StrEnum):
@@ -119,7 +120,9 @@ def step_refusal(step: Step, code: str, state: WithdrawalState) -> WrongStep | N
     if state in LEGAL[step]:
         return None
     legal = " or ".join(s.value for s in WithdrawalState if s in LEGAL[step])
-    return WrongStep(f"{code} is {state.value}; this step is for a withdrawal that is {legal}.", subject=code, state=state.value)
+    return WrongStep(
+        f"{code} is {words(state).lower()}; this step is for a withdrawal that is {legal}.", subject=code, state=state.value
+    )
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def test_fat_becomes_svf_becomes_adsc_is_frozen_and_counted(api: Api, signed_in:
     fill(page, contact_min="9")
     expect(page.locator("[name=specimen-inputs-0]")).to_have_value(culture)
     press(page, "Record the freezing")
-    expect(page.get_by_text("Freezing recorded: 1 specimens.")).to_be_visible()
+    expect(page.get_by_text("Freezing recorded: 1 specimen.")).to_be_visible()
 
     page.goto(f"/specimens/{culture}")
     page.get_by_role("link", name="Record a viability assay").click()
@@ -218,7 +218,7 @@ def test_an_administrator_lays_out_a_tank_makes_a_login_and_quality_co_signs_its
     expect(quality.get_by_role("alert").first).to_be_visible()
     fill(quality, password=seed.PASSWORD)
     press(quality, "Sign as the second person")
-    expect(quality.get_by_text("Done: give a role.")).to_be_visible()
+    expect(quality.get_by_text("Give a role: signed by two people.")).to_be_visible()
     press(quality, "Draw the slip")
     one_time_code = quality.locator(".one-time-code").inner_text()
     colleague = signed_in(None, path="/login")

@@ -72,7 +72,7 @@ def test_one_vial_is_requested_in_four_steps_and_approved_in_three(api: Api, sig
     quality.click(quality.page.locator("li.task", has_text=code).get_by_role("link"))
     quality.page.get_by_label("My password").fill(seed.PASSWORD)
     quality.press("Sign: approve")
-    expect(quality.page.get_by_text("Done: approve.")).to_be_visible()
+    expect(quality.page.get_by_text("Approved.", exact=True)).to_be_visible()
     assert quality.steps <= 3
 
 

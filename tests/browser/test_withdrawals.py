@@ -91,7 +91,7 @@ def test_a_clinician_asks_while_seeing_what_there_is_and_quality_decides_with_a_
     expect(quality.locator(".signature-statement")).to_contain_text(f"withdrawal {code} of {usable} for {story.donor}")
     quality.get_by_label("My password").fill(seed.PASSWORD)
     press(quality, "Sign: approve")
-    expect(quality.get_by_text("Done: approve.")).to_be_visible()
+    expect(quality.get_by_text("Approved.", exact=True)).to_be_visible()
     expect(quality.locator(".step.done").nth(1)).to_contain_text(seed.USERS["quality"].code)
     assert state_of(api, usable)["reserved_for"] == code
 
@@ -196,7 +196,7 @@ def test_issue_and_receipt_by_scanning(api: Api, signed_in: Open) -> None:
     nurse.locator("[name=container_intact]").select_option("true")
     nurse.locator("[name=label_legible]").select_option("true")
     press(nurse, "Receive")
-    expect(nurse.get_by_text("Done: receive.")).to_be_visible()
+    expect(nurse.get_by_text("Received.", exact=True)).to_be_visible()
     assert {state_of(api, tube)["state"] for tube in story.vials} == {"delivered"}
 
 
@@ -241,7 +241,7 @@ def test_two_people_on_two_devices_agree_and_it_is_given_and_its_outcome_recorde
     expect(doctor.locator("[data-balance-text]")).to_have_text("Everything in the tube is accounted for.")
     doctor.locator("[name=residue_went]").select_option("discarded")
     press(doctor, "Administer")
-    expect(doctor.get_by_text("Done: administer.")).to_be_visible()
+    expect(doctor.get_by_text("Given.", exact=True)).to_be_visible()
     doctor.locator(".acts a[href$='/outcome']").click()
     doctor.locator("[name=result]").select_option("as_expected")
     press(doctor, "Record the outcome")
@@ -299,5 +299,5 @@ def test_a_frozen_tube_is_taken_back_on_the_record_of_its_journey(api: Api, sign
     page.locator("[name=quality]").select_option("released_to_bank")
     page.get_by_label("My password").fill(seed.PASSWORD)
     press(page, "Sign: take back")
-    expect(page.get_by_text("Done: take back.")).to_be_visible()
+    expect(page.get_by_text("Taken back.", exact=True)).to_be_visible()
     assert state_of(api, story.vials[0])["state"] == "received"

@@ -106,7 +106,7 @@ def test_a_second_person_signs_the_line_clearance_on_the_page_of_what_waits(api:
         f"/pending/{pending['id']}/sign", {"password": seed.PASSWORD}, draw=f"/pending/{pending['id']}", follow_redirects=True
     )
 
-    assert "Done: clear and open a workstation." in second.text, second.text[:2000]
+    assert "Clear and open a workstation: signed by two people." in second.text, second.text[:2000]
     assert api.lab_tech.get(f"/workstations/{bench}").json()["open"]["opened_second"] == seed.USERS["lab_tech"].code
 
 
@@ -139,6 +139,6 @@ def test_a_culture_is_looked_after_and_a_spoilt_flask_discarded_on_pages(api: Ap
     sign = f"/pending/{pending['id']}"
     done = visit("lab_tech2").submit(f"{sign}/sign", {"password": seed.PASSWORD}, draw=sign, follow_redirects=True)
 
-    assert "Done: discard vessels of a culture." in done.text, done.text[:3000]
+    assert "Discard vessels of a culture: signed by two people." in done.text, done.text[:3000]
     assert culture_of(api, one)["vessels"] == 5
     assert "Vessels now" in tech.get_page(here)

@@ -114,7 +114,7 @@ def test_a_proposed_role_is_completed_by_quality_and_not_by_its_proposer(api: Ap
     wrong = quality.submit(f"/pending/{pending}/sign", {"password": "wrong wrong wrong"}, draw=f"/pending/{pending}")
     assert wrong.status_code in (401, 403)
     done = quality.submit(f"/pending/{pending}/sign", {"password": seed.PASSWORD}, draw=f"/pending/{pending}")
-    assert done.url.path == "/pending" and "Done: give a role." in done.text
+    assert done.url.path == "/pending" and "Give a role: signed by two people." in done.text
     roles = api.admin.get(f"/users/{seed.USERS['north_tech'].code}").json()["roles"]
     assert {"role": "clinic_staff", "site": "CLINIC"} in roles
     quality.get_page(f"/pending/{pending}", 404)

@@ -1,6 +1,6 @@
 """A time typed on the night of a clock change: which of two hours is asked for, an hour that never was is refused. Everywhere."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,7 +12,7 @@ from biobank.foundation.clock import now
 from biobank.foundation.local_time import instants_of
 from biobank.pages.ui.forms import FormFault, fields_of, parse
 from biobank.pages.ui.posted import Form
-from biobank.pages.ui.typed_times import instant_typed, shown_twice
+from biobank.pages.ui.typed_times import as_typed, day_typed, days_meant, instant_typed, shown_twice
 from biobank.storage.schemas import StoreRequest
 from tests.conftest import Api
 from tests.monitoring.test_excursions import a_tank
@@ -86,6 +86,83 @@ def test_what_is_asked_what_is_refused_and_what_is_taken_cover_every_time(shown:
         with pytest.raises(ValueError, match="twice" if found else "never"):
             instant_typed(text, None, zone)
     assert [instant_typed(text, which, zone) for which in choices] == (found if choices else [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-03-12", "12.03.2026", "12. 3. 2026", "12.3.2026", "12 Mar 2026", "12 March 2026", "March 12, 2026", " 12  mar  2026 "],
+)
+def test_a_day_is_typed_in_the_style_of_the_site(text: str) -> None:
+    assert day_typed(text) == date(2026, 3, 12)
+    assert instant_typed(f"{text.strip()} 14:05", None, VIENNA) == datetime(2026, 3, 12, 13, 5, tzinfo=UTC)
+    assert instant_typed(f"{text.strip()}, 14:05:30", None, VIENNA) == datetime(2026, 3, 12, 13, 5, 30, tzinfo=UTC)
+    assert days_meant(text) == []
+
+
+@pytest.mark.parametrize("text", ["13/03/2026", "03/13/2026", "13-3-2026", "3/13/2026"])
+def test_a_day_between_strokes_that_can_be_one_only_is_taken(text: str) -> None:
+    assert day_typed(text) == date(2026, 3, 13)
+    assert day_typed("04/04/2026") == date(2026, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "text", ["12.13.2026", "31 Feb 2026", "03/12/26", "12 Ma 2026", "20260312", "soon", "2026-13-01", "12.03"]
+)
+def test_what_is_no_day_is_asked_for_again_and_nothing_is_guessed(text: str) -> None:
+    for typed_text in (text, f"{text}, 14:05"):
+        with pytest.raises(ValueError, match="enter a day"):
+            instant_typed(typed_text, None, VIENNA) if "14:05" in typed_text else day_typed(typed_text)
+    with pytest.raises(ValueError, match="and a time"):
+        instant_typed("12 Mar 2026", None, VIENNA)
+
+
+def test_a_day_that_can_be_two_is_asked_back_and_taken_as_answered() -> None:
+    with pytest.raises(ValueError, match="two days"):
+        day_typed("03/12/2026")
+    asked = dict(days_meant("03/12/2026"))
+    assert asked == {"2026-03-12": "12 Mar 2026", "2026-12-03": "3 Dec 2026"}
+    assert [day_typed("03/12/2026", one) for one in asked] == [date(2026, 3, 12), date(2026, 12, 3)]
+    with pytest.raises(ValueError, match="two days"):
+        day_typed("03/12/2026", "2026-03-13")
+
+    with pytest.raises(ValueError, match="two days"):
+        instant_typed("03/12/2026 14:05", None, VIENNA)
+    times = shown_twice("03/12/2026 14:05", VIENNA)
+    assert [label for _, label in times] == ["12 Mar 2026, 14:05 (UTC+01:00)", "3 Dec 2026, 14:05 (UTC+01:00)"]
+    assert instant_typed("03/12/2026 14:05", times[1][0], VIENNA) == datetime(2026, 12, 3, 13, 5, tzinfo=UTC)
+
+
+@given(st.dates(date(1900, 1, 1), date(2199, 12, 31)))
+def test_what_a_page_writes_into_a_field_is_read_as_the_same_day(day: date) -> None:
+    assert day_typed(str(as_typed(day.isoformat(), VIENNA))) == day
+    assert day in [day_typed(f"{day:%m/%d/%Y}", key) for key, _ in days_meant(f"{day:%m/%d/%Y}") or [("", "")]]
+
+
+@given(st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)))
+def test_what_a_page_writes_into_a_field_is_read_as_the_same_time(shown: datetime) -> None:
+    text = str(as_typed(shown.replace(microsecond=0).isoformat(), LONDON))
+    assert [key for key, _ in shown_twice(text, LONDON)] == [key for key, _ in shown_twice(shown.isoformat()[:19], LONDON)]
+    if len(instants_of(shown.replace(microsecond=0), LONDON)) == 1:
+        assert instant_typed(text, None, LONDON) == instants_of(shown.replace(microsecond=0), LONDON)[0]
+
+
+def test_a_birth_date_that_can_be_two_days_is_asked_back_on_the_form_and_registered_as_answered(api: Api, visit: Visit) -> None:
+    page = visit("clinician")
+    typed_in = {
+        "clinic_site": "CLINIC",
+        "family_name": "Okafor",
+        "given_names": "Ada",
+        "date_of_birth": "03/12/1980",
+        "sex": "female",
+    }
+
+    asked = page.submit("/donors/new", typed_in)
+    assert asked.status_code == 422 and 'name="which_date_of_birth"' in asked.text and "12 Mar 1980" in asked.text
+    done = page.submit("/donors/new", typed_in | {"which_date_of_birth": "1980-12-03"}, follow_redirects=True)
+
+    assert done.status_code == 200
+    code = str(done.url.path).rsplit("/", 1)[1]
+    assert api.clinician.get(f"/donors/{code}/identity").json()["date_of_birth"] == "1980-12-03"
 
 
 def autumn(after: datetime) -> datetime:

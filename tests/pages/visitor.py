@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from tests import seed
+from tests.pages.plain_words import refusals_of, signs_in
 
 BROWSER = {"Accept": "text/html"}
 
@@ -16,11 +17,13 @@ class Visitor(httpx.Client):
     """A browser without JavaScript: keeps cookies, follows redirects, fills in the token and key of a page's form."""
 
     def request(self, *args: Any, **kwargs: Any) -> httpx.Response:
-        """Send it; no page may show tags where a person reads text."""
+        """Send it; no page may show tags where a person reads text, nor refuse in words of the program."""
         answer = super().request(*args, **kwargs)
         if answer.headers.get("content-type", "").startswith("text/html"):
             shown = re.search(r".{0,80}&lt;(span|sup|a|time|code)[ &>].{0,80}", answer.text)
             assert shown is None, f"markup is shown as text: {shown.group() if shown else ''}"
+            told = [sign for line in refusals_of(answer.text) for sign in signs_in(line, *seed.USERS)]
+            assert told == [], f"a refusal speaks of the program: {told}"
         return answer
 
     def get_page(self, path: str, status: int = 200) -> str:

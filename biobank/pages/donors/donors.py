@@ -46,7 +46,7 @@ NAMED = 8
 MATCH_COLUMNS = [
     Column("donor", "Donor", "code"),
     Column("name", "Name"),
-    Column("born", "Born"),
+    Column("born", "Born", "day"),
     Column("clinic_site", "Clinic", "plain_code"),
     Column("status", "Status", "chip"),
     Column("how", "Match"),
@@ -117,7 +117,7 @@ ActPage(
         values={"clinic_site": only(at.read)},
         options={"clinic_site": at.read},
     ),
-    labels={"date_of_birth": "Date of birth (year-month-day)"},
+    labels={"date_of_birth": "Date of birth"},
     model=RegisterDonor,
     names=("clinic_site", "family_name", "given_names", "date_of_birth", "sex"),
     more=(),

@@ -25,7 +25,7 @@ ActPage(
         lead="Every identification compares the patient with this. You propose it with what shows it; somebody of quality reads "
         "both and signs. The wristband and every identification before it then count no more. Fill in only what is new.",
         labels={
-            "date_of_birth": "Date of birth (year-month-day)",
+            "date_of_birth": "Date of birth",
             "reason": "Why it changes",
             "evidence_sha256": "What shows it (certificate, passport)",
         },

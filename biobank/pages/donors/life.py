@@ -7,6 +7,7 @@ from biobank.donors import life
 from biobank.donors.life import MakeAgreement, RecordDeath
 from biobank.pages.donors.about import about_donor
 from biobank.pages.ui.act_pages import ActForm, ActPage, Done
+from biobank.pages.ui.filters import day_said
 
 router = APIRouter(include_in_schema=False)
 
@@ -49,5 +50,5 @@ ActPage(
     model=MakeAgreement,
     names=("terms", "document_sha256", "begins_on", "ends_on"),
     use_case=life.make_agreement,
-    after=lambda at, body, _answer: Done(f"/donors/{at.code}", f"Agreed until {body.ends_on}."),
+    after=lambda at, body, _answer: Done(f"/donors/{at.code}", f"Agreed until {day_said(body.ends_on)}."),
 ).on(router)

@@ -24,6 +24,7 @@ from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.forms import Field, FormFault, fields_of
 from biobank.pages.ui.posted import Form
+from biobank.pages.ui.typed_times import WHICH, day_typed
 
 router = APIRouter(include_in_schema=False)
 
@@ -134,7 +135,10 @@ def _stated(form: Form) -> dict[str, Any]:
         given = {"given_names": form["given_names"]} if "given_names" in form else {}
         stated["name"] = {"family_name": form["family_name"]} | given
     if "date_of_birth" in form:
-        stated["date_of_birth"] = form["date_of_birth"]
+        try:
+            stated["date_of_birth"] = day_typed(form["date_of_birth"], form.get(f"{WHICH}date_of_birth")).isoformat()
+        except ValueError as error:
+            raise FormFault({"date_of_birth": f"Date of birth: {error}"}) from None
     if "issuer" in form or "value" in form:
         stated["external_id"] = {"issuer": form.get("issuer", "").upper(), "value": form.get("value", "")}
     if len(stated) < 2:

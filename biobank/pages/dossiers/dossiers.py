@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from biobank.exports.api import ClosedWhenLeft, begun, recorded_to_its_end
 from biobank.exports.selection import Selection
@@ -18,6 +18,7 @@ from biobank.pages.dossiers import contents
 from biobank.pages.dossiers.printed import draw
 from biobank.pages.ui.addresses import DonorCode, LotCode, SpecimenCode, UserCode
 from biobank.pages.ui.session import PagePerformer, PagePerforming, PageReading, claims_of
+from biobank.pages.ui.typed_times import day_typed
 
 router = APIRouter(include_in_schema=False)
 
@@ -109,8 +110,8 @@ async def copy_day(request: Request, code: UserCode, reading: PageReading, perfo
     zone = request.state.site_zone
     try:
         said = performing.form.get("on")
-        day = clock.now().astimezone(zone).date() if said is None else _day.validate_strings(said)
-    except ValidationError:
-        raise MalformedRequest("Enter the day as year-month-day, between 2000 and 2199.") from None
+        day = clock.now().astimezone(zone).date() if said is None else _day.validate_python(day_typed(said))
+    except ValueError:
+        raise MalformedRequest("Enter a day such as 12 Mar 2026, between 2000 and 2199.") from None
     chosen = contents.day_of(code, day, zone)
     return await _copied(request, reading, performing, chosen, contents.of_day, code, day, zone)

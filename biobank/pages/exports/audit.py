@@ -93,7 +93,11 @@ def read_counts(session: Session, actor: Actor, asked: Wanted) -> Listed[MissCou
 
 def count_row(one: MissCount) -> Mapping[str, Any]:
     """Return the cells of one count."""
-    named = {"what": words(one.what), "step": words(one.step), "why": words(one.why.split(".")[-1])}
+    named = {
+        "what": words(one.what),
+        "step": ": ".join(words(part) for part in one.step.split(": ")),
+        "why": words(one.why.split(".")[-1]),
+    }
     return one.model_dump() | named | {"key": f"{one.begins:%Y-%m-%d} {one.site} {one.step} {one.why}"}
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -31,6 +31,7 @@ from biobank.pages.ui.listing import Filter, Listing, Wanted, read_filters
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PageReading, Visiting, asks, claims_of
 from biobank.pages.ui.templating import UTC_ZONE
+from biobank.pages.ui.typed_times import day_typed
 
 router = APIRouter(include_in_schema=False)
 
@@ -61,14 +62,16 @@ def selection_of(asked: Mapping[str, str | None], zone: ZoneInfo) -> Selection:
     try:
         for name, day, later in (("since", asked.get("from"), 0), ("until", asked.get("to"), 1)):
             if day:
-                given[name] = datetime.fromisoformat(day).replace(tzinfo=zone) + timedelta(days=later)
+                given[name] = datetime.combine(day_typed(str(day)), time(), zone) + timedelta(days=later)
         if asked.get("days") and "since" not in given:
             given["since"] = clock.now() - timedelta(days=int(str(asked["days"])))
         return Selection.model_validate(given)
     except ValidationError as error:
-        raise MalformedRequest(f"{words(error.errors()[0]['loc'][0])}: not a code.") from None
+        raise MalformedRequest(
+            f"{words(error.errors()[0]['loc'][0])} is no code. Scan it, or type it as it stands on the label."
+        ) from None
     except (ValueError, OverflowError):
-        raise MalformedRequest("Enter days as year-month-day.") from None
+        raise MalformedRequest("Enter days such as 12 Mar 2026, with the month as a word where it can be two.") from None
 
 
 def read_log(session: Session, actor: Actor, asked: Wanted) -> Listed[EventPublic]:

@@ -26,7 +26,7 @@ from biobank.pages.ui.forms import FormFault, drawn
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
-from biobank.pages.ui.typed_times import instant_typed
+from biobank.pages.ui.typed_times import NO_TIME, instant_typed
 from biobank.specimens.materials import amount_text
 from biobank.specimens.queries import describe_specimen
 from biobank.specimens.schemas import SpecimenPublic
@@ -199,7 +199,7 @@ def _instant(name: str, typed: str, which: str, zone: ZoneInfo) -> datetime | No
     except ValueError as error:
         raise FormFault({name: f"{str(error)[:1].upper()}{str(error)[1:]}"}) from None
     if not 1970 <= instant.year < 2200:
-        raise FormFault({name: "Enter a day and a time, such as 2026-11-03T14:05."})
+        raise FormFault({name: f"{NO_TIME[:1].upper()}{NO_TIME[1:]}"})
     return instant
 
 

@@ -13,6 +13,7 @@ from biobank.acts.signing import Meaning
 from biobank.acts.two_person import pending_about
 from biobank.auth.actor import Actor
 from biobank.foundation.codes import Code
+from biobank.foundation.terms import counted
 from biobank.labels import reconciling
 from biobank.labels.schemas import LabelBatch, LabelBatchList, ReconcileLabels
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
@@ -93,8 +94,9 @@ def _read(session: Session, actor: Actor, asked: Asked) -> _Batch:
 def _draw(at: Opened[_Batch]) -> ActForm:
     one, values = at.read.one, at.filled()
     second = at.read.waiting is not None
-    proposes = f"You propose what became of the {one.printed} labels of batch {one.batch}. A second person counts them too."
-    completes = f"You say, as the second person, what became of the {one.printed} labels of batch {one.batch}."
+    labels = "the one label" if one.printed == 1 else f"the {one.printed} labels"
+    proposes = f"You propose what became of {labels} of batch {one.batch}. A second person counts them too."
+    completes = f"You say, as the second person, what became of {labels} of batch {one.batch}."
     return ActForm(
         title="Say what became of these labels",
         subject=f"Batch {one.batch}",
@@ -102,8 +104,9 @@ def _draw(at: Opened[_Batch]) -> ActForm:
         icon="pen",
         grave=True,
         lead=(
-            f"{one.printed} labels were printed, {one.scanned_back} were scanned back. Count those that stand on what they name."
-            " Scan every unused label, then destroy it before the eyes of the second person. What is neither is unaccounted, and"
+            f"Printed: {counted(one.printed, 'label')}; scanned back: {one.scanned_back}. Count those that stand on what they"
+            " name. Scan every unused label, then destroy it before the eyes of the second person. What is neither is"
+            " unaccounted, and"
             " a deviation is opened about it." + (UNSHOWN if second else "")
         ),
         fields=[

@@ -78,7 +78,9 @@ def _what(at: Opened[Deciding]) -> str:
     code, count = str(at.path.get("code", "")), len(at.read.specimens)
     if not code:
         return "these specimens"
-    return code if code.startswith(tuple(one.value for one in SPECIMENS)) else f"all {count} specimens of {code}"
+    if code.startswith(tuple(one.value for one in SPECIMENS)):
+        return code
+    return f"the one specimen of {code}" if count == 1 else f"all {count} specimens of {code}"
 
 
 def _draw_decision(at: Opened[Deciding]) -> ActForm:

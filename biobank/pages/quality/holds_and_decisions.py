@@ -12,7 +12,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import SPECIMENS
 from biobank.foundation.errors import MalformedRequest
-from biobank.foundation.terms import words
+from biobank.foundation.terms import counted, words
 from biobank.pages.specimens.about import about_specimen
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.code_pages import code_href
@@ -78,7 +78,10 @@ ActPage(
     tubes=("specimens",),
     use_case=hold_specimens,
     after=lambda _at, body, answer: Done(
-        "/specimens?hold=any", f"On hold: {words(body.kind.value).lower()}.", f"{len(answer['items'])} specimens.", kind="care"
+        "/specimens?hold=any",
+        f"On hold: {words(body.kind.value).lower()}.",
+        f"{counted(len(answer['items']), 'specimen')}.",
+        kind="care",
     ),
 ).on(router)
 
@@ -132,14 +135,14 @@ def _find_holds(session: Session, actor: Actor, asked: Asked) -> list[HoldPublic
 
 def _draw_lift_several(at: Opened[list[HoldPublic]]) -> ActForm:
     kinds = Counter(words(one.kind).lower() for one in at.read)
-    counted = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    by_kind = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     on = ", ".join(sorted({one.scope_id for one in at.read}))
     return ActForm(
         title="Lift several holds",
         submit="Sign and lift",
-        lead=f"{counted}. On {on}.",
+        lead=f"{by_kind[:1].upper()}{by_kind[1:]}. On {on}.",
         hidden={"holds": "\n".join(str(one.id) for one in at.read)},
-        statement=f"You lift {len(at.read)} holds: {counted}.",
+        statement=f"You lift {counted(len(at.read), 'hold')}: {by_kind}.",
         said="The reason for each of these holds is gone.",
     )
 

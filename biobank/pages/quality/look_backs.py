@@ -10,6 +10,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
+from biobank.foundation.terms import counted
 from biobank.pages.monitoring.said import sentence_on_own_cold
 from biobank.pages.people.site_choices import own_sites
 from biobank.pages.quality.dispositions import REACHED
@@ -109,7 +110,7 @@ async def _recall(at: Acting[Actor]) -> Done:
     body = at.parse(RecallRequest, *RECALLED, criteria=criteria_of(at.form, at.bank.settings, at.zone))
     answer = await at.performing(look_back.start_recall, body)
     ended = answer["releases_killed"]
-    text = f"{answer['specimens']} specimens are on hold. {ended} bedside permissions ended."
+    text = f"On hold: {counted(answer['specimens'], 'specimen')}. Bedside permissions ended: {ended}."
     return Done(f"/deviations/{answer['deviation']}", "Recall started.", text, "care")
 
 

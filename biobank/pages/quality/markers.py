@@ -19,6 +19,7 @@ from biobank.pages.people.site_choices import Choices
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import DonorCode
 from biobank.pages.ui.filters import code as code_markup
+from biobank.pages.ui.filters import said
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
@@ -146,7 +147,7 @@ def _draw_decision(at: Opened[MarkerPublic]) -> ActForm:
         title="Compare a result with its report",
         submit="Sign",
         lead=Markup("{}; {}, {}. <a href='/attachments/{}'>Open the report</a> and compare.").format(
-            sentence_of(one), one.laboratory, one.kit, one.report_sha256
+            said(sentence_of(one), at.zone), one.laboratory, one.kit, one.report_sha256
         ),
         statement="I have compared this result with its report.",
         back=f"/donors/{at.code}/markers",

@@ -9,6 +9,7 @@ from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
+from biobank.foundation.terms import counted
 from biobank.pages.quality.dispositions import disposing_form, disposing_page
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Opened, proposed
 from biobank.quality.recall_ending import CloseRecallRequest, close_recall, closing_refusals, dispose
@@ -61,7 +62,7 @@ def _draw_close(at: Opened[RecallDetail]) -> ActForm:
         grave=True,
         lead=" ".join(["Two of quality sign; then its holds end.", told, *against]),
         labels={"reason": "Why, in a few words"},
-        statement=f"You propose that the recall of {at.read.deviation} is closed: {len(at.read.items)} units.",
+        statement=f"You propose that the recall of {at.read.deviation} is closed: {counted(len(at.read.items), 'unit')}.",
         said="I have read what becomes of each unit.",
         back=f"/recalls/{at.read.id}",
         trail=_trail(at.read),

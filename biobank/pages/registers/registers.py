@@ -17,7 +17,7 @@ from biobank.labels.things import KIT_PRINTERS
 from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import EntryKey
-from biobank.pages.ui.filters import quantity_text, when
+from biobank.pages.ui.filters import day_said, quantity_text, when
 from biobank.pages.ui.forms import fields_of
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
@@ -101,6 +101,7 @@ def row_of(one: RegisterPublic) -> Mapping[str, Any]:
     """Return the cells of one entry."""
     code = one.entry if has_code(one.entry) else None
     return one.model_dump() | {
+        "name": words(one.name) if one.kind == "reason" else one.name,
         "link": code or one.name,
         "href": f"/registers/{one.entry}",
         "code": code,
@@ -318,7 +319,7 @@ ActPage(
     more=("comment",),
     scans={"person": (Prefix.BADGE,)},
     use_case=service.authorise,
-    after=lambda at, body, _answer: Done(f"/registers/{at.code}", f"{body.person} is authorised until {body.until}."),
+    after=lambda at, body, _answer: Done(f"/registers/{at.code}", f"{body.person} is authorised until {day_said(body.until)}."),
 ).on(router)
 
 

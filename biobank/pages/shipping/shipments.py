@@ -15,7 +15,7 @@ from biobank.custody.snapshots import get_all_visible
 from biobank.foundation.clock import now
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
-from biobank.foundation.terms import words
+from biobank.foundation.terms import counted, words
 from biobank.monitoring.readings import ImplausibleReading
 from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.shipping.boxes import compared, packed, rows_to_compare, rows_to_pack
@@ -219,7 +219,7 @@ def _draw_receive(at: Opened[ShipmentDetail]) -> ActForm:
         title="Compare what arrived",
         submit="Compare and receive",
         icon="tray",
-        lead=f"{one.underway} of {one.specimens} tubes are underway. What is missing or should not be there is named afterwards."
+        lead=f"{one.underway} of {counted(one.specimens, 'tube')} underway. What is missing or too many is named afterwards."
         + (" It left under a seal: look at it before you open it. Unchecked, all of it is on hold." if one.seal else ""),
         fields=[
             *lists,

@@ -18,7 +18,7 @@ from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging
-from biobank.foundation.terms import words
+from biobank.foundation.terms import counted, words
 from biobank.pages.people.site_choices import Choices, among, only
 from biobank.pages.specimens.run_forms import typed_amount, typed_what
 from biobank.pages.specimens.specimen_rows import SPECIMEN_COLUMNS, specimen_rows
@@ -227,7 +227,7 @@ async def _record(at: Acting[Taking]) -> Done | Response:
     given["containers"] = parse_rows(form, "containers", ("specimen", "amount"), lambda row: _container(at, row))
     typed = [name for name in ABOUT if name not in given]
     made = await at.performing(harvests.record_harvest, at.parse(RecordHarvest, *typed, *CIRCUMSTANCES, **given))
-    said = " ".join([f"{len(made['specimens'])} specimens came into being.", *made["warnings"]])
+    said = " ".join([f"{counted(len(made['specimens']), 'new specimen')}.", *made["warnings"]])
     return Done(f"/harvests/{made['harvest']}", "The harvest is recorded.", said)
 
 

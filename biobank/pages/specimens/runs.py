@@ -16,7 +16,7 @@ from biobank.auth.scope import ANYWHERE
 from biobank.custody.legality import Snapshot
 from biobank.foundation.clock import now
 from biobank.foundation.codes import SPECIMENS, Prefix
-from biobank.foundation.terms import words
+from biobank.foundation.terms import counted, words
 from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.specimens.run_forms import input_codes, known_specimens, loss_of, run_inputs, run_outputs
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
@@ -255,7 +255,7 @@ async def _record(at: Acting[Bench]) -> Done | Response:
         "outputs": run_outputs(form, name, known, at.zone),
     }
     made = await at.performing(making.record_making, await RUN.body_of(at, **given))
-    text = f"{len(made['specimens'])} specimens came into being. Print their labels next."
+    text = f"{counted(len(made['specimens']), 'new specimen')}. Print the labels next."
     return Done(f"/lots/{made['lot']}", "The run is recorded.", " ".join([text, *made["warnings"]]))
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
-from biobank.foundation.terms import words
+from biobank.foundation.terms import counted, words
 from biobank.pages.people.site_choices import only
 from biobank.pages.specimens.run_forms import input_codes, known_specimens, treated
 from biobank.pages.specimens.runs import BENCH, BENCH_CODES, BENCH_LABELS, Bench, bench_for
@@ -92,7 +92,7 @@ async def _thawed(at: Acting[Bench]) -> dict[str, Any]:
 
 def _after(text: str) -> Callable[..., Done]:
     def after(_at: Any, body: FreezingRun | ThawingRun, made: Any) -> Done:
-        title = f"{words(body.process)} recorded: {len(made['specimens'])} specimens."
+        title = f"{words(body.process)} recorded: {counted(len(made['specimens']), 'specimen')}."
         return Done(f"/processings/{made['processing']}", title, " ".join([text, *made["warnings"]]))
 
     return after

@@ -11,6 +11,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.foundation.codes import Prefix
 from biobank.foundation.names import name_key
+from biobank.foundation.terms import counted
 from biobank.pages.storage.about import about_place, trail_of
 from biobank.pages.storage.box_maps import grid_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, OwnPage
@@ -73,13 +74,13 @@ ActPage(
         submit="Move it",
         icon="hand",
         trail=trail_of(at.read, "Move it to another place"),
-        lead=f"{at.read.name} goes with everything in it: {at.read.occupied} tubes. Scan the place it goes into.",
+        lead=f"{at.read.name} goes with everything in it: {counted(at.read.occupied, 'tube')}. Scan the place it goes into.",
     ),
     use_case=move_container,
     after=lambda at, _body, moved: Done(
         f"/storage/{at.code}",
         f"Moved into {moved['parent']}.",
-        " ".join([f"{moved['tubes']} tubes went along.", *moved["warnings"][:5]]),
+        " ".join([f"Moved with it: {counted(moved['tubes'], 'tube')}.", *moved["warnings"][:5]]),
         "care" if moved["warnings"] else "ok",
     ),
 ).on(router)

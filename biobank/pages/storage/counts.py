@@ -10,6 +10,7 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.queries import logins_of
+from biobank.foundation.terms import counted
 from biobank.pages.storage.about import trail_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.listing import Filter, Listing, Wanted
@@ -90,7 +91,7 @@ def _draw(at: Opened[ContainerPublic]) -> OwnPage:
 
 def _counted(at: Opened[ContainerPublic], _body: CountBlind, answer: dict[str, Any]) -> Done:
     kind = "ok" if answer["status"] == "agreed" else "care"
-    return Done(f"/storage/{at.code}", f"{answer['scanned']} tubes counted.", SAID[answer["status"]] + ".", kind)
+    return Done(f"/storage/{at.code}", f"Counted: {counted(answer['scanned'], 'tube')}.", SAID[answer["status"]] + ".", kind)
 
 
 ActPage(

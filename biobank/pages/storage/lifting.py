@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from biobank.foundation.terms import counted
 from biobank.pages.storage.about import about_place, trail_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Done, Opened
 from biobank.storage.lifting import lift, put_back
@@ -15,7 +16,7 @@ def _form(title: str, lead: str, at: Opened[ContainerPublic]) -> ActForm:
         title=title,
         submit=title,
         icon="snow",
-        lead=lead.format(name=at.read.name, tubes=at.read.occupied),
+        lead=lead.format(name=at.read.name, tubes=counted(at.read.occupied, "tube")),
         trail=trail_of(at.read, title),
     )
 
@@ -23,13 +24,11 @@ def _form(title: str, lead: str, at: Opened[ContainerPublic]) -> ActForm:
 ActPage(
     address="/storage/{code}/lift",
     reads=about_place,
-    form=lambda at: _form(
-        "It is lifted out", "{name} is out of its place. Its {tubes} tubes are out of the cold from now on.", at
-    ),
+    form=lambda at: _form("It is lifted out", "{name} is out of its place. Out of the cold from now on: {tubes}.", at),
     model=LiftRequest,
     use_case=lift,
     after=lambda at, _body, answer: Done(
-        f"/storage/{at.code}", "Lifted out.", f"The clock of {answer['tubes']} tubes runs. Put it back soon.", "care"
+        f"/storage/{at.code}", "Lifted out.", f"The clock runs for {counted(answer['tubes'], 'tube')}. Put it back soon.", "care"
     ),
 ).on(router)
 

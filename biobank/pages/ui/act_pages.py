@@ -38,7 +38,7 @@ from biobank.auth.sessions import WrongFormToken
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotSignedIn, Refusal, raise_first
 from biobank.foundation.kept_files import file_members
-from biobank.pages.ui.addresses import crumbs_of, parameters_of
+from biobank.pages.ui.addresses import AFTER_IT, SET_UP, crumbs_of, parameters_of
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, Rows, called, drawn, fields_of, parse_labelled
 from biobank.pages.ui.posted import Form, typed_in_address
 from biobank.pages.ui.rows import wants_rows
@@ -278,7 +278,7 @@ class ActPage(Generic[R, M]):
     @property
     def _asked(self) -> list[str]:
         """What the address may fill in."""
-        return [*self.asks, *file_members(self.model, *self.names)]
+        return [*self.asks, *file_members(self.model, *self.names), AFTER_IT]
 
     def _route(self, router: APIRouter, address: str, handler: Any, method: str) -> None:
         asks(handler, self._asked)
@@ -325,7 +325,9 @@ class ActPage(Generic[R, M]):
             said = await acts(acting)
             if not performing.acted:
                 performing.form.require_read()
-            return await acting.done(*said) if isinstance(said, Done) else self._show(acting, said)
+            if isinstance(said, Done):
+                return await acting.done(*(said._replace(location=SET_UP) if _comes_back(acting.form) else said))
+            return self._show(acting, said)
         except (NotSignedIn, WrongFormToken):
             raise
         except Refusal as refusal:
@@ -413,12 +415,12 @@ class ActPage(Generic[R, M]):
             lead=form.lead,
             fields=[*fields, *form.also],
             more=more,
-            back=form.back or back,
+            back=SET_UP if _comes_back(at.form) else form.back or back,
             trail=form.trail or trail,
             submit=form.submit or form.title,
             icon=form.icon or ("pen" if form.statement else "check"),
             grave=form.grave,
-            hidden=form.hidden,
+            hidden={**form.hidden, AFTER_IT: "set-up"} if _comes_back(at.form) else form.hidden,
             statement=form.statement,
             meaning=("signed", form.said),
             attach=_attaching(at.request, form.attach) if _takes_files([*fields, *form.also]) else None,
@@ -428,6 +430,10 @@ class ActPage(Generic[R, M]):
             action=at.request.url.path,
             **drawn(at.refusal),
         )
+
+
+def _comes_back(form: Form) -> bool:
+    return form.get(AFTER_IT) == "set-up"
 
 
 def _takes_files(fields: Sequence[Field]) -> bool:

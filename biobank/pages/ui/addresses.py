@@ -24,6 +24,10 @@ WorkstationCode = Annotated[str, Path(pattern=r"^EQ-[0-9A-Z]{7}$")]
 EntryKey = Annotated[str, Path(pattern=r"^((RG|EQ)-[0-9A-Z]{7}|[0-9a-f-]{36})$")]
 SiteCode = Annotated[str, Path(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
 
+SET_UP = "/set-up"
+AFTER_IT = "then"
+"""The parameter of an address by which a page that acts leads back to setting the bank up (`then=set-up`)."""
+
 PLACES: Mapping[str, tuple[str, Any]] = {
     "specimens": ("Specimens", SpecimenCode),
     "donors": ("Donors", DonorCode),
@@ -68,3 +72,8 @@ def crumbs_of(address: str, path: Mapping[str, Any], title: str) -> tuple[str, l
         back = f"/{parts[0]}/{path['code']}"
         trail.append((str(path["code"]), back))
     return back, [*trail, (title, None)]
+
+
+def coming_back(href: str) -> str:
+    """Return an address whose page leads back to setting the bank up, once its act is done or left."""
+    return f"{href}{'&' if '?' in href else '?'}{AFTER_IT}=set-up"

@@ -92,7 +92,7 @@ def opened(files: Mapping[str, str], readable: Collection[str]) -> Iterator[tupl
 
 
 def facts_of(body: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Return what an event's body says, without hashes and ids that only a program compares."""
+    """Return what an event's body says, without hashes and ids that only a program compares; instants as RFC 3339."""
     for name, value in body.items():
         beside = body.get(_UNIT_BESIDE.get(name, ""))
         unit = _unit_in(beside) or beside if beside else _unit_in(name)
@@ -103,12 +103,12 @@ def facts_of(body: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
 
 
 def said_of(body: Mapping[str, Any]) -> str:
-    """Return the same as one line of text."""
+    """Return the same as one line of text, with instants in UTC."""
     return "; ".join(f"{label}: {_plain(value)}" for label, value in facts_of(body))
 
 
 def _plain(value: Any) -> str:
-    return value.striptags() if isinstance(value, Markup) else str(value)
+    return _INSTANT.sub(r"\1 \2 UTC", value.striptags() if isinstance(value, Markup) else str(value))
 
 
 def _unit_in(name: str) -> str | None:
@@ -129,6 +129,4 @@ def _shown(value: Any) -> Any:
         return text[:SHORTEST_VALUE] or None
     if _PROOF.match(value):
         return None
-    if match := _INSTANT.match(value):
-        return f"{match[1]} {match[2]} UTC"
     return value if prefix_of(value) is not None else words(value)

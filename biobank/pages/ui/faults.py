@@ -24,7 +24,7 @@ SHAPES: tuple[tuple[str, str], ...] = (
     (r"^[a-z][a-z0-9._-]{1,39}$", "type small letters, digits, dots or hyphens, such as tess.ngata"),
     (r"^[^@\s]{1,64}@[^@\s]{1,190}$", "type an e-mail address, such as name@example.org"),
     (r"^\+?[0-9][0-9 ()/.-]{2,38}$", "type a telephone number, such as +44 20 7946 0123"),
-    (r"^\d{4}-\d{2}-\d{2}$", "type a day as year-month-day, such as 1970-05-31"),
+    (r"^\d{4}-\d{2}-\d{2}$", "enter a day, such as 31 May 1970"),
     (r"^[A-Za-z0-9_+/-]{1,64}$", "type a time zone, such as Europe/London"),
     (r"^[A-Z0-9_-]{2,40}$", "type capital letters and digits without spaces, such as COURIER-7"),
     (r"^[A-Z0-9][A-Z0-9_.-]{0,39}$", "type capital letters and digits without spaces, such as CITY-HOSPITAL"),
@@ -129,6 +129,11 @@ def faults_of(error: ValidationError, labels: Mapping[str, str]) -> dict[str, st
         said = f"{labels.get(name) or plain_name(name)}: {sentence}." if name else f"{sentence[:1].upper()}{sentence[1:]}."
         faults.setdefault(name, said)
     return faults
+
+
+def is_day(info: FieldInfo) -> bool:
+    """Say whether a text field holds a day of the calendar."""
+    return any(one == r"^\d{4}-\d{2}-\d{2}$" for one in _patterns(info.annotation, info.metadata))
 
 
 def is_term(info: FieldInfo) -> bool:

@@ -3,8 +3,10 @@
 Every filter returns text or safe markup built from escaped parts, so a template never needs `|safe`.
 """
 
+import re
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
@@ -84,6 +86,37 @@ def day_and_time(value: datetime, zone: ZoneInfo) -> str:
     """Write the same as plain text, to be put into a sentence."""
     local = value.astimezone(zone)
     return f"{_day_text(local)}, {local:%H:%M}"
+
+
+_INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+_DAY = re.compile(r"(?<![\w-])\d{4}-\d\d-\d\d(?![\w-])")
+
+
+def said(sentence: Any, zone: ZoneInfo) -> Any:
+    """Write the instants and days of a sentence as pages do; markup and what is no text is returned as it is.
+
+    Refusals and entries carry them as RFC 3339, which is exact and knows no reader's zone.
+    """
+    if isinstance(sentence, datetime):
+        return when(sentence, zone)
+    if isinstance(sentence, date):
+        return day(sentence)
+    if not isinstance(sentence, str) or isinstance(sentence, Markup):
+        return sentence
+    told = _INSTANT.sub(lambda found: day_and_time(_instant(found[0]), zone), sentence)
+    return _DAY.sub(_day_said, told)
+
+
+def _day_said(found: re.Match[str]) -> str:
+    try:
+        return _day_text(date.fromisoformat(found[0]))
+    except ValueError:
+        return found[0]
+
+
+def day_said(value: date) -> str:
+    """Write a calendar day as plain text, to be put into a sentence."""
+    return _day_text(value)
 
 
 def log_time(value: datetime | str | None, zone: ZoneInfo) -> Markup:

@@ -21,9 +21,9 @@ from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.foundation.kept_files import names_file
 from biobank.foundation.listed import listed_by
 from biobank.foundation.terms import words
-from biobank.pages.ui.faults import faults_of, is_term, plain_name, term_of
+from biobank.pages.ui.faults import faults_of, is_day, is_term, plain_name, term_of
 from biobank.pages.ui.posted import Form
-from biobank.pages.ui.typed_times import WHICH, instant_typed
+from biobank.pages.ui.typed_times import WHICH, day_typed, instant_typed
 from biobank.registers.reasons import STANDARD
 
 M = TypeVar("M", bound=BaseModel)
@@ -148,8 +148,8 @@ class Field:
     """An input. `kind`: text · number · measure · select · checkbox · choices · date · datetime · textarea · scan · scans ·
     file · files · listed.
 
-    `choices` are boxes to tick, any number of them: its `value` is a list. `which`: of a datetime, what was said of a time that
-    the clock showed twice. `listed`: the kind of register whose names it offers while somebody types.
+    `choices` are boxes to tick, any number of them: its `value` is a list. `which`: what was said of a day
+    or a time that can be two. `listed`: the kind of register whose names it offers while somebody types.
     """
 
     name: str
@@ -269,7 +269,7 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         kind = "number"
     elif plain is datetime or plain is AwareDatetime:
         kind = "datetime"
-    elif plain is date:
+    elif plain is date or is_day(info):
         kind = "date"
     elif name in LONG:
         kind = "textarea"
@@ -331,7 +331,8 @@ def parse_labelled(
 def typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
     """Return what one field of a form says, None when it says nothing; raise ValueError with what to type instead."""
     plain, optional = _plain_type(info.annotation)
-    text, which = form.get(name), form.get(WHICH + name) if plain in (datetime, AwareDatetime) else None
+    timed = plain in (datetime, AwareDatetime, date) or is_day(info)
+    text, which = form.get(name), form.get(WHICH + name) if timed else None
     if plain is bool and not optional and not info.is_required():
         return text in ("yes", "true")
     if text is None:
@@ -344,6 +345,8 @@ def typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
         return stored(text, measure)
     if plain is datetime or plain is AwareDatetime:
         return instant_typed(text, which, zone)
+    if plain is date or is_day(info):
+        return day_typed(text, which).isoformat()
     return term_of(text) if plain is str and is_term(info) else text
 
 

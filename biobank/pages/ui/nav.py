@@ -16,15 +16,20 @@ P = Permission
 
 SEES_SPECIMENS: Final = (P.SPECIMEN_READ,)
 BENCH: Final = (P.CUSTODY_RECORD, P.STORAGE_RECORD)
+SETS_UP: Final = (P.SITE_MANAGE, P.USER_MANAGE, P.STORAGE_MANAGE, P.QUALITY_DECIDE, P.KIT_MANAGE)
 REPORTS: Final = (P.DEVIATION_OPEN, P.LOG_READ)
 
 
 @dataclass(frozen=True)
 class Part:
-    """A list or page of a section: one of `any_of` opens it, held somewhere or `everywhere`; none named: everyone signed in."""
+    """A list or page of a section: one of `any_of` opens it, held somewhere or `everywhere`; none named: everyone signed in.
+
+    `job` names the page of `docs/help` that explains it.
+    """
 
     label: str
     href: str
+    job: str
     any_of: Sequence[Permission] = ()
     everywhere: bool = False
 
@@ -71,15 +76,16 @@ SECTIONS: tuple[Section, ...] = (
         "Today",
         "home",
         (
-            Part("Today", "/"),
-            Part("Calendar", "/calendar"),
-            Part("Figures", "/figures"),
-            Part("Begun and not finished", "/open-acts", SEES_SPECIMENS),
-            Part("Waiting for a second person", "/pending"),
-            Part("Work to confirm", "/confirmations", BENCH),
-            Part("Notices", "/notices"),
-            Part("Roles, resets and holds lifted", "/watched-acts"),
-            Part("My background work", "/jobs"),
+            Part("Today", "/", "today"),
+            Part("Calendar", "/calendar", "today"),
+            Part("Figures", "/figures", "today"),
+            Part("Begun and not finished", "/open-acts", "today", SEES_SPECIMENS),
+            Part("Waiting for a second person", "/pending", "two-people"),
+            Part("Work to confirm", "/confirmations", "two-people", BENCH),
+            Part("Notices", "/notices", "today"),
+            Part("Roles, resets and holds lifted", "/watched-acts", "today"),
+            Part("My background work", "/jobs", "today"),
+            Part("Setting up the bank", "/set-up", "setting-up", SETS_UP),
         ),
         tuple(P),
         ("/wrong",),
@@ -88,9 +94,9 @@ SECTIONS: tuple[Section, ...] = (
         "Scan",
         "scan",
         (
-            Part("Scan list", "/scan", (P.CUSTODY_RECORD, P.STORAGE_RECORD, P.HANDOVER_TAKE)),
-            Part("Printed commands", "/scan/sheet", (P.CUSTODY_RECORD, P.STORAGE_RECORD)),
-            Part("Set up a scanner", "/scan/scanner", (P.CUSTODY_RECORD, P.STORAGE_RECORD)),
+            Part("Scan list", "/scan", "scanning", (P.CUSTODY_RECORD, P.STORAGE_RECORD, P.HANDOVER_TAKE)),
+            Part("Printed commands", "/scan/sheet", "scanning", (P.CUSTODY_RECORD, P.STORAGE_RECORD)),
+            Part("Set up a scanner", "/scan/scanner", "scanning", (P.CUSTODY_RECORD, P.STORAGE_RECORD)),
         ),
         BENCH,
     ),
@@ -98,17 +104,17 @@ SECTIONS: tuple[Section, ...] = (
         "Specimens",
         "vial",
         (
-            Part("Specimens", "/specimens", SEES_SPECIMENS),
-            Part("Kits", "/kits", (P.KIT_MANAGE, P.HARVEST_RECORD)),
-            Part("Harvests", "/harvests", SEES_SPECIMENS),
-            Part("Runs", "/processings", SEES_SPECIMENS),
-            Part("Lots", "/lots", SEES_SPECIMENS),
-            Part("Viability", "/viability", SEES_SPECIMENS),
-            Part("Workstations", "/workstations", SEES_SPECIMENS),
-            Part("Bench sessions", "/bench-sessions", SEES_SPECIMENS),
-            Part("Registers", "/registers", SEES_SPECIMENS),
-            Part("Limits of materials", "/material-limits", (P.QUALITY_DECIDE,)),
-            Part("Rules of registers", "/register-rules", (P.QUALITY_DECIDE,)),
+            Part("Specimens", "/specimens", "specimens", SEES_SPECIMENS),
+            Part("Kits", "/kits", "kits", (P.KIT_MANAGE, P.HARVEST_RECORD)),
+            Part("Harvests", "/harvests", "kits", SEES_SPECIMENS),
+            Part("Runs", "/processings", "runs", SEES_SPECIMENS),
+            Part("Lots", "/lots", "runs", SEES_SPECIMENS),
+            Part("Viability", "/viability", "viability", SEES_SPECIMENS),
+            Part("Workstations", "/workstations", "workstations", SEES_SPECIMENS),
+            Part("Bench sessions", "/bench-sessions", "workstations", SEES_SPECIMENS),
+            Part("Registers", "/registers", "registers", SEES_SPECIMENS),
+            Part("Limits of materials", "/material-limits", "registers", (P.QUALITY_DECIDE,)),
+            Part("Rules of registers", "/register-rules", "registers", (P.QUALITY_DECIDE,)),
         ),
         (P.PROCESSING_RECORD, P.QUALITY_DECIDE),
     ),
@@ -116,26 +122,26 @@ SECTIONS: tuple[Section, ...] = (
         "Storage",
         "tank",
         (
-            Part("As a tree", "/storage", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
-            Part("As a list", "/storage/places", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
-            Part("Counts", "/counts", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
-            Part("All in one place", "/all-in-one-place", SEES_SPECIMENS),
-            Part("Excursions", "/excursions", SEES_SPECIMENS),
-            Part("Sensors", "/sensors", (P.SENSOR_MANAGE, P.STORAGE_RECORD, P.SPECIMEN_READ)),
-            Part("What places may read", "/place-limits", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
-            Part("Keep donors' units together", "/split-storage", (P.QUALITY_DECIDE,)),
-            Part("Import an old inventory", "/imports/new", (P.STORAGE_MANAGE,)),
+            Part("As a tree", "/storage", "places", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
+            Part("As a list", "/storage/places", "places", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
+            Part("Counts", "/counts", "counting", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
+            Part("All in one place", "/all-in-one-place", "places", SEES_SPECIMENS),
+            Part("Excursions", "/excursions", "temperatures", SEES_SPECIMENS),
+            Part("Sensors", "/sensors", "temperatures", (P.SENSOR_MANAGE, P.STORAGE_RECORD, P.SPECIMEN_READ)),
+            Part("What places may read", "/place-limits", "temperatures", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
+            Part("Keep donors' units together", "/split-storage", "places", (P.QUALITY_DECIDE,)),
+            Part("Import an old inventory", "/imports/new", "importing", (P.STORAGE_MANAGE,)),
         ),
         (P.STORAGE_RECORD, P.STORAGE_MANAGE),
     ),
-    Section("Donors", "donor", (Part("Donors", "/donors", (P.DONOR_READ,)),), (P.DONOR_IDENTIFY, P.DONOR_REGISTER)),
+    Section("Donors", "donor", (Part("Donors", "/donors", "donors", (P.DONOR_READ,)),), (P.DONOR_IDENTIFY, P.DONOR_REGISTER)),
     Section(
         "Withdrawals",
         "return",
         (
-            Part("Withdrawals", "/withdrawals", (P.WITHDRAWAL_READ,)),
-            Part("Waiting for a decision", "/withdrawals/queue", (P.WITHDRAWAL_APPROVE,)),
-            Part("Planned measures", "/outcomes", (P.WITHDRAWAL_READ,)),
+            Part("Withdrawals", "/withdrawals", "withdrawals", (P.WITHDRAWAL_READ,)),
+            Part("Waiting for a decision", "/withdrawals/queue", "withdrawals", (P.WITHDRAWAL_APPROVE,)),
+            Part("Planned measures", "/outcomes", "outcomes", (P.WITHDRAWAL_READ,)),
         ),
         (P.WITHDRAWAL_REQUEST, P.WITHDRAWAL_APPROVE, P.WITHDRAWAL_PICK, P.WITHDRAWAL_RECEIVE),
     ),
@@ -143,17 +149,17 @@ SECTIONS: tuple[Section, ...] = (
         "Quality",
         "triangle",
         (
-            Part("Deviations", "/deviations", REPORTS),
-            Part("Holds", "/holds", SEES_SPECIMENS),
-            Part("Recalls", "/recalls", (P.LOG_READ,), everywhere=True),
-            Part("Adverse events", "/adverse-events", REPORTS),
-            Part("Alarms", "/alarms", SEES_SPECIMENS),
-            Part("Who is called", "/rotas", (P.SPECIMEN_READ, P.SITE_MANAGE)),
-            Part("Look back", "/look-backs", (P.LOG_READ,), everywhere=True),
-            Part("File a form on paper", "/paper-forms/new", (P.DEVIATION_OPEN,)),
-            Part("Rule of ending material", "/ending-rules", (P.QUALITY_DECIDE,)),
-            Part("Closing a bank", "/closings", SEES_SPECIMENS),
-            Part("Days to report", "/reporting-rules", (P.DEVIATION_DECIDE,)),
+            Part("Deviations", "/deviations", "deviations", REPORTS),
+            Part("Holds", "/holds", "deviations", SEES_SPECIMENS),
+            Part("Recalls", "/recalls", "deviations", (P.LOG_READ,), everywhere=True),
+            Part("Adverse events", "/adverse-events", "adverse-events", REPORTS),
+            Part("Alarms", "/alarms", "alarms", SEES_SPECIMENS),
+            Part("Who is called", "/rotas", "alarms", (P.SPECIMEN_READ, P.SITE_MANAGE)),
+            Part("Look back", "/look-backs", "deviations", (P.LOG_READ,), everywhere=True),
+            Part("File a form on paper", "/paper-forms/new", "paper", (P.DEVIATION_OPEN,)),
+            Part("Rule of ending material", "/ending-rules", "deviations", (P.QUALITY_DECIDE,)),
+            Part("Closing a bank", "/closings", "deviations", SEES_SPECIMENS),
+            Part("Days to report", "/reporting-rules", "adverse-events", (P.DEVIATION_DECIDE,)),
         ),
         (P.QUALITY_DECIDE, P.DEVIATION_DECIDE),
     ),
@@ -161,13 +167,13 @@ SECTIONS: tuple[Section, ...] = (
         "Log",
         "log",
         (
-            Part("Search", "/log", (P.LOG_READ,)),
-            Part("Near misses", "/log/near-misses", (P.LOG_READ,)),
-            Part("Counted", "/log/counts", (P.LOG_READ,)),
-            Part("Gaps", "/log/gaps", (P.LOG_READ,)),
-            Part("Exports", "/log/exports", (P.LOG_READ,)),
-            Part("Verification", "/log/verification", (P.LOG_READ,)),
-            Part("Identities read", "/identity-readings", (P.LOG_READ,)),
+            Part("Search", "/log", "log", (P.LOG_READ,)),
+            Part("Near misses", "/log/near-misses", "log", (P.LOG_READ,)),
+            Part("Counted", "/log/counts", "log", (P.LOG_READ,)),
+            Part("Gaps", "/log/gaps", "log", (P.LOG_READ,)),
+            Part("Exports", "/log/exports", "log", (P.LOG_READ,)),
+            Part("Verification", "/log/verification", "log", (P.LOG_READ,)),
+            Part("Identities read", "/identity-readings", "log", (P.LOG_READ,)),
         ),
         (P.LOG_EXPORT,),
     ),
@@ -175,8 +181,8 @@ SECTIONS: tuple[Section, ...] = (
         "Transport",
         "truck",
         (
-            Part("Hand-overs", "/handovers", (P.HANDOVER_TAKE, P.SHIPMENT_RECORD)),
-            Part("Shipments", "/shipments", (P.HANDOVER_TAKE, P.SHIPMENT_RECORD)),
+            Part("Hand-overs", "/handovers", "transport", (P.HANDOVER_TAKE, P.SHIPMENT_RECORD)),
+            Part("Shipments", "/shipments", "transport", (P.HANDOVER_TAKE, P.SHIPMENT_RECORD)),
         ),
         (P.SHIPMENT_RECORD,),
     ),
@@ -184,17 +190,20 @@ SECTIONS: tuple[Section, ...] = (
         "Labels",
         "print",
         (
-            Part("Labels", "/labels", (P.LABEL_PRINT, P.SITE_MANAGE)),
-            Part("Many at once", "/labels/batch", (P.LABEL_PRINT,)),
-            Part("What was printed", "/labels/prints", (P.LABEL_PRINT, P.SITE_MANAGE)),
-            Part("Batches", "/labels/batches", (P.LABEL_PRINT,)),
+            Part("Labels", "/labels", "labels", (P.LABEL_PRINT, P.SITE_MANAGE)),
+            Part("Many at once", "/labels/batch", "labels", (P.LABEL_PRINT,)),
+            Part("What was printed", "/labels/prints", "labels", (P.LABEL_PRINT, P.SITE_MANAGE)),
+            Part("Batches", "/labels/batches", "labels", (P.LABEL_PRINT,)),
         ),
         (P.SITE_MANAGE,),
     ),
     Section(
         "Users",
         "users",
-        (Part("Users", "/users", (P.USER_READ,)), Part("Sites", "/sites", (P.SITE_MANAGE,))),
+        (
+            Part("Users", "/users", "users-and-sites", (P.USER_READ,)),
+            Part("Sites", "/sites", "users-and-sites", (P.SITE_MANAGE,)),
+        ),
         (P.USER_MANAGE,),
     ),
 )
@@ -232,6 +241,28 @@ def crumbs_for(actor: Actor, path: str) -> list[tuple[str, str | None]]:
         steps: list[tuple[str, str | None]] = [(section.label, door.href)]
         return steps if part.href == door.href else [*steps, (part.label, part.href)]
     return []
+
+
+ELSEWHERE: Final = {
+    "/account": "account",
+    "/keys": "account",
+    "/first-login": "account",
+    "/find": "specimens",
+    "/wrong": "deviations",
+    "/slips": "users-and-sites",
+    "/attachments": "deviations",
+    "/help": "",
+}
+"""Pages outside the menu → the help that explains them."""
+
+
+def job_of(path: str) -> str:
+    """Return the job of the help page that explains the page at `path`; empty where there is none."""
+    for start, job in ELSEWHERE.items():
+        if _leads_to(start, path):
+            return job
+    found = [part for section in SECTIONS if (part := section.part_of(path)) is not None]
+    return max(found, key=lambda part: len(part.href)).job if found else "today"
 
 
 def _leads_to(href: str, path: str) -> bool:

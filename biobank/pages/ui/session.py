@@ -32,7 +32,7 @@ from biobank.acts.act import Act, act_hash
 from biobank.acts.bank import Bank
 from biobank.acts.proving import act_of, actor_of_session, sign_act
 from biobank.acts.signing import Meaning
-from biobank.acts.strict import contract_of, given_twice, unknown_parameter
+from biobank.acts.strict import UnknownParameter, contract_of, given_twice, unknown_parameter
 from biobank.acts.web import BankDep, Performer, Reader, bank_of, browser_of, json_answer, kept_nobody
 from biobank.auth.models import login_session as _session
 from biobank.auth.sessions import PageSession, SessionIdle, WrongFormToken, resolve_page_session
@@ -298,6 +298,10 @@ async def refusal_page(request: Request, refusal: Refusal) -> Response:
         except (Refusal, SQLAlchemyError):
             # A stranger sees the same page without a menu; so does everybody while the database is away.
             request.state.actor = None
+    if isinstance(refusal, MalformedRequest) and "errors" in refusal.members:
+        refusal = MalformedRequest("This address is not one of ours. Open the page from the one that leads to it.")
+    if isinstance(refusal, UnknownParameter):
+        refusal = UnknownParameter("The address asks for something that this page does not know. Open it from the menu.")
     again = await _to_send_again(request) if refusal.status == Unavailable.status and request.method == "POST" else None
     return render_problem(request, refusal.problem(), again=again)
 

@@ -7,6 +7,7 @@ Every template sees, without importing anything:
 | `ui` | the components of `templates/ui/`, bound to this request |
 | `actor` | the login, or None |
 | `nav` · `parts` · `crumbs` | the menu for it; the lists beside this one; the way back of a page that gives none of its own |
+| `job` | the page of `docs/help` that explains this one, if there is one |
 | `csrf_token` | the session's token; `ui.form` puts it into every form |
 | `flashes` | messages carried over a redirect (`parts.Flash`) |
 | `now` | this instant |
@@ -56,9 +57,9 @@ from biobank.foundation import clock, terms
 from biobank.pages.ui import filters
 from biobank.pages.ui.assets import STATIC
 from biobank.pages.ui.code_pages import code_href, opens_for, prefix_of
-from biobank.pages.ui.nav import crumbs_for, nav_for, parts_for
+from biobank.pages.ui.nav import crumbs_for, job_of, nav_for, parts_for
 from biobank.pages.ui.security import security_headers
-from biobank.pages.ui.typed_times import shown_twice
+from biobank.pages.ui.typed_times import as_typed, days_meant, shown_twice
 from biobank.quality.schemas import ATTACHMENT_MIB
 
 TEMPLATES_DIR = Path(__file__).parent / "templates"
@@ -101,6 +102,16 @@ def _log_time(context: Context, value: Any) -> Markup:
 
 
 @pass_context
+def _said(context: Context, value: Any) -> Any:
+    return filters.said(value, context["zone"])
+
+
+@pass_context
+def _as_typed(context: Context, value: Any) -> Any:
+    return as_typed(value, context["zone"])
+
+
+@pass_context
 def _shown_twice(context: Context, value: Any) -> list[tuple[str, str]]:
     return shown_twice(value, context["zone"])
 
@@ -140,6 +151,9 @@ def make_environment(directory: Path = TEMPLATES_DIR) -> Environment:
         when=_when,
         log_time=_log_time,
         shown_twice=_shown_twice,
+        said=_said,
+        as_typed=_as_typed,
+        days_meant=days_meant,
         day=filters.day,
         code=_code,
         quantity=filters.quantity,
@@ -231,6 +245,7 @@ def render(
     names.setdefault("nav", nav_for(actor, path) if actor is not None else [])
     names.setdefault("parts", parts_for(names["nav"], path))
     names.setdefault("crumbs", crumbs_for(actor, path) if names["nav"] else [])
+    names.setdefault("job", job_of(path) if actor is not None else "")
     names["ui"] = _components({name: names[name] for name in base})
     response = HTMLResponse(
         _environment.get_template(template_name).render(names), status_code=status, headers=dict(headers or {})

@@ -1,6 +1,7 @@
 """The outcome protocol as people see it: what is due, one plan with its results, planning, recording, a photograph."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.addresses import WithdrawalCode
 from biobank.pages.ui.filters import code as code_markup
+from biobank.pages.ui.filters import day_said
 from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
@@ -81,8 +83,7 @@ def read_measures(session: Session, actor: Actor, asked: Wanted) -> PlannedMeasu
 
 def row_of(one: PlannedMeasure) -> Mapping[str, Any]:
     """Return the cells of one measure; no figure stands in a list."""
-    said = one.model_dump() | {"href": f"/withdrawals/{one.withdrawal}/outcomes", "key": f"{one.id}{one.specimen}"}
-    return said | {"due_on": str(one.due_on), "until": str(one.until)}
+    return one.model_dump() | {"href": f"/withdrawals/{one.withdrawal}/outcomes", "key": f"{one.id}{one.specimen}"}
 
 
 Listing(
@@ -94,8 +95,8 @@ Listing(
         Column("measure", "What", "words"),
         Column("withdrawal", "Withdrawal", "code"),
         Column("specimen", "Unit given", "code"),
-        Column("due_on", "Day"),
-        Column("until", "Until"),
+        Column("due_on", "Day", "day"),
+        Column("until", "Until", "day"),
         Column("status", "State", "words"),
     ],
     read=read_measures,
@@ -108,9 +109,13 @@ Listing(
 ).on(router)
 
 
+def _days(first: date, last: date) -> str:
+    return day_said(first) if first == last else f"{day_said(first)} to {day_said(last)}"
+
+
 def _cells(one: PlannedMeasure, protocol: OutcomeProtocol, *, records: bool, back: Collection[UUID]) -> dict[str, Any]:
     scale = f"{one.low} to {one.high} {words(one.unit).lower()}"
-    day = "when given" if one.due_on is None else str(one.due_on) + ("" if one.until == one.due_on else f" to {one.until}")
+    day = "when given" if one.due_on is None or one.until is None else _days(one.due_on, one.until)
     hidden = one.status == "measured" and one.value is None
     off: Any = None if one.taken_back_because is None else words(one.taken_back_because)
     result = "kept, for those who treat or decide" if hidden else words(one.not_done) if one.not_done else one.value

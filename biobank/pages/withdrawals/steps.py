@@ -38,7 +38,7 @@ def taken(name: str) -> Callable[[Opened[Any], Any, Any], Done]:
 
     def say(_at: Opened[Any], _body: Any, answer: dict[str, Any]) -> Done:
         next_up = f"Next: {answer['waits_for'][0]}." if answer["waits_for"] else ""
-        return Done(f"/withdrawals/{answer['code']}", f"Done: {STEPS[name].label.lower()}.", next_up)
+        return Done(f"/withdrawals/{answer['code']}", STEPS[name].done, next_up)
 
     return say
 

@@ -142,3 +142,16 @@ document.getElementById("error-summary")?.focus();
 
 // On a telephone the lists of a section scroll sideways: begin with the open one in sight.
 document.querySelector(".subnav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
+// A day or a time is typed in any style; what is picked from the calendar is written beside it, with the month as a word.
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+for (const picker of document.querySelectorAll("[data-picks]")) {
+  picker.hidden = false;
+  picker.addEventListener("change", () => {
+    const [, year, month, day, clock] = picker.value.match(/^(\d{4})-(\d\d)-(\d\d)(?:T(\d\d:\d\d))?/) ?? [];
+    if (!year) return;
+    const field = document.getElementById(picker.dataset.picks);
+    field.value = `${Number(day)} ${MONTHS[month - 1]} ${year}${clock ? `, ${clock}` : ""}`;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+}

@@ -1,0 +1,130 @@
+"""The first day of a bank, in the browser: from a service without a site to a prepared kit, and who did each step."""
+
+import re
+from datetime import timedelta
+from html import unescape
+
+from sqlalchemy import text
+
+from biobank.foundation import clock
+from tests import seed
+from tests.conftest import Api
+from tests.enrolling import by_two
+from tests.labels.test_batches import HOST
+from tests.pages.visitor import Visit, Visitor
+
+
+def emptied(api: Api) -> None:
+    """Leave nothing but the people: the sites are shut, and what stands in the registers is retired."""
+    api.test_bank.write(lambda s: s.execute(text("UPDATE site SET active = false")))
+    api.test_bank.write(lambda s: s.execute(text("UPDATE register_entry SET retired_at = now() WHERE kind <> 'reason'")))
+
+
+def standing(page: str) -> dict[str, bool]:
+    """What the page says of each thing: whether it is there."""
+    lines = re.findall(r'<li class="task">.*?<span>(There|Missing)</span>.*?<p>([^<]+)</p>', page, re.DOTALL)
+    return {what: said == "There" for said, what in lines}
+
+
+def missing(page: str) -> set[str]:
+    return {what for what, there in standing(page).items() if not there}
+
+
+def button(page: str, what: str) -> str:
+    """The address that the button beside a thing leads to."""
+    line = next(part for part in page.split('<li class="task">') if f"<p>{what}</p>" in part)
+    found = re.search(r'<a class="button[^"]*" href="([^"]+)"', line)
+    assert found is not None, line
+    return unescape(found[1])
+
+
+def fill(visitor: Visitor, what: str, fields: dict[str, str]) -> str:
+    """Do what a step asks, from its button; return the page that one comes back to."""
+    href = button(visitor.get_page("/set-up"), what)
+    answer = visitor.submit(href.partition("?")[0], fields, draw=href, follow_redirects=True)
+    assert answer.url.path == "/set-up", (answer.status_code, str(answer.url), answer.text[-3000:])
+    return answer.text
+
+
+def lay_out(visitor: Visitor, what: str, fields: dict[str, str]) -> str:
+    """Look at a plan and make it."""
+    href = button(visitor.get_page("/set-up"), what)
+    shown = visitor.submit(href.partition("?")[0], fields, draw=href)
+    assert shown.status_code == 200, shown.text[-2000:]
+    hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', shown.text.partition("<main")[2]))
+    made = visitor.post("/storage/new", data=fields | hidden, follow_redirects=True)
+    assert made.url.path == "/set-up", made.text[-2000:]
+    return made.text
+
+
+def test_a_bank_is_set_up_from_nothing_and_the_page_says_what_is_there_and_by_whom(api: Api, visit: Visit) -> None:
+    emptied(api)
+    admin, quality, tech = visit("admin"), visit("quality"), visit("lab_tech")
+    page = admin.get_page("/set-up")
+    assert {"A bank, which keeps specimens", "Boxes with places for tubes", "A procedure", "A kit"} <= missing(page)
+
+    page = fill(
+        admin, "A bank, which keeps specimens", {"code": "FIRST", "name": "First", "kind": "bank", "timezone": "Europe/London"}
+    )
+    assert "A bank, which keeps specimens" not in missing(page) and seed.USERS["admin"].code in page
+    clinic = {"code": "DOCTOR", "name": "Doctors", "kind": "clinic", "timezone": "Europe/London"}
+    assert "A clinic, which sees donors" not in missing(fill(admin, "A clinic, which sees donors", clinic))
+
+    boxes = {"site": "FIRST", "kind": "box", "name": "Box", "rows": "3", "cols": "3", "temperature_class": "minus_80"}
+    page = lay_out(admin, "Boxes with places for tubes", boxes)
+    assert missing(page) & {"Boxes with places for tubes", "A cold place, of which is known how cold"} == set()
+    shelf = {"site": "FIRST", "kind": "shelf", "name": "Quarantine", "purpose": "quarantine"}
+    page = lay_out(admin, "A quarantine place, which takes anything", shelf)
+    assert "A quarantine place, which takes anything" not in missing(page)
+
+    assert "Somebody else does this: whoever may decide for quality." in page
+    for what, name in (
+        ("A procedure", "SOP 900"),
+        ("A laboratory that tests", "Far Lab"),
+        ("A test method", "Plate count"),
+        ("A workstation", "Cabinet 1"),
+    ):
+        assert what not in missing(fill(quality, what, {"kind": standing_kind(what), "name": name}))
+
+    role = {"role": "lab_tech", "site": "FIRST"}
+    by_two(api.admin, api.quality, f"/users/{seed.USERS['lab_tech'].code}/roles", role, "role_change")
+    page = fill(tech, "A medium", {"kind": "medium", "name": "Transport", "site": "FIRST", "expires_on": "31 Dec 2098"})
+    assert "A medium" not in missing(page)
+    medium = api.lab_tech.get("/registers", params={"kind": "medium", "site": "FIRST"}).json()["items"][0]["entry"]
+    kit = {"site": "DOCTOR", "home_site": "FIRST", "hair_labels": "0", "adipose_labels": "2", "media_lots": medium}
+    page = fill(tech, "A kit", kit | {"expires_at": f"{clock.now() + timedelta(days=9):%d.%m.%Y} 12:00"})
+    assert "A kit" not in missing(page) and seed.USERS["lab_tech"].code in page
+
+    assert missing(page) == {"A label that was printed", "A label that was scanned back"}
+    box = api.admin.get("/storage-containers", params={"site": "FIRST", "kind": "box"}).json()["items"][0]["code"]
+    printed = api.lab_tech.post("/label-sheets", json={"things": [box], "template": "box-50x25"})
+    assert printed.status_code == 201, printed.text
+    one = printed.json()["items"][0]
+    assert missing(admin.get_page("/set-up")) == {"A label that was scanned back"}
+    back = api.lab_tech.post(f"/labels/{one['serial']}/verify", json={"scanned": f"{HOST}{box}-01"})
+    assert back.status_code == 200, back.text
+    assert "Everything is there." in admin.get_page("/set-up")
+
+
+def standing_kind(what: str) -> str:
+    return {
+        "A procedure": "procedure",
+        "A laboratory that tests": "laboratory",
+        "A test method": "test_method",
+        "A workstation": "workstation",
+    }[what]
+
+
+def test_who_sets_nothing_up_does_not_see_the_page_and_has_no_way_to_it(api: Api, visit: Visit) -> None:
+    for name in ("clinic_staff", "auditor"):
+        assert visit(name).get("/set-up").status_code == 403
+        assert 'href="/set-up"' not in visit(name).get_page("/")
+    assert 'href="/set-up"' in visit("admin").get_page("/")
+
+
+def test_a_page_that_was_left_leads_back_too_and_to_nowhere_else(api: Api, visit: Visit) -> None:
+    page = visit("admin").get_page("/sites/new?then=set-up")
+    assert '<a class="button" href="/set-up">Cancel</a>' in page and 'name="then" value="set-up"' in page
+    form = {"code": "OTHERS", "name": "Others", "kind": "bank", "timezone": "Europe/London", "then": "https://evil.example"}
+    answer = visit("admin").submit("/sites/new", form)
+    assert answer.url.path == "/sites"
