@@ -46,15 +46,20 @@ def entry_words_refusals(actor: Actor, row: "Row[Any] | None", leaf_hash: str) -
     """Return why the actor may not read what was written beside an entry. `row`: as `find_entry` gives it. Pure."""
     if row is None:
         return [NotFound(f"There is no entry {leaf_hash[:12]}… that you may see.")]
-    if row.recorded_by == actor.code:
-        return []
-    places = [site for site in (row.site_code, row.clinic) if site is not None]
-    here = bool(places) and actor.may(Permission.QUALITY_DECIDE, at=places)
-    everywhere = not places and actor.may(Permission.LOG_READ, at=EVERYWHERE)
-    bench = row.site_code is not None and row.kind not in IN_BODY and actor.may(Permission.CUSTODY_RECORD, at=row.site_code)
-    if here or everywhere or bench or (row.clinic is not None and treats(actor, row.clinic)):
+    if reads_words(actor, row.kind, row.recorded_by, row.site_code, row.clinic):
         return []
     return [NotPermitted("What was written beside an entry is read by quality, by those who record there and by who treats.")]
+
+
+def reads_words(actor: Actor, kind: str, recorded_by: str, site: str | None, clinic: str | None) -> bool:
+    """Say whether the actor reads what was written beside an entry of a kind. `clinic`: of the donor whom it is about. Pure."""
+    if recorded_by == actor.code:
+        return True
+    places = [one for one in (site, clinic) if one is not None]
+    here = bool(places) and actor.may(Permission.QUALITY_DECIDE, at=places)
+    everywhere = not places and actor.may(Permission.LOG_READ, at=EVERYWHERE)
+    bench = site is not None and kind not in IN_BODY and actor.may(Permission.CUSTODY_RECORD, at=site)
+    return here or everywhere or bench or (clinic is not None and treats(actor, clinic))
 
 
 def find_entry(session: Session, leaf_hash: str) -> "Row[Any] | None":

@@ -127,7 +127,7 @@ def test_the_log_is_searched_and_downloaded(api: Api, signed_in: Open, tmp_path:
     page.get_by_role("button", name="Show").click()
     expect(page.locator("tbody tr")).to_have_count(2)
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download CSV").click()
+        page.get_by_role("link", name="Download CSV", exact=True).click()
     download.value.save_as(tmp_path / "log.csv")
     lines = (tmp_path / "log.csv").read_text().strip().splitlines()
     assert len(lines) == 3 and all(tube in line for line in lines[1:])

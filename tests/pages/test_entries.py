@@ -2,6 +2,7 @@
 
 import pytest
 
+from biobank.auth.actor import SYSTEM
 from biobank.custody.schemas import EventPublic
 from biobank.pages.ui.entries import entry_of
 
@@ -34,6 +35,6 @@ def event(log_index: int | None) -> EventPublic:
 def test_a_sealed_event_leads_to_its_proof_and_a_waiting_one_to_none(
     log_index: int | None, sealed: bool, href: str | None
 ) -> None:
-    entry = entry_of(event(log_index), lambda _kind: None)
+    entry = entry_of(event(log_index), lambda _kind: None, SYSTEM, None)
 
     assert (entry.sealed, entry.receipt_href) == (sealed, href)

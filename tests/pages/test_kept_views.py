@@ -18,6 +18,7 @@ NO_LISTS = {
     "/": "what waits, of every kind, under headings",
     "/calendar": "a month of days",
     "/figures": "drawings, each with its table",
+    "/set-up": "steps, each with what is there already",
     "/scan": "the bench's own list of scans",
     "/scan/sheet": "a sheet to print",
     "/scan/scanner": "a sheet to print",

@@ -49,11 +49,17 @@ BASIS = ("basis", "authorisation", "reason")
 BASIS_LABELS = {"basis": "Legal basis", "authorisation": "Number or statute of the authorisation"}
 
 
+BELONGS = ("donor", "site")
+"""Fields of the form that say of whom and where a file is kept; the decision itself reads neither."""
+
+
 def _specimen(session: Session, actor: Actor, asked: Asked) -> Deciding:
+    asked.form.know(*BELONGS)
     return specimens_to_decide(session, actor, [asked.code])
 
 
 def _lot(session: Session, actor: Actor, asked: Asked) -> Deciding:
+    asked.form.know(*BELONGS)
     return lot_to_decide(session, actor, asked.code)
 
 
@@ -63,6 +69,7 @@ def _lot_basis(session: Session, actor: Actor, asked: Asked) -> Deciding:
 
 def _several(session: Session, actor: Actor, asked: Asked) -> Deciding:
     actor.require(Permission.QUALITY_DECIDE, at=ANYWHERE)
+    asked.form.know(*BELONGS)
     # What was typed into a posted form may be anything: the act reads it.
     return specimens_to_decide(session, actor, [] if asked.sent else asked.form.all_of("specimens"))
 
@@ -87,7 +94,7 @@ def _draw_decision(at: Opened[Deciding]) -> ActForm:
     specimens = at.read.specimens
     now = _counted(Counter(one.projection.quality for one in specimens))
     basis = _counted(Counter(one.regulatory_basis for one in specimens))
-    belongs = about(at.actor, specimens) if specimens else {name: at.form.get(name) for name in ("donor", "site")}
+    belongs = about(at.actor, specimens) if specimens else {name: at.form.get(name) for name in BELONGS}
     against = {one.code: one.detail for one in at.read.refusals(Decision.RELEASED_TO_BANK, planned=False, accepted=False)}
     return ActForm(
         title="Decide on quality",

@@ -29,16 +29,14 @@ async def _show(at: Acting[None]) -> Answered:
     if not isinstance(read, EntryWords):
         raise NotPermitted("It was not shown.")
     said = " ".join(f"{words(name)}: {text}" for name, text in read.words.items())
-    return OwnPage("words.html", title=TITLE, subject=read.id, said=said, back=page_of(read.id) or "/log")
+    return OwnPage("words.html", title=TITLE, subject=read.id, said=said, back=page_of(read.id) or "/")
 
 
 ActPage(
     address="/entries/{leaf}/words",
     params={"leaf": Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]},
     reads=_opens,
-    form=lambda _at: ActForm(
-        title=TITLE, submit="Read it", lead=LEAD, icon="search", more=(), back="/log", trail=[("Log", "/log"), (TITLE, None)]
-    ),
+    form=lambda _at: ActForm(title=TITLE, submit="Read it", lead=LEAD, icon="search", more=(), back="/", trail=[(TITLE, None)]),
     model=BaseModel,
     acts=_show,
 ).on(router)

@@ -104,6 +104,8 @@ class Dossier:
     """Whether this login may read who is told of a late bad result."""
     files: Collection[str]
     """Hashes of the files that this login may open."""
+    clinic: str | None
+    """Where its donor is cared for."""
 
 
 def read_dossier(session: Session, actor: Actor, code: str, bank: Bank) -> Dossier:
@@ -121,6 +123,7 @@ def read_dossier(session: Session, actor: Actor, code: str, bank: Bank) -> Dossi
         snapshot.projection.quality == Quality.RELEASED_CONDITIONALLY
         and not plan_refusals(actor, snapshot, plan_of(session, code)),
         readable(session, actor, {sha256 for event in events for sha256 in files_of(event).values()}),
+        snapshot.clinic_site_code,
     )
 
 
@@ -147,7 +150,10 @@ async def show_specimen(request: Request, code: SpecimenCode, reading: PageReadi
         graph=draw_lineage(dossier.lineage),
         drawing=await asyncio.to_thread(_label_of, specimen, reading.bank.settings.host_name),
         relatives=len(dossier.lineage.nodes),
-        entries=[entry_of(event, state_after, dossier.files, corrects=corrects) for event in reversed(dossier.events)],
+        entries=[
+            entry_of(event, state_after, request.state.actor, dossier.clinic, dossier.files, corrects=corrects)
+            for event in reversed(dossier.events)
+        ],
         acts=[*acts_of(dossier.allowed), *_reading(dossier)],
         liftable=dossier.liftable,
         older=custody.seq > len(dossier.events),

@@ -7,13 +7,14 @@ from typing import Any
 
 from markupsafe import Markup
 
+from biobank.auth.actor import Actor
 from biobank.custody.event import rules
 from biobank.foundation.kept_files import file_members
 from biobank.foundation.terms import words
 from biobank.pages.ui.code_pages import prefix_of
 from biobank.pages.ui.filters import grouped, quantity
 from biobank.pages.ui.parts import Entry
-from biobank.quality.entry_words import commits_of
+from biobank.quality.entry_words import commits_of, reads_words
 
 _PROOF = re.compile(r"^[0-9a-f]{64}$|^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 _INSTANT = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d\.\d{3}Z$")
@@ -37,11 +38,21 @@ SHORTEST_VALUE = 160
 
 
 def entry_of(
-    event: Any, state_after: Callable[[str], str | None], readable: Collection[str] = (), *, corrects: bool = False
+    event: Any,
+    state_after: Callable[[str], str | None],
+    reader: Actor,
+    clinic: str | None,
+    readable: Collection[str] = (),
+    *,
+    corrects: bool = False,
 ) -> Entry:
-    """Turn an `EventPublic` into an entry; `state_after` says where a kind leads, `readable` which files the reader may open,
+    """Turn an `EventPublic` into an entry for its reader.
+
+    `state_after` says where a kind leads, `clinic` where the donor is cared for, `readable` which files the reader may open,
     `corrects` whether they may correct what can be corrected of it.
     """
+    written = commits_of(event.kind, event.comment, event.body)
+    reads = written and reads_words(reader, event.kind, event.by, event.site, clinic)
     hands, cls = event.performed, rules.by_kind.get(event.kind)
     return Entry(
         kind=event.kind,
@@ -60,7 +71,7 @@ def entry_of(
         sealed=event.log_index is not None,
         # The proof is public: whoever holds the hash may check the bank's word for it.
         correct_href=f"/specimens/{event.id}/correct?corrects={event.leaf_hash}" if corrects and cls and cls.amendable else None,
-        words_href=f"/entries/{event.leaf_hash}/words" if commits_of(event.kind, event.comment, event.body) else None,
+        words_href=f"/entries/{event.leaf_hash}/words" if reads else None,
         receipt_href=None if event.log_index is None else f"/api/v1/log/proofs/{event.leaf_hash}",
     )
 

@@ -19,6 +19,7 @@ from biobank.acts.strict import NAMED, DuplicateMember
 from biobank.foundation.codes import is_label
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.scanned_text import scans_on
+from biobank.foundation.terms import words
 from biobank.pages.ui.addresses import AFTER_IT
 
 T = TypeVar("T")
@@ -131,14 +132,14 @@ class Form(dict[str, str]):
     def _require(self, one: Collection[str], every: Collection[str]) -> None:
         said = [name + self._end for name, value in self.pairs if value]
         for name in said:
-            called = name[:NAMED]
+            called, spoken = name[:NAMED], words(name[:NAMED]).lower()
             if name not in one and name not in every:
                 raise UnknownField(
-                    f"This form has no field {called!r}. Nothing was recorded. Load the page again and fill it in there.",
+                    f"This form has no field '{spoken}'. Nothing was recorded. Load the page again and fill it in there.",
                     field=called,
                 )
             if name not in every and said.count(name) > 1:
-                raise DuplicateMember(f"The field {called!r} is sent twice. Nothing was recorded. Send it once.", member=called)
+                raise DuplicateMember(f"The field '{spoken}' is sent twice. Nothing was recorded. Send it once.", member=called)
 
 
 def typed_in_address(request: Request, names: Collection[str]) -> Form:

@@ -145,7 +145,9 @@ async def show_withdrawal(request: Request, code: WithdrawalCode, reading: PageR
         ],
         stopped=whole.stopped,
         item_columns=ITEM_COLUMNS,
-        entries=[entry_of(event, lambda _kind: None) for event in reversed(whole.events)],
+        entries=[
+            entry_of(event, lambda _kind: None, request.state.actor, withdrawal.clinic_site) for event in reversed(whole.events)
+        ],
     )
 
 
