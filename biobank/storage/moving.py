@@ -16,6 +16,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.coming_in import came_in
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import TO_QUARANTINE, Snapshot
+from biobank.custody.places_then import began_at
 from biobank.custody.queries import last_event_at
 from biobank.custody.recording import Circumstances, Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
@@ -106,12 +107,13 @@ def carry(
 
 
 def _in_order(session: Session, given: Circumstances, code: str, target: str, specimens: Mapping[str, Snapshot]) -> Circumstances:
-    """Date a move into a safe place not before the last event of the container or of a tube in it: a look at one of them keeps
-    the others out of no cold (`recording._in_order` has it for a tube).
+    """Date a move into a safe place when it can have been: not before that place is on record, nor before the last event of the
+    container or of a tube in it. A look at one of them keeps the others out of no cold (`recording._in_order`: of a tube).
     """
     if given.occurred_at is None or given.paper is not None or not queries.standings_of(session, [target])[target].safe:
         return given
-    last = [last_event_at(session, StreamKind.CONTAINER, code), *(one.last_occurred_at for one in specimens.values())]
+    began = began_at(session, [target]).get(target)
+    last = [began, last_event_at(session, StreamKind.CONTAINER, code), *(one.last_occurred_at for one in specimens.values())]
     return given.model_copy(update={"occurred_at": max([given.occurred_at, *(one for one in last if one is not None)])})
 
 
