@@ -276,6 +276,7 @@ def test_acts_are_posted_and_what_a_question_writes_is_that_it_was_asked() -> No
         "/api/v1/donors/{code}/identity",
         "/api/v1/donors/{code}/proposed-identity",
         "/api/v1/donors/{code}/safety-contact",
+        "/api/v1/entries/{leaf_hash}/words",
         "/api/v1/specimens/{code}/notification-plan",
         "/api/v1/withdrawals/{code}/indication",
     }

@@ -131,7 +131,7 @@ async def remove(request: Request, page: Visiting, bank: BankDep) -> Response:
 @router.post(f"{ACCOUNT}/passkeys")
 async def add_passkey(request: Request, page: Visiting, bank: BankDep) -> Response:
     """Add the passkey that a device made."""
-    form = await posted_form(request, page)
+    form = await posted_form(request, page, "credential")
     try:
         async with own_login(bank, page.id, "POST", request.url.path) as (act, username):
             await _prove(bank, username, form, page)
@@ -144,7 +144,7 @@ async def add_passkey(request: Request, page: Visiting, bank: BankDep) -> Respon
 @router.post(f"{ACCOUNT}/passkeys/remove")
 async def remove_passkey(request: Request, page: Visiting, bank: BankDep) -> Response:
     """Take a passkey away."""
-    form = await posted_form(request, page)
+    form = await posted_form(request, page, "passkey")
     try:
         async with own_login(bank, page.id, "POST", request.url.path) as (act, username):
             await _prove(bank, username, form, page)
