@@ -26,6 +26,7 @@ class Reattributed(Event):
     open_to_all: ClassVar[bool] = True
     annotates: ClassVar[bool] = True
     call: ClassVar[str] = "/harvests/{harvest}/reattribution"
+    label: ClassVar[str] = "Give its harvest to another person"
     from_states: ClassVar[frozenset[State]] = LIVE - {State.ISSUED, State.DELIVERED}
     effect: ClassVar[Effect] = {"quality": body("quality"), "marked": set_to(True)}
 
@@ -45,6 +46,7 @@ class DonorMerged(Event):
     open_to_all: ClassVar[bool] = True
     annotates: ClassVar[bool] = True
     call: ClassVar[str] = "/donors/{donor}/merge"
+    label: ClassVar[str] = "Merge the records of its donor"
 
     before: str = DONOR
     donor: str = DONOR
@@ -56,7 +58,6 @@ class Merged(Event):
     stream: ClassVar[StreamKind] = StreamKind.DONOR
     kind: Literal["donor.merged"] = "donor.merged"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
-    call: ClassVar[str] = "/donors/{donor}/merge"
 
     duplicate: str = DONOR
     specimens: int = COUNT
@@ -70,7 +71,6 @@ class MergedInto(Event):
     stream: ClassVar[StreamKind] = StreamKind.DONOR
     kind: Literal["donor.merged_into"] = "donor.merged_into"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
-    call: ClassVar[str] = "/donors/{donor}/merge"
 
     into: str = DONOR
     merged: str = HASH
@@ -82,7 +82,6 @@ class HarvestLeft(Event):
     stream: ClassVar[StreamKind] = StreamKind.DONOR
     kind: Literal["donor.harvest_left"] = "donor.harvest_left"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
-    call: ClassVar[str] = "/harvests/{harvest}/reattribution"
 
     harvest: str = HARVEST
     specimens: int = COUNT
@@ -96,7 +95,6 @@ class HarvestJoined(Event):
     stream: ClassVar[StreamKind] = StreamKind.DONOR
     kind: Literal["donor.harvest_joined"] = "donor.harvest_joined"
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
-    call: ClassVar[str] = "/harvests/{harvest}/reattribution"
 
     harvest: str = HARVEST
     specimens: int = COUNT

@@ -28,7 +28,6 @@ class ClosingAnnounced(_Closing):
     """Quality announced that everything a bank keeps goes to another one. The set is named by its digest."""
 
     kind: Literal["system.closing_announced"] = "system.closing_announced"
-    call: ClassVar[str] = "/closings"
 
     site: str = CODE
     to: str = CODE
@@ -42,7 +41,6 @@ class ClosingAccepted(_Closing):
     """The other bank accepted the set, by its own paper."""
 
     kind: Literal["system.closing_accepted"] = "system.closing_accepted"
-    call: ClassVar[str] = "/closings/{closing}/acceptance"
 
     units_sha256: str = DIGEST
     evidence: FileHash = Field(description="SHA-256 of what the other bank signed.")
@@ -53,7 +51,6 @@ class ClosingCarriedOut(_Closing):
     """Two of quality handed over what was announced and accepted; every specimen's own record says so too."""
 
     kind: Literal["system.closing_carried_out"] = "system.closing_carried_out"
-    call: ClassVar[str] = "/closings/{closing}/transfer"
 
     to: str = CODE
     units: int = UNITS
@@ -66,7 +63,6 @@ class ClosingWithdrawn(_Closing):
     """Quality took the announcement back: the bank keeps what it has."""
 
     kind: Literal["system.closing_withdrawn"] = "system.closing_withdrawn"
-    call: ClassVar[str] = "/closings/{closing}/withdraw"
 
     reason: str = REASON
 
@@ -78,9 +74,10 @@ class HandedOverAtClosing(Event):
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
     of_the_keeper: ClassVar[bool] = True
     open_to_all: ClassVar[bool] = True
-    call: ClassVar[str] = "/closings/{closing}/transfer"
     from_states: ClassVar[frozenset[State]] = AT_HAND
     to_state: ClassVar[State] = State.TRANSFERRED_OUT
+    call: ClassVar[str] = "/closings/{closing}/transfer"
+    label: ClassVar[str] = "Hand everything over"
     act: ClassVar[HoldAct] = HoldAct.ISSUE
     effect: ClassVar[Effect] = NO_OFFER | {
         "custodian_kind": set_to("nobody"),

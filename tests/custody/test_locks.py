@@ -31,6 +31,7 @@ ELSEWHERE = {
     "exports/log_recovery.py": (2, "recovery of a lost log keeps everybody out"),
     "acts/signing.py": (1, ALONE),
     "acts/two_person.py": (1, ALONE),
+    "auth/passkeys.py": (1, ALONE),
     "auth/service.py": (2, ALONE),
     "jobs/queue.py": (1, ALONE),
     "labels/prints.py": (1, ALONE),

@@ -301,7 +301,7 @@ def test_whose_cells_these_are_and_what_moved_them_is_never_amended(api: Api, fi
     answer = amend(api, tube["code"], collected, field, "DN-SQF5SS9")
 
     assert refused(answer) == (409, "not_amendable")
-    assert "anatomical_site" in answer.json()["detail"]
+    assert "anatomical site" in answer.json()["detail"]
 
 
 def test_an_amendment_is_of_a_possible_value_that_differs_of_an_event_of_this_specimen(api: Api) -> None:

@@ -85,7 +85,7 @@ def test_a_cursor_of_another_order_is_refused(bank: TestBank) -> None:
     ):
         with pytest.raises(CursorUnknown):
             ask(bank, Paging(cursor, 2, sort))
-    with pytest.raises(MalformedRequest, match="sorted by"):
+    with pytest.raises(MalformedRequest, match="not sorted that way"):
         ask(bank, Paging(sort="unit"))
 
 

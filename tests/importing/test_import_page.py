@@ -188,7 +188,7 @@ def test_who_lacks_a_right_may_check_and_not_import(api: Api, visitor: Visitor) 
 
     refused = visitor.submit(path, {}, draw=asked.url.path)
 
-    assert refused.status_code == 403 and "donor:register" in refused.text
+    assert refused.status_code == 403 and "register donors" in refused.text
     assert api.lab_tech.get("/specimens").json()["items"] == []
 
 
