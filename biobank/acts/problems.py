@@ -186,7 +186,7 @@ def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]
         )
 
     async def unanswered(request: Request, error: Any) -> Response:
-        refusal = Unavailable("The database did not answer. Send the same again: it is recorded once.")
+        refusal = Unavailable("The database did not answer. Send it again with the same key: it is recorded once.")
         refusal.__cause__ = getattr(error, "orig", error)
         return await answer(request, refusal)
 

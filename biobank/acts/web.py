@@ -166,7 +166,7 @@ class Runner:
             await self.refuse(bound, refusal)
             raise refusal from error
         except OperationalError as error:
-            raise Unavailable("The database did not answer. Send the same again: it is recorded once.") from error
+            raise Unavailable("The database did not answer. Send it again with the same key: it is recorded once.") from error
         except Unavailable:
             raise  # no rule said no, and a database that does not answer keeps no attempt
         except Refusal as refusal:

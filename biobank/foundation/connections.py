@@ -137,6 +137,6 @@ def require_confirmed(connection: Any) -> None:
     if _unconfirmed and connection in _unconfirmed:
         _unconfirmed.discard(connection)
         raise Unavailable(
-            "The bank wrote this on one machine and could not hear that another has it too. Send the same "
-            "again: it is recorded once."
+            "The bank wrote this on one machine and could not hear that another has it too. Send it again with "
+            "the same key: it is recorded once."
         )

@@ -186,7 +186,9 @@ class Database:
                 yield
         except TimeoutError:
             self.forget_idle()
-            raise Unavailable("The database did not answer in time. Send the same again: it is recorded once.") from None
+            raise Unavailable(
+                "The database did not answer in time. Send it again with the same key: it is recorded once."
+            ) from None
 
     def forget_idle(self) -> None:
         """Let go of the connections that wait for work: one as old as they are turned out to lead nowhere."""
