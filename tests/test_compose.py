@@ -304,7 +304,7 @@ def test_each_service_runs_as_composed_until_its_health_check_succeeds(rehearsal
                 assert time.monotonic() < deadline, f"{name} did not become healthy"
                 time.sleep(0.2)
         seen = f"http://127.0.0.1:{witness}/{sha256(b'bank.example/rehearsal').hexdigest()}/checkpoint"
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while (cosigned := httpx.get(seen)).status_code != 200:
             assert time.monotonic() < deadline, "the witness of the bank cosigned nothing"
             time.sleep(0.2)

@@ -18,7 +18,8 @@ for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, unlock, { 
 
 /** Sound and shake: "ok", "again" or "stop". */
 export function tell(kind) {
-  navigator.vibrate?.(TONES[kind].shake);
+  // Before the first touch a browser lets no page shake, and says so as a fault.
+  if (navigator.userActivation?.hasBeenActive) navigator.vibrate?.(TONES[kind].shake);
   if (muted || audio?.state !== "running") return;
   let at = audio.currentTime;
   for (const [pitch, length] of TONES[kind].notes) {
