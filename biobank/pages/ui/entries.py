@@ -104,7 +104,10 @@ def opened(files: Mapping[str, str], readable: Collection[str]) -> Iterator[tupl
 
 def facts_of(body: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     """Return what an event's body says, without hashes and ids that only a program compares; instants as RFC 3339."""
+    units = {unit for name, unit in _UNIT_BESIDE.items() if isinstance(body.get(name), int)}
     for name, value in body.items():
+        if name in units:
+            continue
         beside = body.get(_UNIT_BESIDE.get(name, ""))
         unit = _unit_in(beside) or beside if beside else _unit_in(name)
         shown = _shown(value) if unit is None or not isinstance(value, int) else quantity(value, unit)
@@ -140,4 +143,4 @@ def _shown(value: Any) -> Any:
         return text[:SHORTEST_VALUE] or None
     if _PROOF.match(value):
         return None
-    return value if prefix_of(value) is not None else words(value)
+    return value if prefix_of(value) is not None or _INSTANT.match(value) else words(value)
