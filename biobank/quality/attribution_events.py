@@ -76,27 +76,25 @@ class MergedInto(Event):
     merged: str = HASH
 
 
-class HarvestLeft(Event):
+class _HarvestMoved(Event):
+    """A harvest is on another record than it was; both records say so."""
+
+    stream: ClassVar[StreamKind] = StreamKind.DONOR
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+
+    harvest: str = HARVEST
+    specimens: int = COUNT
+    evidence_sha256: FileHash
+    signatures: tuple[str, str] = TWO
+
+
+class HarvestLeft(_HarvestMoved):
     """A harvest on this record turned out to be another person's. Whose stands with the specimens."""
 
-    stream: ClassVar[StreamKind] = StreamKind.DONOR
     kind: Literal["donor.harvest_left"] = "donor.harvest_left"
-    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
-
-    harvest: str = HARVEST
-    specimens: int = COUNT
-    evidence_sha256: FileHash
-    signatures: tuple[str, str] = TWO
 
 
-class HarvestJoined(Event):
+class HarvestJoined(_HarvestMoved):
     """A harvest on somebody else's record turned out to be this person's."""
 
-    stream: ClassVar[StreamKind] = StreamKind.DONOR
     kind: Literal["donor.harvest_joined"] = "donor.harvest_joined"
-    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
-
-    harvest: str = HARVEST
-    specimens: int = COUNT
-    evidence_sha256: FileHash
-    signatures: tuple[str, str] = TWO

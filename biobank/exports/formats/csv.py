@@ -4,8 +4,9 @@ from psycopg import sql
 
 from biobank.custody.sentences import sentences
 from biobank.exports.formats.format import FROM, ORDER, Format, copied
+from biobank.foundation.formula_cells import STARTS_A_FORMULA
 
-_FORMULA = "^[=+@\t\r-]"
+_FORMULA = f"^[{STARTS_A_FORMULA}]"
 
 
 def _defused(column: str) -> sql.Composed:

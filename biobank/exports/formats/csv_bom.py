@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from biobank.exports.formats.format import CHUNK, READ_BY_PEOPLE, EventRow, Format, Names, encoded, for_people
-
-_RUN = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that begins so is a formula to a spreadsheet (OWASP, "CSV injection")."""
+from biobank.foundation.formula_cells import defused
 
 
 def encode(rows: Iterator[EventRow], names: Names) -> Iterator[bytes]:
@@ -30,7 +28,7 @@ def encode(rows: Iterator[EventRow], names: Names) -> Iterator[bytes]:
 def _cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return f"'{value}" if isinstance(value, str) and value.startswith(_RUN) else value
+    return defused(value)
 
 
 FORMAT = Format("csvbom", "CSV for Excel", "text/csv; charset=utf-8", encoded(encode), ending="csv", named=True)

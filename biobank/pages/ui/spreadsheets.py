@@ -11,11 +11,11 @@ from fastapi.responses import Response
 from markupsafe import Markup
 
 from biobank.foundation import clock
+from biobank.foundation.formula_cells import defused
 from biobank.foundation.terms import words
 from biobank.pages.ui.parts import Column
 
 CUT = "More rows match than a file of a list takes. Narrow the filters."
-_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def as_csv(address: str, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], zone: ZoneInfo, whole: bool) -> Response:
@@ -23,7 +23,7 @@ def as_csv(address: str, columns: Sequence[Column], rows: Sequence[Mapping[str, 
     out = io.StringIO()
     writer = csv.writer(out)
     for line in _lines(columns, rows, zone, whole):
-        writer.writerow([_defused(cell) for cell in line])
+        writer.writerow([defused(cell) for cell in line])
     return _file(address, "csv", "text/csv; charset=utf-8", out.getvalue().encode("utf-8-sig"))
 
 
@@ -34,7 +34,7 @@ def as_xlsx(address: str, columns: Sequence[Column], rows: Sequence[Mapping[str,
     book = Workbook(write_only=True)
     sheet = book.create_sheet("List")
     for line in _lines(columns, rows, zone, whole):
-        sheet.append([_defused(cell) for cell in line])
+        sheet.append([defused(cell) for cell in line])
     out = io.BytesIO()
     book.save(out)
     return _file(address, "xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", out.getvalue())
@@ -66,7 +66,3 @@ def _cell(value: Any, kind: str, zone: ZoneInfo) -> Any:
     if kind in ("chip", "words"):
         return words(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-def _defused(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_STARTS_A_FORMULA) else cell
