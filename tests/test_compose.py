@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
@@ -288,13 +289,12 @@ def test_each_service_runs_as_composed_until_its_health_check_succeeds(rehearsal
         return [sys.executable, "-m", "biobank", *map(rehearsed, SERVICES[name]["command"])]
 
     subprocess.run(command("migrate"), check=True, env=environment("migrate"), cwd=tmp_path, capture_output=True)
-    running = {
-        name: subprocess.Popen(command(name), env=environment(name), cwd=tmp_path)
-        for name in OURS
-        if "healthcheck" in SERVICES[name]
-    }
+    # Each after those whose health it waits for, as `docker compose up` starts them.
+    needs = TopologicalSorter({name: set(service.get("depends_on", ())) for name, service in SERVICES.items()})
+    running: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        for name, process in running.items():
+        for name in [name for name in needs.static_order() if name in OURS and "healthcheck" in SERVICES[name]]:
+            process = running[name] = subprocess.Popen(command(name), env=environment(name), cwd=tmp_path)
             probe = SERVICES[name]["healthcheck"]["test"]
             assert probe[:3] == ["CMD", "python", "-c"]
             check = [sys.executable, "-c", rehearsed(probe[3])]
@@ -306,6 +306,7 @@ def test_each_service_runs_as_composed_until_its_health_check_succeeds(rehearsal
         seen = f"http://127.0.0.1:{witness}/{sha256(b'bank.example/rehearsal').hexdigest()}/checkpoint"
         deadline = time.monotonic() + 180
         while (cosigned := httpx.get(seen)).status_code != 200:
+            assert running["sealer"].poll() is None, f"the sealer ended with {running['sealer'].returncode}"
             assert time.monotonic() < deadline, "the witness of the bank cosigned nothing"
             time.sleep(0.2)
         assert "\n— witness.local " in cosigned.text
