@@ -25,8 +25,6 @@ NO_LISTS = {
     "/viability": "a report of several parts",
     "/storage": "a tree; the same as a list stands beside it",
     "/donors": "a search that is kept by nobody, with who was looked at last",
-    "/place-limits": "a rule for each place that has one",
-    "/rotas": "who is called, a card for each site",
     "/labels": "templates with an example of each",
     "/log/gaps": "kinds of gap, each with its own lines",
     "/log/verification": "a report",
@@ -98,6 +96,7 @@ def test_a_filter_of_the_log_is_such_a_view(visit: Visit) -> None:
 def test_every_list_of_the_menu_is_a_listing_and_no_page_draws_a_table_of_its_own() -> None:
     menu = {part.href for section in SECTIONS for part in section.parts}
     assert menu - set(LISTINGS) == set(NO_LISTS)
+    assert {one.address for one in LISTINGS.values() if not any(column.sort for column in one.columns)} == set()
     # The other is the map of a box.
     drawn = {str(path.relative_to(TEMPLATES_DIR)) for path in TEMPLATES_DIR.rglob("*.html") if "<table" in path.read_text()}
     assert drawn == {"ui/tables.html", "ui/custody.html"}

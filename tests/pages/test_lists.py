@@ -33,10 +33,15 @@ LISTS = {
         "/shipments",
         "/deviations",
         "/jobs",
+        "/place-limits",
+        "/rotas",
+        "/workstations",
+        "/open-acts",
     ],
     "clinician": ["/donors"],
-    "auditor": ["/log/near-misses", "/log/exports"],
-    "admin": ["/users", "/pending"],
+    "auditor": ["/log/near-misses", "/log/exports", "/log/counts"],
+    "quality": ["/outcomes", "/withdrawals/compliance", "/notices", "/recalls"],
+    "admin": ["/users", "/pending", "/sites"],
 }
 
 
@@ -65,6 +70,21 @@ def test_every_list_sorts_both_ways_and_is_sent_as_csv_and_as_a_workbook(api: Ap
             book = visitor.get(address, params={"as": "xlsx"})
             headings = [cell.value for cell in next(load_workbook(io.BytesIO(book.content)).active.iter_rows())]  # type: ignore[union-attr]
             assert headings == next(csv.reader(io.StringIO(file.content.decode("utf-8-sig")))), address
+
+
+def test_a_list_that_is_read_whole_is_sorted_by_what_its_cells_say(api: Api, visit: Visit) -> None:
+    admin = visit("admin")
+    up, down = (list(csv.reader(io.StringIO(admin.get(f"/sites?as=csv&sort={way}name").text)))[1:] for way in ("", "-"))
+    names = [line[1] for line in up]
+    assert len(names) > 1 and names == sorted(names, key=str.casefold) and down == up[::-1]
+    assert admin.get("/sites?sort=code").status_code == 422
+    assert 'aria-sort="descending"' in admin.get_page("/sites?sort=-name")
+
+
+def test_who_is_called_at_each_site_is_a_list_that_leads_to_setting_it(api: Api, visit: Visit) -> None:
+    page = visit("admin").get_page("/rotas")
+    assert '<a href="/rotas/LAB/set">Set who is called at LAB</a>' in page
+    assert "/rotas/LAB/set" not in visit("lab_tech").get_page("/rotas")
 
 
 @pytest.mark.parametrize(

@@ -97,13 +97,19 @@ def test_a_bank_is_set_up_from_nothing_and_the_page_says_what_is_there_and_by_wh
 
     assert missing(page) == {"A label that was printed", "A label that was scanned back"}
     box = api.admin.get("/storage-containers", params={"site": "FIRST", "kind": "box"}).json()["items"][0]["code"]
-    printed = api.lab_tech.post("/label-sheets", json={"things": [box], "template": "box-50x25"})
-    assert printed.status_code == 201, printed.text
-    one = printed.json()["items"][0]
-    assert missing(admin.get_page("/set-up")) == {"A label that was scanned back"}
-    back = api.lab_tech.post(f"/labels/{one['serial']}/verify", json={"scanned": f"{HOST}{box}-01"})
-    assert back.status_code == 200, back.text
-    assert "Everything is there." in admin.get_page("/set-up")
+    href = button(admin.get_page("/set-up"), "A label that was printed")
+    assert href == f"/labels/{box}?then=set-up"
+    how = {"template": "box-50x25", "reason": "first_print", "format": "pdf", "dpi": "300"}
+    printed = admin.submit(f"/labels/{box}", how, draw=href, follow_redirects=True)
+    assert printed.url.path == f"/labels/{box}" and "Ready to print." in printed.text, "it is still to be scanned back"
+    assert '<a class="button" href="/set-up">' in printed.text
+    (serial,) = re.findall(r'<option value="(\d+)" selected>', printed.text.partition('id="verify"')[2])
+    page = admin.get_page("/set-up")
+    assert missing(page) == {"A label that was scanned back"}
+    again = button(page, "A label that was scanned back")
+    read = {"serial": serial, "scanned": f"{HOST}{box}-01"}
+    back = admin.submit(f"/labels/{box}/verify", read, draw=again, follow_redirects=True)
+    assert back.url.path == "/set-up" and "Everything is there." in back.text, back.text[-2000:]
 
 
 def standing_kind(what: str) -> str:
@@ -120,6 +126,29 @@ def test_who_sets_nothing_up_does_not_see_the_page_and_has_no_way_to_it(api: Api
         assert visit(name).get("/set-up").status_code == 403
         assert 'href="/set-up"' not in visit(name).get_page("/")
     assert 'href="/set-up"' in visit("admin").get_page("/")
+
+
+def test_one_more_like_it_opens_the_form_again_with_what_the_next_has_in_common_and_still_leads_back(
+    api: Api, visit: Visit
+) -> None:
+    admin = visit("admin")
+    first = {"code": "THIRD", "name": "Third", "kind": "clinic", "timezone": "Asia/Tokyo", "one_more": "yes"}
+    more = admin.submit("/sites/new", first, draw="/sites/new?then=set-up", follow_redirects=True)
+    assert (more.status_code, more.url.path) == (200, "/sites/new"), more.text[-2000:]
+    assert {"kind": "clinic", "timezone": "Asia/Tokyo", "then": "set-up"}.items() == dict(more.url.params).items()
+    form = more.text.partition("<main")[2]
+    assert (
+        'value="Asia/Tokyo"' in form and '<option value="clinic" selected>' in form and "Third" not in form.partition("<form")[2]
+    )
+    assert "Add the site, then one more like this" in form
+    assert api.admin.get("/sites/THIRD").status_code == 200
+    done = admin.submit(
+        "/sites/new",
+        first | {"code": "FOURTH", "name": "Fourth", "one_more": ""},
+        draw="/sites/new?then=set-up",
+        follow_redirects=True,
+    )
+    assert done.url.path == "/set-up"
 
 
 def test_a_page_that_was_left_leads_back_too_and_to_nowhere_else(api: Api, visit: Visit) -> None:

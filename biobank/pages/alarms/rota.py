@@ -1,24 +1,26 @@
 """Who is called at a site, in which order and after how many minutes: the page, and setting it, signed."""
 
+from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi import APIRouter
+from markupsafe import Markup
 from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
 from biobank.alarms.events import Told
 from biobank.alarms.rota import CALLED, Rota, RotaPublic, SetRota, list_rotas, rota_refusals, rotas, set_rota
 from biobank.auth.actor import Actor
+from biobank.foundation.paging import Listed
 from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import SiteCode
 from biobank.pages.ui.forms import Field, parse
+from biobank.pages.ui.listing import Listing, Wanted
+from biobank.pages.ui.parts import Column
 from biobank.pages.ui.posted import Form
 from biobank.pages.ui.rows import draw_rows, parse_rows
-from biobank.pages.ui.session import PageReading
-from biobank.pages.ui.templating import render
 from biobank.people.queries import get_site, list_sites
 
 router = APIRouter(include_in_schema=False)
@@ -26,22 +28,23 @@ router = APIRouter(include_in_schema=False)
 LINES = "lines"
 
 
-@router.get("/rotas")
-async def show_rotas(request: Request, reading: PageReading) -> Response:
-    """List who is called at each site."""
+@dataclass(frozen=True)
+class SiteRota:
+    """A site, who is called there, and whether the reader may set it."""
 
-    def query(session: Session, actor: Actor) -> list[dict[str, Any]]:
-        known = {one.site: one for one in list_rotas(session, actor).items}
-        return [
-            {
-                "site": one.code,
-                "order": _order(known.get(one.code)),
-                "may": not rota_refusals(actor, one.code),
-            }
-            for one in list_sites(session, actor).items
-        ]
+    site: str
+    order: str
+    may: bool
 
-    return render(request, "rotas.html", rows=await reading(query))
+
+def read_rotas(session: Session, actor: Actor, _asked: Wanted) -> Listed[SiteRota]:
+    """Read who is called at each site."""
+    known = {one.site: one for one in list_rotas(session, actor).items}
+    found = [
+        SiteRota(one.code, _order(known.get(one.code)), not rota_refusals(actor, one.code))
+        for one in list_sites(session, actor).items
+    ]
+    return Listed(items=found, total=len(found))
 
 
 def _order(rota: RotaPublic | None) -> str:
@@ -53,8 +56,31 @@ def _order(rota: RotaPublic | None) -> str:
     return said
 
 
+def row_of(one: SiteRota) -> dict[str, Any]:
+    """Return the cells of one site."""
+    act = Markup('<a href="/rotas/{0}/set">Set who is called at {0}</a>').format(one.site) if one.may else None
+    return {"site": one.site, "order": one.order, "act": act}
+
+
 def _after(line: Told) -> str:
     return "at once" if line.after_min == 0 else f"after {line.after_min} min"
+
+
+Listing(
+    address="/rotas",
+    title="Who is called",
+    lead="When something is wrong at a site: in which order, and after how many minutes without an answer.",
+    columns=[
+        Column("site", "Site", "plain_code", sort="site"),
+        Column("order", "Who is called", "sentences"),
+        Column("act", "To do"),
+    ],
+    read=read_rotas,
+    row=row_of,
+    key="site",
+    default="site",
+    whole=True,
+).on(router)
 
 
 def _read(session: Session, actor: Actor, asked: Asked) -> list[Told]:

@@ -66,13 +66,13 @@ Listing(
     lead="Benches and cabinets, and for whom each is open. One person's material at a time.",
     key="workstation",
     columns=[
-        Column("name", "Workstation"),
-        Column("donor", "Open for", "code"),
-        Column("state", "State", "chip"),
+        Column("name", "Workstation", sort="name"),
+        Column("donor", "Open for", "code", sort="donor"),
+        Column("state", "State", "chip", sort="state"),
         Column("session", "Session", "code"),
-        Column("cleared", "Last cleared", "when"),
-        Column("site", "At", "plain_code"),
-        Column("workstation", "Code", "plain_code"),
+        Column("cleared", "Last cleared", "when", sort="cleared"),
+        Column("site", "At", "plain_code", sort="site"),
+        Column("workstation", "Code", "plain_code", sort="workstation"),
     ],
     read=read_workstations,
     row=row_of,
@@ -80,6 +80,7 @@ Listing(
     links=[Link("All sessions", "/bench-sessions", "clock")],
     empty="No workstations",
     hint="Enter a bench or cabinet under “Registers”, print its label, and put it on.",
+    whole=True,
 ).on(router)
 
 

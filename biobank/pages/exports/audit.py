@@ -108,12 +108,12 @@ Listing(
     dense=True,
     lead="How often each step was refused, and how often a rule was set aside by an act that says so, by place and time (UTC).",
     columns=[
-        Column("begins", "From", "log_time"),
-        Column("what", "What"),
-        Column("step", "Step"),
-        Column("why", "Why"),
-        Column("site", "Site", "plain_code"),
-        Column("times", "Times", "number"),
+        Column("begins", "From", "log_time", sort="begins"),
+        Column("what", "What", sort="what"),
+        Column("step", "Step", sort="step"),
+        Column("why", "Why", sort="why"),
+        Column("site", "Site", "plain_code", sort="site"),
+        Column("times", "Times", "number", sort="times"),
     ],
     read=read_counts,
     row=count_row,
@@ -128,6 +128,7 @@ Listing(
     links=[Link("Every one of them", "/log/near-misses", "log", Permission.LOG_READ)],
     empty="Nothing was refused or set aside",
     hint="Choose a longer time.",
+    whole=True,
 ).on(router)
 
 
@@ -169,14 +170,14 @@ Listing(
     key="id",
     dense=True,
     columns=[
-        Column("started_at", "Started", "log_time"),
-        Column("finished_at", "Finished", "log_time"),
-        Column("state", "State", "chip"),
-        Column("format", "Format"),
+        Column("started_at", "Started", "log_time", sort="started_at"),
+        Column("finished_at", "Finished", "log_time", sort="finished_at"),
+        Column("state", "State", "chip", sort="state"),
+        Column("format", "Format", sort="format"),
         Column("asked", "Filter"),
-        Column("by", "By", "plain_code"),
-        Column("rows", "Events", "number"),
-        Column("size_bytes", "Bytes", "number"),
+        Column("by", "By", "plain_code", sort="by"),
+        Column("rows", "Events", "number", sort="rows"),
+        Column("size_bytes", "Bytes", "number", sort="size_bytes"),
         Column("sha256", "SHA-256"),
     ],
     read=read_exports,
@@ -184,6 +185,7 @@ Listing(
     default="-started_at",
     empty="No copy was taken yet",
     hint="Search the log and download what you found.",
+    whole=True,
 ).on(router)
 
 

@@ -33,7 +33,8 @@ from biobank.labels.schemas import (
 from biobank.labels.statements import required_statements
 from biobank.labels.template import Template
 from biobank.pages.people.site_choices import Choices, own_sites
-from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
+from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage, comes_back
+from biobank.pages.ui.addresses import AFTER_IT
 from biobank.pages.ui.code_pages import code_href
 from biobank.pages.ui.forms import Field, FormFault
 from biobank.pages.ui.parts import Column
@@ -246,6 +247,7 @@ async def _draw_label(at: Opened[Labelled]) -> OwnPage:
             Field("reason", "Why", "select", why, True, options=REASONS),
             *_output_fields(at),
         ],
+        then=AFTER_IT if comes_back(at.form) else None,
         thing=at.read.thing,
         drawing=await asyncio.to_thread(markup_of, at.read.drawing),
         fitting=[(t.title, f"/labels/{at.code}?template={t.name}", t.name == chosen) for t in fitting],
@@ -268,7 +270,7 @@ async def _print(at: Acting[Labelled]) -> Done:
     body = at.parse(PrintRequest, "template", "reason", "format", "dpi", **named)
     (one,) = (await at.performing(prints.print_labels, body))["items"]
     text = f"Print #{one['serial']} is numbered and recorded. Open the file below, print it, then scan it back."
-    return Done(f"/labels/{at.code}?template={body.template}#prints", "Ready to print.", text)
+    return Done(f"/labels/{at.code}?template={body.template}#prints", "Ready to print.", text, halfway=True)
 
 
 async def _verify(at: Acting[Labelled]) -> Done:

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi import APIRouter
 from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
@@ -13,15 +12,15 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
+from biobank.foundation.paging import Listed
 from biobank.foundation.terms import words
 from biobank.pages.monitoring.said import limits_in_words
 from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.forms import fields_of, measure_of
+from biobank.pages.ui.listing import Link, Listing, Wanted
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import PageReading
-from biobank.pages.ui.templating import render
-from biobank.storage.limits import NAMES, SetPlaceLimits, limits_of_place, list_class_limits, set_place_limits
+from biobank.storage.limits import NAMES, PlaceLimitsPublic, SetPlaceLimits, limits_of_place, list_class_limits, set_place_limits
 from biobank.storage.queries import get_container
 
 router = APIRouter(include_in_schema=False)
@@ -36,19 +35,38 @@ LABELS = {
     "rise_mc_per_min": "Fastest warming",
     "fall_ppm_per_h": "Fastest fall of the level",
 }
-COLUMNS = [Column("what", "Places"), Column("whose", "Set by"), Column("may", "May read"), Column("source", "Source")]
 
 
-@router.get("/place-limits")
-async def show_limits(request: Request, reading: PageReading) -> Response:
-    """List the limits of every class of places, and what sites set."""
-    found = await reading(list_class_limits)
-    rows = [
-        {"what": words(one.temperature_class), "whose": one.site or "Registry", "may": limits_in_words(one), "source": one.source}
-        for one in found.items
-    ]
-    may_decide = request.state.actor.may(Permission.QUALITY_DECIDE, at=ANYWHERE)
-    return render(request, "place_limits.html", rows=rows, columns=COLUMNS, may_decide=may_decide)
+def read_limits(session: Session, actor: Actor, _asked: Wanted) -> Listed[PlaceLimitsPublic]:
+    """Read the limits of every class of places, and what sites set."""
+    found = list_class_limits(session, actor).items
+    return Listed(items=found, total=len(found))
+
+
+Listing(
+    address="/place-limits",
+    title="What places may read",
+    lead="A place is judged by the strictest of its class, its site, itself and everything it stands in. A reading outside puts "
+    "everything inside on hold.",
+    columns=[
+        Column("what", "Places", sort="what"),
+        Column("whose", "Set by", sort="whose"),
+        Column("may", "May read", "sentences"),
+        Column("source", "Source", sort="source"),
+    ],
+    read=read_limits,
+    row=lambda one: {
+        "key": f"{one.temperature_class} {one.site or ''}",
+        "what": words(one.temperature_class),
+        "whose": one.site or "Registry",
+        "may": limits_in_words(one),
+        "source": one.source,
+    },
+    key="key",
+    default="what",
+    links=[Link("Set limits for a class", "/place-limits/new", "pen", Permission.QUALITY_DECIDE)],
+    whole=True,
+).on(router)
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,7 @@ ActPage(
     ),
     model=MakeSensor,
     names=("name", *NAMES),
+    again=NAMES,
     labels=LABELS,
     scans={"containers": (Prefix.CONTAINER,)},
     use_case=make_sensor,

@@ -81,6 +81,10 @@ _HERE = (
         site.c.kind,
         _has(storage_container.c.purpose == "quarantine").label("quarantine"),
         _has(storage_container.c.rows.is_not(None)).label("boxes"),
+        select(func.min(storage_container.c.code))
+        .where(storage_container.c.site_code == site.c.code, storage_container.c.rows.is_not(None))
+        .scalar_subquery()
+        .label("box"),
         _has(storage_container.c.temperature_class.is_not(None)).label("cold"),
     )
     .where(site.c.active)
@@ -105,7 +109,7 @@ _ENTRIES = (
     .order_by(register_entry.c.kind, register_entry.c.recorded_at)
 )
 _PRINTS = (
-    select(prints.c.printed_by, prints.c.printed_at, prints.c.verified_by, prints.c.verified_at)
+    select(prints.c.code, prints.c.printed_by, prints.c.printed_at, prints.c.verified_by, prints.c.verified_at)
     .order_by(prints.c.verified_at, prints.c.serial)
     .limit(1)
 )
@@ -133,7 +137,7 @@ def read_set_up(session: Session, actor: Actor, printers: Sequence[str]) -> list
         _sites(sites, first),
         _people(logins, first),
         _places([one for one in sites if one["kind"] == "bank"], first),
-        _labels(label, printers),
+        _labels(label, printers, next((one["box"] for one in sites if one["box"]), None)),
         _registers(entries),
         _kit(first),
     ]
@@ -184,15 +188,15 @@ def _places(banks: Sequence[Mapping[str, Any]], first: Mapping[str, Any]) -> Set
     return SetUpStep("Places", lead, checks, "places")
 
 
-def _labels(printed: Any, printers: Sequence[str]) -> SetUpStep:
+def _labels(printed: Any, printers: Sequence[str], box: str | None) -> SetUpStep:
     known = f"{', '.join(printers)}." if printers else "None: labels come as a file, for an office printer."
     printer = Check("A printer for labels, if there is one", True, known)
     test = Check(
         "A label that was printed",
         printed is not None,
-        "Print one of a box, as a test.",
-        "/labels",
-        "Labels",
+        "Print one of a box, as a test." if box else "Lay out a box first; its label is the test.",
+        f"/labels/{box}" if box else None,
+        "Print a label",
         P.SITE_MANAGE,
         **({} if printed is None else {"by": printed.printed_by, "at": printed.printed_at}),
     )
@@ -201,8 +205,8 @@ def _labels(printed: Any, printers: Sequence[str]) -> SetUpStep:
         "A label that was scanned back",
         good,
         "Scan the test label on the page of its labels: then it is known that the scanner reads what the printer prints.",
-        "/labels/prints",
-        "What was printed",
+        f"/labels/{printed.code}" if printed is not None else None,
+        "Scan it back",
         P.SITE_MANAGE,
         **({"by": printed.verified_by, "at": printed.verified_at} if good else {}),
     )

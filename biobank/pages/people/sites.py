@@ -50,15 +50,15 @@ Listing(
     lead="Places of work. A code stands in events for ever: it is never changed and never used again.",
     key="code",
     columns=[
-        Column("site", "Site"),
-        Column("name", "Name"),
-        Column("kind", "Kind", "words"),
-        Column("timezone", "Time zone"),
-        Column("state", "State", "chip"),
+        Column("site", "Site", sort="site"),
+        Column("name", "Name", sort="name"),
+        Column("kind", "Kind", "words", sort="kind"),
+        Column("timezone", "Time zone", sort="timezone"),
+        Column("state", "State", "chip", sort="state"),
     ],
     read=read_sites,
     row=lambda row: row,
-    default="code",
+    default="site",
     filters=[
         Filter("state", "State", "choice", [("active", "Active"), ("disabled", "Disabled")]),
         Filter("kind", "Kind", "choice", [("bank", "Bank"), ("clinic", "Clinic")]),
@@ -69,6 +69,7 @@ Listing(
     ],
     empty="No sites",
     hint="Add the first one.",
+    whole=True,
 ).on(router)
 
 
@@ -81,6 +82,7 @@ def _proposed_zone(session: Session, actor: Actor, _asked: Asked) -> str:
 
 ActPage(
     address="/sites/new",
+    again=("kind", "timezone"),
     reads=_proposed_zone,
     model=SiteCreate,
     names=("code", "name", "kind", "timezone"),

@@ -55,6 +55,7 @@ Listing(
     title="Holds",
     lead="What is stopped until quality has looked at it.",
     key="id",
+    named="scope_id",
     columns=[
         Column("scope_id", "On", "code", sort="scope_id"),
         Column("kind", "Hold", "words"),

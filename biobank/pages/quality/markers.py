@@ -116,6 +116,7 @@ def _may_enter(session: Session, actor: Actor, asked: Asked) -> Mapping[str, Cho
 
 ActPage(
     address="/donors/{code}/markers/new",
+    again=("sampled_at", "laboratory", "kit", "report_sha256"),
     reads=_may_enter,
     form=lambda at: ActForm(
         title="Enter a result",

@@ -164,6 +164,7 @@ def _draw_new(at: Opened[Choices]) -> ActForm:
 ActPage(
     address="/registers/new",
     asks=("kind", "site"),
+    again=("kind", "site", "name", "supplier", "gtin", "use_within_days", "result_within_days", "contains", "leaves_nothing"),
     reads=_sites,
     form=_draw_new,
     labels=LABELS,

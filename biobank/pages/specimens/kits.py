@@ -113,6 +113,7 @@ def _draw_new(at: Opened[Sites]) -> ActForm:
 
 ActPage(
     address="/kits/new",
+    again=("site", "home_site", "hair_labels", "adipose_labels", "expires_at", "media_lots"),
     reads=_sites,
     form=_draw_new,
     labels={

@@ -296,6 +296,7 @@ def _draw_test(at: Opened[Testing]) -> ActForm:
         ),
         hidden={"completes": str(waiting.id)},
         draft=True,
+        once=True,
     )
 
 
@@ -315,6 +316,7 @@ def _tested(at: Opened[Testing], body: RecordLotTest, made: Mapping[str, Any]) -
 ActPage(
     address="/lots/{code}/test",
     asks=("completes",),
+    again=("laboratory", "sampled_at"),
     reads=_testing,
     form=_draw_test,
     labels=TEST_LABELS,

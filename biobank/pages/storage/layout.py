@@ -82,6 +82,7 @@ def _draw(at: Opened[Read], plan: LayoutPlan | None = None) -> ActForm:
         plan=[] if plan is None else in_words(plan),
         submit="Show the plan" if plan is None else "Make it",
         icon="search" if plan is None else "plus",
+        once=plan is None,
     )
 
 
@@ -103,6 +104,7 @@ async def _build(at: Acting[Read]) -> Done | ActForm:
 LAYOUT = ActPage(
     address="/storage/new",
     asks=("parent",),
+    again=("site", "parent", "kind", "purpose", "temperature_class", "rows", "cols"),
     reads=_sites_and_place,
     form=_draw,
     model=LayoutPlan,

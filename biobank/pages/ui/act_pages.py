@@ -38,7 +38,7 @@ from biobank.auth.sessions import WrongFormToken
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotSignedIn, Refusal, raise_first
 from biobank.foundation.kept_files import file_members
-from biobank.pages.ui.addresses import AFTER_IT, SET_UP, crumbs_of, parameters_of
+from biobank.pages.ui.addresses import AFTER_IT, ONE_MORE, SET_UP, coming_back, crumbs_of, parameters_of
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, Rows, called, drawn, fields_of, parse_labelled
 from biobank.pages.ui.posted import Form, typed_in_address
 from biobank.pages.ui.rows import wants_rows
@@ -137,12 +137,15 @@ class Acting(Opened[R], Generic[R]):
 
 
 class Done(NamedTuple):
-    """Where an act leads, and the message left there. `kind`: ok · note · care · stop."""
+    """Where an act leads, and the message left there. `kind`: ok · note · care · stop. `halfway`: more is to be done there
+    before the page leads back to where one came from.
+    """
 
     location: str
     title: str
     text: str = ""
     kind: str = "ok"
+    halfway: bool = False
 
 
 def proposed(location: str) -> Done:
@@ -158,7 +161,8 @@ class ActForm:
     `back` and `trail` follow from the address unless given. `statement` and `said` stand over the password when it is signed,
     and the button's icon is then a pen.
     `attach`: of a file that the form asks for, the `donor` under whose key it is kept and the `site` it belongs to. `draft` keeps
-    what is typed in the tab: only for forms without personal data. `plan` says what sending the form would do.
+    what is typed in the tab: only for forms without personal data. `plan` says what sending the form would do. `once`: no button
+    asks for the next one like it, whatever the page's `again` says.
     """
 
     title: str
@@ -182,6 +186,7 @@ class ActForm:
     rows: Sequence[Rows] = ()
     draft: bool = False
     plan: Sequence[str] = ()
+    once: bool = False
 
 
 class OwnPage:
@@ -222,8 +227,9 @@ class ActPage(Generic[R, M]):
 
     `names` are the fields typed, `needed` those of them that the model can do without, `more` those folded away, `scans` those
     that name codes of certain prefixes, `tubes` those that may name a tube as another issuer did, `lists` those with one scan a
-    line, `given` members the page adds, `asks` what the address may fill in. `meaning` is what the signature means, or a function
-    that says whether and what is signed. `form` and `given` may have to wait for something.
+    line, `given` members the page adds, `asks` what the address may fill in, `again` what the next one has in common with this
+    one: a second button does the act and opens the form once more with those. `meaning` is what the signature means, or a
+    function that says whether and what is signed. `form` and `given` may have to wait for something.
 
     A label that was replaced stops every form it is scanned into. `old_labels` says where it does not: `told`, where the form is
     about what is wrong, and the attempt is kept all the same; `left`, where the use case reads the scans itself.
@@ -247,6 +253,7 @@ class ActPage(Generic[R, M]):
     after: Callable[[Opened[R], M, Any], Answered] | None = None
     acts: Callable[[Acting[R]], Awaitable[Answered]] | None = None
     asks: Sequence[str] = ()
+    again: Sequence[str] = ()
     keeps: Sequence[str] | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     old_labels: Literal["stop", "told", "left"] = "stop"
@@ -278,7 +285,7 @@ class ActPage(Generic[R, M]):
     @property
     def _asked(self) -> list[str]:
         """What the address may fill in."""
-        return [*self.asks, *file_members(self.model, *self.names), AFTER_IT]
+        return list(dict.fromkeys([*self.asks, *self.again, *file_members(self.model, *self.names), AFTER_IT]))
 
     def _route(self, router: APIRouter, address: str, handler: Any, method: str) -> None:
         asks(handler, self._asked)
@@ -326,7 +333,7 @@ class ActPage(Generic[R, M]):
             if not performing.acted:
                 performing.form.require_read()
             if isinstance(said, Done):
-                return await acting.done(*(said._replace(location=SET_UP) if _comes_back(acting.form) else said))
+                return await acting.done(self._leads_to(acting, said), said.title, said.text, said.kind)
             return self._show(acting, said)
         except (NotSignedIn, WrongFormToken):
             raise
@@ -336,6 +343,16 @@ class ActPage(Generic[R, M]):
                 form = Form([(name, value) for name, value in form.pairs if name in self.keeps])
             at = await self._open(request, reading, path, form, sent=True)
             return await self.draw(replace(at, refusal=refusal))
+
+    def _leads_to(self, at: Acting[R], said: Done) -> str:
+        """Return where an act leads: to the next one like it, back to setting the bank up, or where it says itself."""
+        if self.again and ONE_MORE in at.form:
+            kept = [(name, value) for name, value in at.performing.form.pairs if name in self.again]
+            again = f"{at.request.url.path}?{urlencode(kept)}" if kept else at.request.url.path
+            return coming_back(again) if comes_back(at.form) else again
+        if not comes_back(at.form):
+            return said.location
+        return coming_back(said.location) if said.halfway else SET_UP
 
     async def _look_at_labels(self, at: Acting[R]) -> None:
         """Keep every outdated label that was scanned; raise LabelSuperseded or LabelOfNoPrint where it stops the form."""
@@ -415,24 +432,26 @@ class ActPage(Generic[R, M]):
             lead=form.lead,
             fields=[*fields, *form.also],
             more=more,
-            back=SET_UP if _comes_back(at.form) else form.back or back,
+            back=SET_UP if comes_back(at.form) else form.back or back,
             trail=form.trail or trail,
             submit=form.submit or form.title,
             icon=form.icon or ("pen" if form.statement else "check"),
             grave=form.grave,
-            hidden={**form.hidden, AFTER_IT: "set-up"} if _comes_back(at.form) else form.hidden,
+            hidden={**form.hidden, AFTER_IT: "set-up"} if comes_back(at.form) else form.hidden,
             statement=form.statement,
             meaning=("signed", form.said),
             attach=_attaching(at.request, form.attach) if _takes_files([*fields, *form.also]) else None,
             rows=form.rows,
             draft=form.draft,
+            one_more=ONE_MORE if self.again and not form.once else None,
             plan=form.plan,
             action=at.request.url.path,
             **drawn(at.refusal),
         )
 
 
-def _comes_back(form: Form) -> bool:
+def comes_back(form: Form) -> bool:
+    """Say whether a page was opened from the steps of setting the bank up."""
     return form.get(AFTER_IT) == "set-up"
 
 

@@ -28,6 +28,9 @@ SET_UP = "/set-up"
 AFTER_IT = "then"
 """The parameter of an address by which a page that acts leads back to setting the bank up (`then=set-up`)."""
 
+ONE_MORE = "one_more"
+"""The button of a form that does its act and opens it again, filled with what the next one has in common."""
+
 PLACES: Mapping[str, tuple[str, Any]] = {
     "specimens": ("Specimens", SpecimenCode),
     "donors": ("Donors", DonorCode),
@@ -76,4 +79,5 @@ def crumbs_of(address: str, path: Mapping[str, Any], title: str) -> tuple[str, l
 
 def coming_back(href: str) -> str:
     """Return an address whose page leads back to setting the bank up, once its act is done or left."""
-    return f"{href}{'&' if '?' in href else '?'}{AFTER_IT}=set-up"
+    before, mark, part = href.partition("#")
+    return f"{before}{'&' if '?' in before else '?'}{AFTER_IT}=set-up{mark}{part}"

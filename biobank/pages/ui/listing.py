@@ -28,6 +28,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from markupsafe import Markup
 from sqlmodel import Session
 from starlette.datastructures import QueryParams
 
@@ -158,6 +159,7 @@ class Drawn:
     title: str
     address: str
     key: str
+    named: str
     columns: Sequence[Column]
     every: Sequence[Column]
     rows: Sequence[Mapping[str, Any]]
@@ -191,8 +193,10 @@ class Drawn:
 class Listing:
     """One list. `read(session, actor, asked)` answers one page of it; `row` turns an item into the cells of its columns.
 
-    `key` names the cell that names a row; `default` is the list's own order as its query says it;
+    `key` is the cell by which an address names a row, `named` the one by which a person does, where that is another;
+    `default` is the list's own order as its query says it;
     `quick` are views that many ask for; `files` are made of what is shown, except of a list whose copies are taken by a use case;
+    `whole`: `read` answers every row at once, in the list's own order, and the list sorts what its cells say;
     `check` raises for filters that cannot be asked; `template` may extend `listing.html` and `more` reads what it draws besides.
     """
 
@@ -203,6 +207,7 @@ class Listing:
     read: Callable[[Session, Actor, Wanted], Listed[Any]]
     default: str
     key: str = "code"
+    named: str = ""
     row: Callable[[Any], Mapping[str, Any]] = lambda item: item.model_dump()
     filters: Sequence[Filter] = ()
     acts: Sequence[RowsAct] = ()
@@ -212,6 +217,7 @@ class Listing:
     hint: str = "Nothing matches. Take a filter away."
     dense: bool = False
     files: bool = True
+    whole: bool = False
     check: Callable[[Mapping[str, str]], object] = lambda _asked: None
     template: str = "listing.html"
     more: Callable[[Session, Actor], Mapping[str, Any]] = field(default=lambda _session, _actor: {})
@@ -265,9 +271,10 @@ class Listing:
                 self.title,
                 self.address,
                 self.key,
+                self.named or self.key,
                 columns,
                 self.columns,
-                [self.row(one) for one in found.items],
+                self._rows_of(found, paging.sort),
                 found.next,
                 found.total,
                 [(one, given[one.name]) for one in self.filters],
@@ -325,6 +332,17 @@ class Listing:
             parts.append(f"{len(query['col'].split())} columns")
         return " · ".join(parts) or "Everything"
 
+    def _rows_of(self, found: Listed[Any], sort: str | None) -> list[Mapping[str, Any]]:
+        rows = [self.row(one) for one in found.items]
+        if not self.whole or sort is None:
+            return rows
+        column = next((one for one in self.columns if one.sort == sort.removeprefix("-")), None)
+        if column is None:
+            raise MalformedRequest("This list is not sorted that way. Choose one of its headings.")
+        said = [row for row in rows if row[column.key] is not None]
+        said.sort(key=lambda row: _to_sort(row[column.key]), reverse=sort.startswith("-"))
+        return [*said, *(row for row in rows if row[column.key] is None)]
+
     def _drawn(self, view: View, shown: Mapping[str, str]) -> KeptView:
         try:
             query = self.chosen(view.query)
@@ -359,7 +377,7 @@ class Listing:
         cursor: str | None = None
         while len(rows) < MOST_EXPORTED:
             found = await reading(self.read, replace(asked, paging=Paging(cursor, READ_AT_ONCE, asked.paging.sort)))
-            rows += [self.row(one) for one in found.items]
+            rows += self._rows_of(found, asked.paging.sort)
             cursor = found.next
             if cursor is None:
                 return rows, True
@@ -368,6 +386,11 @@ class Listing:
 
 LISTINGS: dict[str, Listing] = {}
 """Every list by its address, once its page is served."""
+
+
+def _to_sort(cell: Any) -> Any:
+    """Return what a cell is sorted by: a text as people look for it, everything else as it is."""
+    return (cell.striptags() if isinstance(cell, Markup) else cell).casefold() if isinstance(cell, str) else cell
 
 
 def _every(given: Any, name: str) -> list[str]:

@@ -20,14 +20,14 @@ from biobank.foundation.codes import is_label
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.scanned_text import scans_on
 from biobank.foundation.terms import words
-from biobank.pages.ui.addresses import AFTER_IT
+from biobank.pages.ui.addresses import AFTER_IT, ONE_MORE
 
 T = TypeVar("T")
 
 SECOND: Final = "password_code"
 """The field of the second factor's code. Like every name with `password` in it, it is no part of what is signed."""
-OF_EVERY_FORM: Final = frozenset({"csrf_token", "idempotency_key", "password", SECOND, "meaning", "add", AFTER_IT})
-"""Fields that any form may have: its token, its key, the signature's, the button for more rows, and where it leads back to."""
+OF_EVERY_FORM: Final = frozenset({"csrf_token", "idempotency_key", "password", SECOND, "meaning", "add", AFTER_IT, ONE_MORE})
+"""Fields that any form may have: its token, its key, the signature's, the button for more rows, and where it leads next."""
 LONGEST_FORM = 256 * 1024
 """Bytes of a posted form. The longest is a full list of scanned tubes; no page has more to say."""
 LONGEST_IN_ADDRESS = 1400

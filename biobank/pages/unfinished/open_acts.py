@@ -51,12 +51,12 @@ Listing(
     lead="What you could finish. Past its time it is put on record as timed out; finishing it later is still possible.",
     key="subject",
     columns=[
-        Column("what", "What to do"),
-        Column("subject", "With", "code"),
-        Column("since", "Begun", "when"),
-        Column("due", "To be finished by", "when"),
-        Column("stands", "State"),
-        Column("site", "Site", "plain_code"),
+        Column("what", "What to do", sort="what"),
+        Column("subject", "With", "code", sort="subject"),
+        Column("since", "Begun", "when", sort="since"),
+        Column("due", "To be finished by", "when", sort="due"),
+        Column("stands", "State", sort="stands"),
+        Column("site", "Site", "plain_code", sort="site"),
     ],
     read=read_open,
     row=row_of,
@@ -65,6 +65,7 @@ Listing(
     links=[Link("How long acts may take", "/open-acts/limits", "pen", Permission.QUALITY_DECIDE)],
     empty="Nothing is open",
     hint="What is begun and not finished stands here.",
+    whole=True,
 ).on(router)
 
 

@@ -35,10 +35,10 @@ Listing(
     lead="What was given after two people's scans, and what was stopped, lapsed or late, at each clinic.",
     key="key",
     columns=[
-        Column("site", "Clinic", "plain_code"),
-        Column("cause", "Cause"),
-        Column("kept", "Bedside", "chip"),
-        Column("times", "Times", "number"),
+        Column("site", "Clinic", "plain_code", sort="site"),
+        Column("cause", "Cause", sort="cause"),
+        Column("kept", "Bedside", "chip", sort="kept"),
+        Column("times", "Times", "number", sort="times"),
     ],
     read=_read,
     row=_row,
@@ -46,4 +46,5 @@ Listing(
     filters=[Filter("days", "In the last", "choice", DAYS, usual="30")],
     empty="Nothing was given or checked",
     hint="Choose a longer time.",
+    whole=True,
 ).on(router)

@@ -95,7 +95,7 @@ Listing(
         Column("measure", "What", "words"),
         Column("withdrawal", "Withdrawal", "code"),
         Column("specimen", "Unit given", "code"),
-        Column("due_on", "Day", "day"),
+        Column("due_on", "Day", "day", sort="due_at"),
         Column("until", "Until", "day"),
         Column("status", "State", "words"),
     ],

@@ -118,11 +118,13 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.addEventListener("click", () => print());
 }
 
-// Drafts (drafts.js) end when their form was taken, that is when the answer is another page, and with the session.
+// Drafts (drafts.js) end when their form was taken, that is when the answer is another page or tells what was done, and with the
+// session.
 const sent = sessionStorage.getItem("draft:sent");
 if (sent) {
   sessionStorage.removeItem("draft:sent");
-  if (!sent.replace(/\?.*/, "").endsWith(`:${location.pathname}`)) sessionStorage.removeItem(sent);
+  const here = sent.replace(/\?.*/, "").endsWith(`:${location.pathname}`);
+  if (!here || document.querySelector("main[data-told]")) sessionStorage.removeItem(sent);
 }
 // What a tab remembers of people and things, and the scan page's worker with its key and its encrypted copy of the page: none of it
 // outlives the session, however that ended.

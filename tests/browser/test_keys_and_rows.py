@@ -1,0 +1,78 @@
+"""Keys, ticked rows and the form for one more: what a hand and a screen reader find on every list and form."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Open
+from tests.browser.furnished import Furnished
+from tests.conftest import Api
+
+pytestmark = pytest.mark.browser
+
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-")
+SHOT = """() => { for (const key of "AB?C") document.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })); }"""
+
+
+def names_of_ticks(page: Page) -> list[str]:
+    return [str(one.get_attribute("aria-label")) for one in page.locator("td.tick input").all()]
+
+
+def test_a_question_mark_opens_the_page_of_keys(look: Open) -> None:
+    page = look("lab_tech", "/storage")
+    page.keyboard.press("?")
+    page.wait_for_url("**/keys")
+    expect(page.get_by_text("This page", exact=True)).to_be_visible()
+
+
+def test_a_question_mark_that_is_typed_or_shot_opens_nothing(look: Open) -> None:
+    page = look("lab_tech", "/storage")
+    page.clock.install()
+    page.get_by_label("Find or scan a code").press("?")
+    page.clock.run_for(2000)
+    page.evaluate("document.activeElement.blur()")
+    page.evaluate(SHOT)
+    page.clock.run_for(2000)
+    assert page.url.endswith("/storage")
+    page.keyboard.press("?")
+    page.clock.run_for(2000)
+    page.wait_for_url("**/keys")
+
+
+@pytest.mark.parametrize("path", ["/specimens", "/holds"])
+def test_a_tick_names_its_row_as_a_person_does(look: Open, furnished: Furnished, path: str) -> None:
+    page = look("quality", path)
+    names = names_of_ticks(page)
+    assert f"Choose {furnished.things['held']}" in names
+    assert not [one for one in names if UUID.search(one)]
+
+
+def test_rows_are_ticked_with_the_keyboard_and_counted_aloud(look: Open) -> None:
+    page = look("quality", "/specimens")
+    ticks = page.locator("td.tick input")
+    ticks.nth(0).focus()
+    page.keyboard.press("Space")
+    said = page.locator("[data-tick-count]")
+    expect(said).to_have_text(re.compile("^1 "))
+    page.get_by_label("All on this page").check()
+    expect(said).to_have_text(re.compile(f"^{ticks.count()} "))
+    for button in page.locator(".ticked .buttons button").all():
+        assert button.inner_text().strip(), "a button without a name"
+
+
+def test_one_more_opens_the_form_with_what_is_common_and_no_draft_of_the_last(api: Api, signed_in: Open) -> None:
+    page = signed_in("admin", "/sites/new")
+    for code, name in (("SECOND", "Second house"), ("THIRD", "Third house")):
+        page.locator("#f-code").fill(code)
+        page.get_by_label("Name", exact=True).fill(name)
+        page.locator("main [name=kind]").select_option("clinic")
+        page.get_by_label("Time zone").fill("Asia/Tokyo")
+        page.get_by_role("button", name="then one more like this").click()
+        expect(page.locator("main[data-told]")).to_contain_text(code)
+        expect(page.get_by_label("Name", exact=True)).to_have_value("")
+        expect(page.get_by_label("Time zone")).to_have_value("Asia/Tokyo")
+        expect(page.get_by_text("What you typed here before")).to_have_count(0)
+    page.goto("/sites/new")
+    expect(page.get_by_text("What you typed here before")).to_have_count(0)
+    assert {"SECOND", "THIRD"} <= {one["code"] for one in api.admin.get("/sites").json()["items"]}
