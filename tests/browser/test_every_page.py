@@ -140,6 +140,19 @@ def assert_reachable_by_keyboard(page: Page) -> None:
         assert tag != "BODY" and shown, f"focus is not shown on {tag}"
 
 
+HEAVIEST = 120_000
+"""Bytes that a page may bring along, its style, scripts and icons included, when a browser has nothing of ours yet."""
+
+
+def weighed(page: Page) -> dict[str, int]:
+    """Begin to weigh what the page fetches: bytes on the wire by request, heads included."""
+    found: dict[str, int] = {}
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Network.enable")
+    devtools.on("Network.loadingFinished", lambda one: found.__setitem__(one["requestId"], int(one["encodedDataLength"])))
+    return found
+
+
 @pytest.mark.parametrize(("role", "stop"), VISITS)
 def test_a_page_is_clean_reachable_and_cheap(look: Open, furnished: Furnished, role: str | None, stop: Stop) -> None:
     path = stop.path.format(**furnished.things)
@@ -147,11 +160,13 @@ def test_a_page_is_clean_reachable_and_cheap(look: Open, furnished: Furnished, r
     page = look(role, path=None)
     seen: list[str] = []
     stops = [count_statements(engine.sync_engine, seen) for engine in (database.writer, database.reader)]
+    weights = weighed(page)
     answer = page.goto(path)
     for end in stops:
         end()
     assert answer is not None
     assert answer.status == stop.status, answer.status
+    assert sum(weights.values()) <= HEAVIEST, f"{sum(weights.values())} bytes in {len(weights)} answers"
     assert len(seen) <= stop.statements, f"{len(seen)} statements: " + "\n".join(seen)
 
     assert "<span" not in page.inner_text("body"), "markup is shown as text"

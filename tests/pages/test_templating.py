@@ -301,11 +301,11 @@ def test_gloves_come_from_the_device_s_cookie() -> None:
 
 class TestStaticFiles:
     @staticmethod
-    def get(path: str) -> httpx.Response:
+    def get(path: str, **headers: str) -> httpx.Response:
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(Starlette(routes=[Mount(STATIC_PREFIX, STATIC)]))
             async with httpx.AsyncClient(transport=transport, base_url="http://bank.test") as client:
-                return await client.get(path)
+                return await client.get(path, headers=headers)
 
         return asyncio.run(ask())
 
@@ -314,6 +314,16 @@ class TestStaticFiles:
         assert answer.status_code == 200
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert answer.headers["content-type"].startswith("text/javascript")
+
+    def test_a_file_of_text_is_packed_for_whoever_takes_it_so(self) -> None:
+        plain = self.get(STATIC.url("app.css"), **{"accept-encoding": "identity"})
+        packed = self.get(STATIC.url("app.css"), **{"accept-encoding": "br, gzip"})
+        assert "content-encoding" not in plain.headers and packed.headers["content-encoding"] == "gzip"
+        assert packed.content == plain.content and plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
+        assert int(packed.headers["content-length"]) * 3 < int(plain.headers["content-length"])
+        assert "content-encoding" not in self.get(STATIC.url("app.css"), **{"accept-encoding": "gzip;q=0"}).headers
+        known = {"accept-encoding": "gzip", "if-none-match": packed.headers["etag"]}
+        assert self.get(STATIC.url("app.css"), **known).status_code == 304
 
     def test_another_version_gets_the_present_file_and_must_ask_again(self) -> None:
         answer = self.get(f"{STATIC_PREFIX}/{'0' * 16}/app.css")

@@ -33,12 +33,13 @@ from biobank.labels.schemas import (
 from biobank.labels.statements import required_statements
 from biobank.labels.template import Template
 from biobank.pages.people.site_choices import Choices, own_sites
-from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage, comes_back
+from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.addresses import AFTER_IT
 from biobank.pages.ui.code_pages import code_href
 from biobank.pages.ui.forms import Field, FormFault
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PageReading
+from biobank.pages.ui.where_next import comes_back
 
 router = APIRouter(include_in_schema=False)
 

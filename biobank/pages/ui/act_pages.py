@@ -38,13 +38,14 @@ from biobank.auth.sessions import WrongFormToken
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotSignedIn, Refusal, raise_first
 from biobank.foundation.kept_files import file_members
-from biobank.pages.ui.addresses import AFTER_IT, ONE_MORE, SET_UP, coming_back, crumbs_of, parameters_of
+from biobank.pages.ui.addresses import AFTER_IT, ONE_MORE, SET_UP, crumbs_of, parameters_of
 from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, Rows, called, drawn, fields_of, parse_labelled
 from biobank.pages.ui.posted import Form, typed_in_address
 from biobank.pages.ui.rows import wants_rows
 from biobank.pages.ui.scanned import outdated_labels, scanned_code, scanned_codes, with_codes, with_plain_codes, with_scans
 from biobank.pages.ui.session import PagePerformer, PagePerforming, PageReading, asks
 from biobank.pages.ui.templating import render
+from biobank.pages.ui.where_next import comes_back, where_next
 
 R = TypeVar("R")
 M = TypeVar("M", bound=BaseModel)
@@ -137,9 +138,7 @@ class Acting(Opened[R], Generic[R]):
 
 
 class Done(NamedTuple):
-    """Where an act leads, and the message left there. `kind`: ok · note · care · stop. `halfway`: more is to be done there
-    before the page leads back to where one came from.
-    """
+    """Where an act leads, and the message left there. `kind`: ok · note · care · stop. `halfway`: more is to be done there."""
 
     location: str
     title: str
@@ -333,7 +332,8 @@ class ActPage(Generic[R, M]):
             if not performing.acted:
                 performing.form.require_read()
             if isinstance(said, Done):
-                return await acting.done(self._leads_to(acting, said), said.title, said.text, said.kind)
+                to = where_next(performing.form, self.again, request.url.path, said.location, halfway=said.halfway)
+                return await acting.done(to, said.title, said.text, said.kind)
             return self._show(acting, said)
         except (NotSignedIn, WrongFormToken):
             raise
@@ -343,16 +343,6 @@ class ActPage(Generic[R, M]):
                 form = Form([(name, value) for name, value in form.pairs if name in self.keeps])
             at = await self._open(request, reading, path, form, sent=True)
             return await self.draw(replace(at, refusal=refusal))
-
-    def _leads_to(self, at: Acting[R], said: Done) -> str:
-        """Return where an act leads: to the next one like it, back to setting the bank up, or where it says itself."""
-        if self.again and ONE_MORE in at.form:
-            kept = [(name, value) for name, value in at.performing.form.pairs if name in self.again]
-            again = f"{at.request.url.path}?{urlencode(kept)}" if kept else at.request.url.path
-            return coming_back(again) if comes_back(at.form) else again
-        if not comes_back(at.form):
-            return said.location
-        return coming_back(said.location) if said.halfway else SET_UP
 
     async def _look_at_labels(self, at: Acting[R]) -> None:
         """Keep every outdated label that was scanned; raise LabelSuperseded or LabelOfNoPrint where it stops the form."""
@@ -448,11 +438,6 @@ class ActPage(Generic[R, M]):
             action=at.request.url.path,
             **drawn(at.refusal),
         )
-
-
-def comes_back(form: Form) -> bool:
-    """Say whether a page was opened from the steps of setting the bank up."""
-    return form.get(AFTER_IT) == "set-up"
 
 
 def _takes_files(fields: Sequence[Field]) -> bool:

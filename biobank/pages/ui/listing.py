@@ -196,6 +196,7 @@ class Listing:
     `key` is the cell by which an address names a row, `named` the one by which a person does, where that is another;
     `default` is the list's own order as its query says it;
     `quick` are views that many ask for; `files` are made of what is shown, except of a list whose copies are taken by a use case;
+    `shown` rows make a page, so few that it is not heavy;
     `whole`: `read` answers every row at once, in the list's own order, and the list sorts what its cells say;
     `check` raises for filters that cannot be asked; `template` may extend `listing.html` and `more` reads what it draws besides.
     """
@@ -216,6 +217,7 @@ class Listing:
     empty: str = "Nothing here"
     hint: str = "Nothing matches. Take a filter away."
     dense: bool = False
+    shown: int = SHOWN
     files: bool = True
     whole: bool = False
     check: Callable[[Mapping[str, str]], object] = lambda _asked: None
@@ -245,7 +247,7 @@ class Listing:
         if "act" in query:
             return see(self._address_of(actor, query["act"], query.getlist("row")))
         given = read_filters(self.filters, query)
-        paging = Paging(query.get("cursor") or None, SHOWN, query.get("sort") or None, count=True)
+        paging = Paging(query.get("cursor") or None, self.shown, query.get("sort") or None, count=True)
         asked = Wanted(
             {name: None if value in ("", ALL) else value for name, value in given.items()},
             paging,
