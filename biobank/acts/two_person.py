@@ -109,6 +109,11 @@ class Completed:
     second_signature: UUID
     proposed_at: datetime
 
+    @property
+    def signatures(self) -> tuple[str, str]:
+        """Both signatures, in the order in which they were given, as an event names them."""
+        return (str(self.first_signature), str(self.second_signature))
+
 
 class PendingActPublic(BaseModel):
     """An act that waits for its second person."""

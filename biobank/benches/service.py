@@ -11,8 +11,9 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.codes import new_code
-from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
+from biobank.acts.signing import Meaning
+from biobank.acts.two_alike import two_sign
+from biobank.acts.two_person import Completed, Proposed, two_person
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.benches.at_bench import NotAWorkstation, keep_handled, require_workstation, stop_of
@@ -82,7 +83,7 @@ def open_bench(session: Session, act: Act, workstation: str, request: OpenBench)
     """Open a workstation for one donor after line clearance.
 
     Raises NotFound, NotPermitted, NotAWorkstation, WorkstationOfNoSite, WrongWorkstation, LineNotClear, BenchIsOpen,
-    NotFitForUse, and what `propose_or_complete` raises where two people clear the line.
+    NotFitForUse, and what `two_sign` raises where two people clear the line.
     """
     act.require(Permission.PROCESSING_RECORD, at=ANYWHERE)
     donor = request.donor
@@ -170,7 +171,7 @@ def close_bench(session: Session, act: Act, code: str, request: CloseBench) -> B
     """Close a session: every label is accounted for, and the line is clear.
 
     Raises NotFound, NotPermitted, BenchIsClosed, WrongWorkstation, LineNotClear, LabelsOfBenchOpen, and what
-    `propose_or_complete` raises.
+    `two_sign` raises.
     """
     row = _locked(session, act, code)
     if (closed := scanning_refusal(row)) is not None:
@@ -207,20 +208,17 @@ def _second(
     """Take the step of two people where the site asks for it. None: one is enough."""
     if not needs_two(session, site):
         return None
-    signature = use_signature(session, act, request.signature, Meaning.WITNESSED)
     may = Permission.PROCESSING_RECORD
-    return propose_or_complete(
+    return two_sign(
         session,
         act,
         name,
         subject,
         said,
-        signature,
-        request.pending_act,
-        hands=(),
-        needs=may,
-        first_needs=may,
+        request,
+        may,
         site=site,
+        meaning=Meaning.WITNESSED,
     )
 
 

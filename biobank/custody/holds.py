@@ -119,6 +119,13 @@ def stands(session: Session, scope: HoldScope, code: str, kind: HoldKind, reason
     return session.execute(select(hold.c.id).where(*of_it, hold.c.lifted_at.is_(None)).limit(1)).first() is not None
 
 
+def in_force_on(session: Session, scope: HoldScope, code: str) -> list[tuple[HoldKind, str]]:
+    """Return the kind and the reason of each hold in force on the thing itself, each once."""
+    of_it = (hold.c.scope_kind == scope.value, hold.c.scope_id == code, hold.c.lifted_at.is_(None))
+    rows = session.execute(select(hold.c.kind, hold.c.reason).where(*of_it).distinct().order_by(hold.c.kind, hold.c.reason))
+    return [(HoldKind(row.kind), row.reason) for row in rows]
+
+
 def place(
     session: Session,
     *,

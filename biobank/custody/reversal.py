@@ -20,8 +20,9 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.malformed import refusal_of_errors
-from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
+from biobank.acts.signing import Meaning
+from biobank.acts.two_alike import two_sign
+from biobank.acts.two_person import Completed, Proposed, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.coming_in import came_in, count_again
@@ -165,7 +166,7 @@ def reverse(session: Session, act: Act, code: str, request: ReverseRequest) -> R
 
     Raises NotFound, PreconditionMissing, StaleSequence, NotTheLatest, CannotBeReversed, LaterEventsRestOnIt,
     FormerPositionTaken, what stands against its former place, EvidenceMissing, AttachmentUnknown, NotPermitted,
-    SignatureRequired and what `propose_or_complete` raises.
+    and what `two_sign` raises.
     """
     specimen = _locked(session, act, code)
     require_expected(specimen, request.expected_seq)
@@ -176,7 +177,7 @@ def reverse(session: Session, act: Act, code: str, request: ReverseRequest) -> R
         step = _two_of_quality(session, act, specimen, undoing, request)
         if isinstance(step, Proposed):
             return step
-        signatures = (str(step.first_signature), str(step.second_signature))
+        signatures = step.signatures
         undoing.restores["marked"] = True
     done = Reversed(
         reverses=request.reverses,
@@ -301,25 +302,22 @@ def _two_of_quality(
             subject=specimen.code,
         )
     evidence_stored.get()(session, request.evidence_sha256, specimen.donor_code)
-    signature = use_signature(session, act, request.signature, Meaning.REVERSED)
     body = {
         "kind": undoing.kind,
         "reverses": request.reverses,
         "reason": request.reason,
         "evidence_sha256": request.evidence_sha256,
     }
-    return propose_or_complete(
+    return two_sign(
         session,
         act,
         "specimen.reverse",
         specimen.code,
         body,
-        signature,
-        request.pending_act,
-        hands=request.performed_by,
-        needs=Permission.QUALITY_DECIDE,
-        first_needs=Permission.QUALITY_DECIDE,
+        request,
+        Permission.QUALITY_DECIDE,
         site=site,
+        meaning=Meaning.REVERSED,
     )
 
 

@@ -15,8 +15,9 @@ from sqlalchemy import Row, delete, select, text, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Proposed, propose_or_complete, two_person
+from biobank.acts.signing import Meaning
+from biobank.acts.two_alike import two_sign
+from biobank.acts.two_person import Proposed, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.hold_coverage import holds_on
@@ -106,25 +107,22 @@ def erase_donor(session: Session, act: Act, code: str, request: EraseDonor) -> E
     """Take the first or second signature; with the second, forget everything or what may go now.
 
     Returns Refused(ErasureRefused) when records must be kept: contact and free text are gone all the same. Raises NotFound,
-    NotPermitted, DonorErased, and what `use_signature` and `propose_or_complete` raise.
+    NotPermitted, DonorErased, and what `two_sign` raises.
     """
     row = get_visible_donor(session, act.actor, code, lock=True)
     site = row.clinic_site_code
     act.require(Permission.DONOR_ERASE, at=site)
     require_not_erased(row)
-    signature = use_signature(session, act, request.signature, Meaning.ERASED)
-    step = propose_or_complete(
+    step = two_sign(
         session,
         act,
         "donor.erase",
         code,
         {"reason": request.reason},
-        signature,
-        request.pending_act,
-        hands=(),
-        needs=Permission.DONOR_ERASE,
-        first_needs=Permission.DONOR_ERASE,
+        request,
+        Permission.DONOR_ERASE,
         site=site,
+        meaning=Meaning.ERASED,
     )
     outlook = outlook_for(session, code)
     if isinstance(step, Proposed):
@@ -138,7 +136,7 @@ def erase_donor(session: Session, act: Act, code: str, request: EraseDonor) -> E
         documents=documents,
         reason=request.reason,
         first_by=step.first_user,
-        signatures=(str(step.first_signature), str(step.second_signature)),
+        signatures=step.signatures,
     )
     appended = record_on_donor(session, act, code, [event], NOW, site=site)
     answer = ErasureDone(**recorded(act, code, appended), documents=documents)

@@ -75,5 +75,10 @@ def words_in(given: object) -> Iterator[str]:
 
 def require_listed(session: Session, given: Collection[object]) -> None:
     """Ask the registers for every listed word of a request; nothing is asked where there is none."""
-    if words := {word for one in given for word in words_in(one)}:
+    require_words(session, {word for one in given for word in words_in(one)})
+
+
+def require_words(session: Session, words: Collection[str]) -> None:
+    """Ask the registers for words that come by another way than a request: from the console."""
+    if words:
         in_lists.get()(session, words)

@@ -10,6 +10,7 @@ from biobank.auth.actor import SYSTEM_CODE, Actor, RoleGrant
 from biobank.auth.permissions import Role
 from biobank.custody.recording import NOW
 from biobank.foundation.codes import parse_code
+from biobank.foundation.listed import require_words
 from biobank.labels.files import Drawing, WrongTemplate, preview, printed, template_for
 from biobank.labels.prints import number_prints
 
@@ -20,7 +21,8 @@ AT_THE_CONSOLE = Actor(SYSTEM_CODE, frozenset(RoleGrant(role, None) for role in 
 def draw_labels(bank: Bank, codes: Sequence[str], template: str | None, fmt: str, dpi: int, reason: str | None) -> bytes:
     """Return the file of labels of one template; with a `reason` they are numbered and recorded first.
 
-    Raises MalformedCode, UnknownTemplate, WrongTemplate, NotFound, and ReprintWithoutReason when a copy says "first_print".
+    Raises MalformedCode, UnknownTemplate, WrongTemplate, NotFound, NotInRegister for a reason of no list, and
+    ReprintWithoutReason when a copy says "first_print".
     """
     name = template_for(template, codes[0]).name
     if template is None and len({parse_code(code).prefix for code in codes}) > 1:
@@ -30,6 +32,7 @@ def draw_labels(bank: Bank, codes: Sequence[str], template: str | None, fmt: str
 
     def unit(session: Session) -> Drawing:
         if reason is not None:
+            require_words(session, [reason])
             done = number_prints(session, act, codes, name, reason, NOW)
             return printed(session, act.actor, done.serials, host)
         drawn = [preview(session, act.actor, code, name, host) for code in codes]

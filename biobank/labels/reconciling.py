@@ -17,8 +17,9 @@ from sqlalchemy import Select, false, func, insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import PendingActDiffers, Proposed, propose_or_complete, proposer_of, two_person, void_differing
+from biobank.acts.signing import Meaning
+from biobank.acts.two_alike import two_sign
+from biobank.acts.two_person import PendingActDiffers, Proposed, proposer_of, two_person, void_differing
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, EVERYWHERE
@@ -166,7 +167,7 @@ def reconcile_labels(
     """Record what became of the labels of a batch, or propose it: two people sign the same figures, each found alone.
 
     Returns LabelCountsDiffer as evidence. Raises NotFound, NotPermitted, LabelsReconciledAlready, LabelsDoNotAddUp, and what
-    `propose_or_complete` raises.
+    `two_sign` raises.
     """
     number = int(batch)
     session.execute(select(prints.c.serial).where(prints.c.serial == number).with_for_update())
@@ -178,21 +179,18 @@ def reconcile_labels(
     )
     proposer = proposer_of(session, request.pending_act) or act.actor.code
     found = _found(act.bank.settings.secrets, number, proposer, request.applied, destroyed)
-    signature = use_signature(session, act, request.signature, Meaning.WITNESSED)
     needs = counting_permission(one)
     try:
-        step = propose_or_complete(
+        step = two_sign(
             session,
             act,
             RECONCILE,
             str(number),
             {"printed": one.printed, "set": found},
-            signature,
-            request.pending_act,
-            hands=request.performed_by,
-            needs=needs,
-            first_needs=needs,
+            request,
+            needs,
             site=one.site,
+            meaning=Meaning.WITNESSED,
         )
     except PendingActDiffers:
         if not void_differing(session, act, RECONCILE, str(number), request.pending_act):

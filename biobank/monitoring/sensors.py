@@ -14,8 +14,8 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.codes import new_code
-from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
+from biobank.acts.two_alike import two_sign
+from biobank.acts.two_person import Completed, Proposed, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
@@ -233,18 +233,14 @@ def _keep_places(session: Session, act: Act, code: str, containers: list[str], m
 
 
 def _two_people(session: Session, act: Act, name: str, row: Any, body: dict[str, Any], request: Any) -> Proposed | Completed:
-    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
-    return propose_or_complete(
+    return two_sign(
         session,
         act,
         name,
         row.code,
         body,
-        signature,
-        request.pending_act,
-        hands=getattr(request, "performed_by", ()),
-        needs=Permission.SENSOR_MANAGE,
-        first_needs=Permission.SENSOR_MANAGE,
+        request,
+        Permission.SENSOR_MANAGE,
         site=row.site_code,
     )
 

@@ -29,16 +29,17 @@ from biobank.donors.models import donor
 from biobank.donors.visits import waiting_identifications
 from biobank.foundation.clock import now
 from biobank.foundation.paging import Paging
-from biobank.foundation.terms import words
+from biobank.foundation.terms import counted, words
 from biobank.monitoring.queries import excursions_to_assess
 from biobank.pages.alarms.said import CAUSES
 from biobank.pages.people.watched_acts import WHAT
 from biobank.pages.quality.notices import NEWS
-from biobank.pages.ui.code_pages import code_href
+from biobank.pages.ui.code_pages import code_href, page_of
 from biobank.pages.withdrawals.withdrawals import OFF_THE_WAY
 from biobank.people.resets import shown_today
 from biobank.people.watched_acts import own_holds_lifted
 from biobank.quality.adverse import adverse_to_do
+from biobank.quality.closing_queries import closings_waiting
 from biobank.quality.deviations import list_deviations
 from biobank.quality.disposal import announced_ends
 from biobank.quality.ending import USES
@@ -128,6 +129,7 @@ def read_tasks(session: Session, actor: Actor, bank: Bank) -> list[Task]:
         _expiring,
         _too_warm,
         _announced_ends,
+        _closings,
         _not_finished,
         _counts,
         _findings,
@@ -184,7 +186,8 @@ def _pending(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
             continue  # The withdrawal itself waits, for those who may sign as the second.
         what = "Your act waits for a second person" if mine else "Sign as the second person"
         urgency: Urgency = "expected" if mine else "waiting"
-        yield Task(what, one.subject, code_href(one.subject), urgency, one.expires_at, f"{words(one.act)} by {one.proposed_by}")
+        href = page_of(one.subject) or f"/pending/{one.id}"
+        yield Task(what, one.subject, href, urgency, one.expires_at, f"{words(one.act)} by {one.proposed_by}")
 
 
 def _own_hands(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
@@ -285,6 +288,20 @@ def _announced_ends(session: Session, actor: Actor, _at: datetime) -> Iterator[T
         href = f"{code_href(code)}/end/withdraw" if actor.may(P.QUALITY_DECIDE, at=ANYWHERE) else code_href(code)
         verb = "used up" if reason in USES else "destroyed"
         yield Task(f"Is to be {verb} from then on", code, href, "due", not_before, detail)
+
+
+def _closings(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
+    for one in closings_waiting(session, actor, SHOWN_EACH):
+        here, told = f"/closings/{one.id}", f"{counted(one.units, 'specimen')} to {one.to}"
+        if not one.decides:
+            detail = f"{counted(one.own, 'unit')} of your patients go to {one.to}: place a hold if you object"
+            yield Task("A bank closes and hands over what it keeps", one.site, here, "due", one.not_before, detail)
+        elif one.step == "announced":
+            yield Task("Record that the other bank takes all", one.site, f"{here}/acceptance", "waiting", one.announced_at, told)
+        elif at < one.not_before:
+            yield Task("A closing bank may be handed over then", one.site, here, "expected", one.not_before, told)
+        else:
+            yield Task("Hand over all that a closing bank keeps", one.site, f"{here}/transfer", "waiting", one.not_before, told)
 
 
 def _not_finished(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:

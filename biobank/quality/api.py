@@ -73,8 +73,6 @@ from biobank.quality.schemas import (
     DeviationRequest,
     DiscardRequest,
     Ended,
-    EndingRulePublic,
-    EndingRuleRequest,
     LookBackAnswer,
     LostRequest,
     NoticeList,
@@ -262,12 +260,6 @@ async def withdraw_end(code: CodePath, request: WithdrawEndRequest, performing: 
 async def allow_use_up(code: CodePath, request: UseUpRequest, performing: Performing) -> Ended | Proposed:
     """Allow for a day that a specimen is used up: two people, signed "decided"."""
     return await performing(disposal.allow_use_up, code, request)
-
-
-@router.post("/ending-rules")
-async def set_ending_rule(request: EndingRuleRequest, performing: Performing) -> EndingRulePublic:
-    """Set how long an announced end waits at a site, and what is a usable rest: quality, signed "decided"."""
-    return await performing(disposal.set_ending_rule, request)
 
 
 @router.post("/specimens/{code}/transfer-out")

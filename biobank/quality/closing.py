@@ -16,18 +16,20 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Proposed, propose_or_complete, two_person
+from biobank.acts.two_alike import two_sign
+from biobank.acts.two_person import Proposed, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.legality import Snapshot, refusals_of
 from biobank.custody.models import custody
 from biobank.custody.recording import NOW, Move, acknowledge, record
-from biobank.custody.snapshots import load
+from biobank.custody.snapshots import load, may_know
 from biobank.custody.states import LIVE
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, Refusal
 from biobank.foundation.kept_files import FileHash
+from biobank.foundation.many_rows import insert_rows
 from biobank.foundation.paging import Listed, Paging, read_page
 from biobank.people.queries import get_site
 from biobank.quality.closing_events import (
@@ -37,6 +39,7 @@ from biobank.quality.closing_events import (
     ClosingWithdrawn,
     HandedOverAtClosing,
 )
+from biobank.quality.closing_queries import Step, concerns, step_of
 from biobank.quality.ending import CoolingOff, closing_refusals
 from biobank.quality.ending_facts import rule_of_site
 from biobank.quality.models import bank_closing, bank_closing_unit
@@ -47,7 +50,6 @@ from biobank.specimens.models import specimen as specimen_table
 
 ACT = "bank.close"
 SHOWN = 200
-Step = Literal["announced", "accepted", "transferred", "taken_back"]
 
 
 class ClosingNotDue(Conflict):
@@ -190,7 +192,7 @@ def announce_closing(session: Session, act: Act, request: AnnounceClosing) -> Cl
     values = {"id": closing, "site_code": site, "to_code": request.to, "units": len(units), "units_sha256": digest}
     times = {"announced_at": act.at, "announced_by": act.actor.code, "announced_event": done.leaf_hash, "not_before": not_before}
     session.execute(insert(bank_closing).values(**values, **times))
-    session.execute(insert(bank_closing_unit), [{"closing_id": closing, "specimen_code": code} for code in units])
+    insert_rows(session, bank_closing_unit, [{"closing_id": str(closing), "specimen_code": code} for code in units])
     return _done(session, act, closing, done)
 
 
@@ -227,8 +229,8 @@ def withdraw_closing(session: Session, act: Act, closing: UUID, request: Withdra
 def carry_out_closing(session: Session, act: Act, closing: UUID | str, request: CarryOutClosing) -> ClosingDone | Proposed:
     """Hand everything over, or propose it; two people of quality sign.
 
-    Raises NotFound, ClosingNotDue, CoolingOff, ClosingBlocked, NotWhatWasAnnounced, AttachmentUnknown and what `use_signature`
-    and `propose_or_complete` raise.
+    Raises NotFound, ClosingNotDue, CoolingOff, ClosingBlocked, NotWhatWasAnnounced, AttachmentUnknown and what `two_sign`
+    raises.
     """
     row = _open(session, act, UUID(str(closing)), "accepted")
     site = str(row.site_code)
@@ -252,18 +254,14 @@ def carry_out_closing(session: Session, act: Act, closing: UUID | str, request: 
             subject=site,
             blocked=[one.model_dump() for one in blocked[:SHOWN]],
         )
-    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
-    step = propose_or_complete(
+    step = two_sign(
         session,
         act,
         ACT,
         str(row.id),
         {"receipt": request.receipt, "to": row.to_code, "units": len(found)},
-        signature,
-        request.pending_act,
-        hands=(),
-        needs=Permission.QUALITY_DECIDE,
-        first_needs=Permission.QUALITY_DECIDE,
+        request,
+        Permission.QUALITY_DECIDE,
         site=site,
     )
     if isinstance(step, Proposed):
@@ -274,7 +272,7 @@ def carry_out_closing(session: Session, act: Act, closing: UUID | str, request: 
         units=len(found),
         units_sha256=digest_of(found),
         receipt=request.receipt,
-        signatures=(str(step.first_signature), str(step.second_signature)),
+        signatures=step.signatures,
     )
     relies = (bytes(row.accepted_event),)
     done = record_on_stream(session, act, str(row.id), event, NOW, site=site, relies_on=relies)
@@ -307,20 +305,24 @@ ORDERS = {"announced_at": bank_closing.c.announced_at, "site": bank_closing.c.si
 
 
 def list_closings(session: Session, actor: Actor, *, paging: Paging = Paging()) -> ClosingList:
-    """List the closings of banks where the actor may read the specimens, the newest first."""
+    """List the closings that concern the actor (`closing_queries.py: concerns`), the newest first."""
     actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
-    mine = _closings.where(actor.scope(Permission.SPECIMEN_READ).of(bank_closing.c.site_code))
-    page = read_page(session, mine, paging, key=bank_closing.c.id, orders=ORDERS, default="-announced_at")
+    page = read_page(
+        session, _closings.where(concerns(actor)), paging, key=bank_closing.c.id, orders=ORDERS, default="-announced_at"
+    )
     return ClosingList(items=[_public(row) for row in page.rows], **page.ends)
 
 
 def read_closing(session: Session, actor: Actor, closing: UUID) -> ClosingDetail:
-    """Return a closing with its set and what stands in its way now. Raises NotFound."""
+    """Return a closing with its set and what stands in its way now; to a clinic, of its own donors' units. Raises NotFound."""
     row = _visible(session, actor, closing)
     public = _public(row)
     named = _named(session, row.id)
     found = load(session, named, holds=row.over_at is None)
     now = kept_by(session, row.site_code) if row.over_at is None else []
+    if not actor.may(Permission.SPECIMEN_READ, at=row.site_code):
+        found = {code: one for code, one in found.items() if may_know(actor, one)}
+        now = [code for code in now if code in found]
     blocked = blocked_among([found[code] for code in now if code in found])
     materials: dict[str, int] = {}
     for one in found.values():
@@ -345,9 +347,9 @@ def _named(session: Session, closing: UUID) -> Sequence[str]:
 
 
 def _visible(session: Session, actor: Actor, closing: UUID, *, lock: bool = False) -> "Row[Any]":
-    asked = _closings.where(bank_closing.c.id == closing)
+    asked = _closings.where(bank_closing.c.id == closing, concerns(actor))
     row = session.execute(asked.with_for_update() if lock else asked).first()
-    if row is None or not actor.may(Permission.SPECIMEN_READ, at=row.site_code):
+    if row is None:
         raise NotFound("There is no such closing that you may see.", subject=str(closing))
     return row
 
@@ -359,13 +361,6 @@ def _open(session: Session, act: Act, closing: UUID, *steps: Step) -> "Row[Any]"
     if step_of(row) not in steps:
         raise ClosingNotDue(f"The closing of {row.site_code} is {step_of(row).replace('_', ' ')}.", subject=row.site_code)
     return row
-
-
-def step_of(row: Any) -> Step:
-    """Say how far a closing is. Pure."""
-    if row.over_at is not None:
-        return "transferred" if row.receipt_sha256 is not None else "taken_back"
-    return "announced" if row.accepted_at is None else "accepted"
 
 
 def _set(session: Session, closing: UUID, **values: "str | datetime | bytes") -> None:

@@ -27,7 +27,7 @@ from biobank.donors.visibility import lock_donor
 from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.quality.culture_schemas import CulturePublic, CultureRecorded, CultureRecordPublic, DiscardVessels, RecordCulture
 from biobank.quality.deviations import add_deviation
-from biobank.quality.ending import PAIRS, WITNESSED, Route, sampling_refusals
+from biobank.quality.ending import PAIRS, WITNESSED, Facts, Route, sampling_ends, sampling_refusals
 from biobank.quality.ending_facts import read_facts
 from biobank.quality.releases import end_held_releases
 from biobank.registers.using import Use, keep_warnings, require_fit
@@ -189,15 +189,18 @@ def companions(session: Session, one: Snapshot) -> "Sequence[Row[Any]]":
     needs_seq=True,
 )
 def discard_vessels(session: Session, act: Act, code: str, request: DiscardVessels) -> CultureRecorded | Proposed:
-    """Discard some vessels of a culture, or propose it: what is spoilt before a witness, what is surplus with quality.
+    """Discard some vessels of a culture, or propose it: what is contaminated before a witness, as what leaves a usable rest and
+    is broken or detached; anything else with quality.
 
     Raises NotFound, NotACulture, MoreVesselsThanThere, NotSeenContaminated, and what `sampling_refusals` and
     `propose_or_complete` say.
     """
     one = _opened(session, act, code, request.expected_seq, Permission.CUSTODY_RECORD)
     left = vessels_left(session, one)
-    raise_first(discarding_refusals(session, act, one, request, left))
-    first, second = PAIRS[Route.DISCARD] if request.reason == "surplus" else WITNESSED
+    facts = read_facts(session, one, act.at)
+    raise_first(discarding_refusals(session, one, request, left, facts))
+    assert left is not None
+    first, second = WITNESSED if before_a_witness(one, request, facts) else PAIRS[Route.DISCARD]
     said = {"vessels": request.vessels, "amount": request.amount, "reason": request.reason}
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     step = propose_or_complete(
@@ -215,8 +218,7 @@ def discard_vessels(session: Session, act: Act, code: str, request: DiscardVesse
     )
     if isinstance(step, Proposed):
         return step
-    assert left is not None
-    signed = (str(step.first_signature), str(step.second_signature))
+    signed = step.signatures
     event = VesselsDiscarded(**said, left=left - request.vessels, signatures=signed)
     appended = record(session, act, [Move(one, event)], request)
     kept = {"vessels": request.vessels, "finding": request.reason, "amount": request.amount}
@@ -224,8 +226,17 @@ def discard_vessels(session: Session, act: Act, code: str, request: DiscardVesse
     return CultureRecorded(culture=describe(session, one), receipt=acknowledge(act, appended))
 
 
-def discarding_refusals(session: Session, act: Act, one: Snapshot, request: DiscardVessels, left: int | None) -> list[Refusal]:
-    """Return every reason why these vessels may not be discarded now."""
+def before_a_witness(one: Snapshot, request: DiscardVessels, facts: Facts) -> bool:
+    """Say whether two who work at the bench discard these vessels; else the second is of quality. Pure."""
+    if request.reason == "contaminated":
+        return True
+    return request.reason != "surplus" and not sampling_ends(one, request.amount, facts)
+
+
+def discarding_refusals(
+    session: Session, one: Snapshot, request: DiscardVessels, left: int | None, facts: Facts
+) -> list[Refusal]:
+    """Return every reason why these vessels may not be discarded now. Of contaminated ones no more goes than their share."""
     found: list[Refusal | None] = [
         reservation_refusal(one),
         hold_refusal(HoldAct.DESTROY, "discarded in part", one),
@@ -234,8 +245,18 @@ def discarding_refusals(session: Session, act: Act, one: Snapshot, request: Disc
     if request.vessels == left or request.amount >= one.projection.amount:
         found.append(MoreVesselsThanThere(f"That is all of {one.code}: discard the whole culture instead.", subject=one.code))
     elif request.reason == "surplus":
-        found += sampling_refusals(one, request.amount, read_facts(session, one, act.at))
-    elif request.reason in {"contaminated", "detached"} and request.vessels > _seen(session, one.code, request.reason):
+        found += sampling_refusals(one, request.amount, facts)
+    elif request.reason == "contaminated" and left and request.amount * left > one.projection.amount * request.vessels:
+        share = one.projection.amount * request.vessels // left
+        found.append(
+            MoreVesselsThanThere(
+                f"{request.vessels} of {left} vessels of {one.code} hold {share} by equal shares, and you say {request.amount}. "
+                "Say no more than their share; what is wrong with the rest is corrected by a count.",
+                subject=one.code,
+                share=share,
+            )
+        )
+    if request.reason in {"contaminated", "detached"} and request.vessels > _seen(session, one.code, request.reason):
         found.append(
             NotSeenContaminated(
                 f"Record first in how many vessels of {one.code} you saw that; then discard those.", subject=one.code
@@ -245,10 +266,10 @@ def discarding_refusals(session: Session, act: Act, one: Snapshot, request: Disc
 
 
 def _seen(session: Session, code: str, reason: str) -> int:
-    """Return in how many vessels somebody saw it, less those discarded for it."""
+    """Return in how many vessels somebody saw it, less those discarded for it. A suspicion is not seen: it is tested."""
     r = culture_record.c
-    looked = r.finding.in_(["contaminated", SUSPECTED]) if reason == "contaminated" else r.finding == reason
-    seen = select(func.coalesce(func.max(r.vessels), 0)).where(r.specimen_code == code, r.what == LOOK, looked)
+    looked = (r.specimen_code == code, r.what == LOOK, r.finding == reason)
+    seen = select(func.coalesce(func.max(r.vessels), 0)).where(*looked)
     gone = select(func.coalesce(func.sum(r.vessels), 0)).where(r.specimen_code == code, r.what == DISCARD, r.finding == reason)
     return int(session.execute(seen).scalar_one()) - int(session.execute(gone).scalar_one())
 

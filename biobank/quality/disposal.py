@@ -3,6 +3,7 @@
 Each takes two people, in two calls. What may be done, and by which pair, is one rule for all of them: `quality/ending.py`.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,17 +20,15 @@ from biobank.auth.scope import Scope
 from biobank.custody.custodians import hands_refusal
 from biobank.custody.event import Event
 from biobank.custody.events import Lost
-from biobank.custody.ledger import Fact, append
 from biobank.custody.legality import Snapshot, refusals_of
 from biobank.custody.models import custody
-from biobank.custody.recording import Move, acknowledge, head_of, record, require_expected
+from biobank.custody.recording import Move, record, require_expected
 from biobank.custody.snapshots import get_visible
-from biobank.custody.states import TERMINAL, StreamKind
+from biobank.custody.states import TERMINAL
 from biobank.donors.models import donor
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refusal, raise_first
-from biobank.people.queries import get_site
 from biobank.quality.decisions import answer_of
 from biobank.quality.ending import (
     USES,
@@ -42,8 +41,8 @@ from biobank.quality.ending import (
     waits,
 )
 from biobank.quality.ending_facts import read_facts, rule_of_site
-from biobank.quality.events import Discarded, EndAnnounced, EndingRuleSet, EndWithdrawn, TransferredOut, UseUpAllowed
-from biobank.quality.models import ending_notice, ending_rule, use_up_allowed
+from biobank.quality.events import Discarded, EndAnnounced, EndWithdrawn, TransferredOut, UseUpAllowed
+from biobank.quality.models import ending_notice, use_up_allowed
 from biobank.quality.releases import end_releases
 from biobank.quality.schemas import (
     AnnouncedEnd,
@@ -52,8 +51,6 @@ from biobank.quality.schemas import (
     DiscardRequest,
     Ended,
     EndingRequest,
-    EndingRulePublic,
-    EndingRuleRequest,
     LostRequest,
     TransferRequest,
     UseUpRequest,
@@ -168,10 +165,6 @@ def _two(
     )
 
 
-def _signatures(step: Completed) -> tuple[str, str]:
-    return (str(step.first_signature), str(step.second_signature))
-
-
 @two_person(
     "specimen.discard",
     "Discard a specimen",
@@ -188,7 +181,7 @@ def discard(session: Session, act: Act, code: str, request: DiscardRequest) -> E
     step = _two(session, act, Route.DISCARD, specimen, facts, request, **said)
     if isinstance(step, Proposed):
         return step
-    event = Discarded(**said, signatures=_signatures(step))
+    event = Discarded(**said, signatures=step.signatures)
     appended = record(session, act, [Move(specimen, event)], request, withdrawal=_left_for(Route.DISCARD, specimen, facts))
     end_releases.get()(session, [code], at=act.at, because="discarded")
     return Ended(**answer_of(act, appended).model_dump())
@@ -219,7 +212,7 @@ def transfer_out(session: Session, act: Act, code: str, request: TransferRequest
     require_stored(session, [request.evidence])
     if isinstance(step, Proposed):
         return step
-    event = TransferredOut(**said, signatures=_signatures(step))
+    event = TransferredOut(**said, signatures=step.signatures)
     return Ended(**answer_of(act, record(session, act, [Move(specimen, event)], request)).model_dump())
 
 
@@ -238,7 +231,7 @@ def give_up_as_lost(session: Session, act: Act, code: str, request: LostRequest)
     step = _two(session, act, Route.GIVE_UP, specimen, facts, request, reason=request.reason)
     if isinstance(step, Proposed):
         return step
-    event = Lost(reason=request.reason, signatures=_signatures(step))
+    event = Lost(reason=request.reason, signatures=step.signatures)
     return Ended(**answer_of(act, record(session, act, [Move(specimen, event)], request)).model_dump())
 
 
@@ -259,7 +252,7 @@ def allow_use_up(session: Session, act: Act, code: str, request: UseUpRequest) -
     if isinstance(step, Proposed):
         return step
     until = act.at + MAY_USE_UP_FOR
-    event = UseUpAllowed(**said, until=rfc3339(until), signatures=_signatures(step))
+    event = UseUpAllowed(**said, until=rfc3339(until), signatures=step.signatures)
     appended = record(session, act, [Move(specimen, event)], request)
     row = {"use": request.use, "until": until, "event_hash": appended[0].leaf_hash}
     keyed = insert(use_up_allowed).values(specimen_code=code, **row)
@@ -300,6 +293,15 @@ def _no_longer_announced(session: Session, code: str, at: datetime) -> bool:
     return session.execute(stands.values(withdrawn_at=at).returning(ending_notice.c.specimen_code)).first() is not None
 
 
+def forget_what_was_agreed(session: Session, codes: Collection[str], at: datetime) -> list[str]:
+    """End what was announced and allowed of these: they turned out to be another donor's. Return what was announced."""
+    named = sorted(codes)
+    allowed = update(use_up_allowed).where(use_up_allowed.c.specimen_code.in_(named), use_up_allowed.c.until > at)
+    session.execute(allowed.values(until=at))
+    stands = update(ending_notice).where(ending_notice.c.specimen_code.in_(named), ending_notice.c.withdrawn_at.is_(None))
+    return sorted(session.execute(stands.values(withdrawn_at=at).returning(ending_notice.c.specimen_code)).scalars())
+
+
 def withdraw_end(session: Session, act: Act, code: str, request: WithdrawEndRequest) -> DecisionAnswer:
     """Take an announcement back. Raises NothingWaits when none stands."""
     specimen = _opened(session, act, code, request.expected_seq)
@@ -333,18 +335,3 @@ def announced_ends(session: Session, actor: Actor, limit: int) -> list[tuple[str
 
 def _concerns(quality: Scope, clinic: Scope) -> Any:
     return quality.of(custody.c.site_code, specimen_table.c.home_site_code) | clinic.of(donor.c.clinic_site_code)
-
-
-def set_ending_rule(session: Session, act: Act, request: EndingRuleRequest) -> EndingRulePublic:
-    """Set how long an announced end waits at a site and what is a usable rest there, signed."""
-    act.require(Permission.QUALITY_DECIDE, at=request.site)
-    get_site(session, request.site)
-    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
-    values = {"cooling_off_days": request.cooling_off_days, "usable_rest_percent": request.usable_rest_percent}
-    event = EndingRuleSet(site=request.site, signature=str(signature.id), **values)
-    head = head_of(session, act, request, subject=None, site=request.site)
-    done = append(session, [Fact(StreamKind.SYSTEM, request.site, event, head)])
-    row: dict[str, Any] = {**values, "event_hash": done[0].leaf_hash}
-    keyed = insert(ending_rule).values(site_code=request.site, **row)
-    session.execute(keyed.on_conflict_do_update(index_elements=["site_code"], set_=row))
-    return EndingRulePublic(site=request.site, **values, receipt=acknowledge(act, done))

@@ -8,6 +8,7 @@
 | close the bank | `/closings/…/transfer`: all that it keeps, as one set | announced and accepted; two of quality |
 | use up | `…/use-up`, its page | two people, the second of quality; kept frozen: announced; opens three routes for a day |
 | sample | `specimen.sampled`: API, batches, the scan path | leaves a usable rest and the reserve, or may be used up |
+| discard vessels | `…/culture/discard`, its page | two people; a usable rest is left, or what goes was seen contaminated |
 | run | `POST /processings`: consumed, a part used, refilled as another kind | makes therapeutic material, or may be used up |
 | thaw | a run of thawing; on a withdrawal's behalf it is approved already | may be used up |
 

@@ -329,7 +329,7 @@ class UseUpAllowed(Event):
 
 
 class EndingRuleSet(Event):
-    """Quality set a site's rule of ending: how long an announced end waits, and how much of a unit is a usable rest."""
+    """Quality set a site's rule of ending: how long an announced end waits, what is a usable rest. Two sign what loosens it."""
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.ending_rule_set"] = "system.ending_rule_set"
@@ -338,4 +338,4 @@ class EndingRuleSet(Event):
     site: str = CODE
     cooling_off_days: int = Field(ge=1, le=365)
     usable_rest_percent: int = Field(ge=1, le=100)
-    signature: str = SIGNATURE
+    signatures: tuple[str, ...] = SIGNATURES

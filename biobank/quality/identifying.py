@@ -10,8 +10,8 @@ from typing import Any
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Proposed, propose_or_complete, two_person
+from biobank.acts.two_alike import two_sign
+from biobank.acts.two_person import Proposed, two_person
 from biobank.auth.permissions import Permission
 from biobank.custody.coming_in import came_in
 from biobank.custody.events import Found
@@ -59,7 +59,7 @@ def resolve(session: Session, act: Act, code: str, request: ResolveRequest) -> R
     """Say which specimen an unidentified item is, or propose it; two people of quality sign.
 
     Raises NotFound for either, NotUnidentified, NotLookedFor, IllegalTransition, OnHold, StaleSequence, NotPermitted,
-    AttachmentUnknown, SignatureRequired and what `propose_or_complete` raises.
+    AttachmentUnknown, and what `two_sign` raises.
     """
     item, target = get_all_visible(session, act.actor, [code, request.same_as], lock=True, holds=True)
     _require_sense(item, target)
@@ -71,24 +71,20 @@ def resolve(session: Session, act: Act, code: str, request: ResolveRequest) -> R
             raise refusal
     require_stored(session, [request.evidence_sha256])
     site = item.home_site_code or item.projection.site_code
-    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
     body = {"same_as": request.same_as, "evidence_sha256": request.evidence_sha256}
-    step = propose_or_complete(
+    step = two_sign(
         session,
         act,
         "specimen.resolve",
         code,
         body,
-        signature,
-        request.pending_act,
-        hands=request.performed_by,
-        needs=Permission.SPECIMEN_RESOLVE,
-        first_needs=Permission.SPECIMEN_RESOLVE,
+        request,
+        Permission.SPECIMEN_RESOLVE,
         site=site,
     )
     if isinstance(step, Proposed):
         return step
-    signatures = (str(step.first_signature), str(step.second_signature))
+    signatures = step.signatures
     identified = Identified(same_as=target.code, evidence_sha256=request.evidence_sha256, signatures=signatures)
     moves = [Move(item, identified), *_found_again(session, act, item, target)]
     appended = record(session, act, moves, request)

@@ -144,7 +144,7 @@ def change_identity(session: Session, act: Act, code: str, request: ChangeIdenti
         request,
         commit=commit,
         evidence_sha256=request.evidence_sha256,
-        signatures=(str(step.first_signature), str(step.second_signature)),
+        signatures=step.signatures,
     )
     return IdentityChangedByTwo(**recorded(act, code, appended))
 

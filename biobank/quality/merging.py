@@ -8,15 +8,13 @@ all; the band of either is void. The log keeps what was written under which code
 
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import select, text
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Proposed, propose_or_complete, two_person
+from biobank.acts.two_person import Proposed, two_person
 from biobank.auth.permissions import Permission
 from biobank.custody.models import custody
 from biobank.custody.recording import NOW, Move, record
@@ -33,11 +31,9 @@ from biobank.donors.service import read_identity_document
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.donors.wristbands import void_band_in_force
 from biobank.foundation.errors import Conflict, Refusal, raise_first
-from biobank.foundation.kept_files import FileHash
+from biobank.quality.attributing import OnEvidence, sign_on_evidence
 from biobank.quality.attribution_events import DonorMerged, Merged, MergedInto
 from biobank.quality.releases import open_withdrawals_of
-from biobank.quality.schemas import Token
-from biobank.quality.stored_files import require_evidence_of
 
 ACT = "donor.merge"
 
@@ -56,15 +52,10 @@ class WithdrawalOpen(Conflict):
     title = "A withdrawal is not over"
 
 
-class MergeDonors(BaseModel):
+class MergeDonors(OnEvidence):
     """The other record of the same person, and what shows that it is one person."""
 
-    model_config = ConfigDict(extra="forbid")
-
     duplicate: str = Field(pattern=r"^DN-[0-9A-Z]{7}$", description="The record that is merged into this one.")
-    evidence_sha256: FileHash = Field(description="The stored file that shows it: a passport, a hospital's letter.")
-    signature: Token = None
-    pending_act: UUID | None = None
 
 
 class DonorsMerged(RecordedOnDonor):
@@ -85,8 +76,8 @@ class DonorsMerged(RecordedOnDonor):
 def merge_donors(session: Session, act: Act, code: str, request: MergeDonors) -> DonorsMerged | Proposed:
     """Merge a duplicate into the record that stays, or propose it; two people of quality sign, at the clinics of both.
 
-    Raises NotFound, DonorErased, DonorMerged, IdentitiesContradict, WithdrawalOpen, AttachmentUnknown, NotPermitted and what
-    `use_signature` and `propose_or_complete` raise.
+    Raises NotFound, DonorErased, DonorMerged, IdentitiesContradict, WithdrawalOpen, NotPermitted and what `sign_on_evidence`
+    raises.
     """
     other = request.duplicate
     rows = {one: get_visible_donor(session, act.actor, one, lock=True) for one in sorted((code, other))}
@@ -98,20 +89,8 @@ def merge_donors(session: Session, act: Act, code: str, request: MergeDonors) ->
         raise IdentitiesContradict(f"{code} is one record. Name the other one.", subject=code)
     first, second = read_identity_document(session, act, stays), read_identity_document(session, act, goes)
     raise_first(merge_refusals(session, stays, goes, first, second))
-    require_evidence_of(session, request.evidence_sha256, (code, other))
-    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
-    step = propose_or_complete(
-        session,
-        act,
-        ACT,
-        code,
-        {"duplicate": other, "evidence_sha256": request.evidence_sha256},
-        signature,
-        request.pending_act,
-        hands=(),
-        needs=Permission.QUALITY_DECIDE,
-        first_needs=Permission.QUALITY_DECIDE,
-        site=stays.clinic_site_code,
+    step = sign_on_evidence(
+        session, act, ACT, code, {"duplicate": other}, request, people=(code, other), site=stays.clinic_site_code
     )
     if isinstance(step, Proposed):
         return step
@@ -122,7 +101,7 @@ def merge_donors(session: Session, act: Act, code: str, request: MergeDonors) ->
         duplicate=other,
         specimens=len(specimens),
         evidence_sha256=request.evidence_sha256,
-        signatures=(str(step.first_signature), str(step.second_signature)),
+        signatures=step.signatures,
     )
     (merged,) = appended = record_on_donor(session, act, code, [event], NOW, site=stays.clinic_site_code)
     ended = MergedInto(into=code, merged=merged.leaf_hash.hex())

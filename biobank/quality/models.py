@@ -171,7 +171,7 @@ class DonorReserve(SQLModel, table=True):
 
 
 class BankClosing(SQLModel, table=True):
-    """A bank that closes: which one takes everything over, and how far that is (`quality/closing.py: step_of`)."""
+    """A bank that closes: which one takes everything over, and how far that is (`quality/closing_queries.py: step_of`)."""
 
     __tablename__ = "bank_closing"
     __table_args__ = (

@@ -1,8 +1,9 @@
 """A harvest turns out to be another person's: two of quality say so, on evidence, and all that came of it goes with it.
 
 Its lots, their runs and every specimen of it are the other donor's from then on, in quarantine and under an identity hold, and
-decided about anew: consents, markers and holds are asked of the new donor by every act. Labels that were printed before stop
-whoever scans them. What was given or handed out is never another's afterwards: that is a deviation.
+decided about anew: consents and markers are asked of the new donor by every act, and an end that was announced is announced
+again. Holds on the donor on record stay on what was under them: they are placed on the harvest. Labels that were printed before
+stop whoever scans them. What was given or handed out is never another's afterwards: that is a deviation.
 """
 
 from collections.abc import Callable, Collection
@@ -10,13 +11,12 @@ from dataclasses import replace
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Proposed, propose_or_complete, two_person
+from biobank.acts.two_person import Proposed, two_person
 from biobank.auth.permissions import Permission
 from biobank.custody import holds as custody_holds
 from biobank.custody.legality import Snapshot
@@ -30,12 +30,12 @@ from biobank.donors.recording import last_event_at, record_on_donor
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.from_above import FromAbove
-from biobank.foundation.kept_files import FileHash
+from biobank.quality.attributing import OnEvidence, sign_on_evidence
 from biobank.quality.attribution_events import HarvestJoined, HarvestLeft, Reattributed
+from biobank.quality.disposal import forget_what_was_agreed
+from biobank.quality.events import EndWithdrawn
 from biobank.quality.holds import find_scope
 from biobank.quality.releases import open_withdrawals_with
-from biobank.quality.schemas import Token
-from biobank.quality.stored_files import require_evidence_of
 from biobank.specimens.models import harvest as harvest_table
 from biobank.specimens.moving import mixed_in, move_harvest, tree_of
 from biobank.transparency.models import event as event_table
@@ -68,15 +68,10 @@ class MixedHarvests(Conflict):
     title = "Mixed with another harvest"
 
 
-class ReattributeHarvest(BaseModel):
+class ReattributeHarvest(OnEvidence):
     """Whose the harvest is, and what shows it."""
 
-    model_config = ConfigDict(extra="forbid")
-
     donor: str = Field(pattern=r"^DN-[0-9A-Z]{7}$", description="The donor whose material it is.")
-    evidence_sha256: FileHash = Field(description="The stored file that shows it: a kit's papers, a genotype.")
-    signature: Token = None
-    pending_act: UUID | None = None
 
 
 class HarvestReattributed(BaseModel):
@@ -102,8 +97,8 @@ class HarvestReattributed(BaseModel):
 def reattribute_harvest(session: Session, act: Act, code: str, request: ReattributeHarvest) -> HarvestReattributed | Proposed:
     """Say whose a harvest is, or propose it; two people of quality where it is kept sign.
 
-    Raises NotFound, DonorErased, DonorMerged, WasHandedOut, StillAskedFor, MixedHarvests, AttachmentUnknown, NotPermitted and
-    what `use_signature` and `propose_or_complete` raise.
+    Raises NotFound, DonorErased, DonorMerged, WasHandedOut, StillAskedFor, MixedHarvests, NotPermitted and what
+    `sign_on_evidence` raises.
     """
     scope = find_scope(session, act.actor, HoldScope.HARVEST, code)
     before = str(scope.donor_code)
@@ -117,27 +112,14 @@ def reattribute_harvest(session: Session, act: Act, code: str, request: Reattrib
     codes = tree_of(session, code)
     found = load(session, codes, lock=True)
     raise_first(reattribution_refusals(session, code, list(found.values())))
-    require_evidence_of(session, request.evidence_sha256, (before, request.donor))
-    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
-    step = propose_or_complete(
-        session,
-        act,
-        ACT,
-        code,
-        {"donor": request.donor, "evidence_sha256": request.evidence_sha256},
-        signature,
-        request.pending_act,
-        hands=(),
-        needs=Permission.QUALITY_DECIDE,
-        first_needs=Permission.QUALITY_DECIDE,
-        site=home,
-    )
+    people = (before, request.donor)
+    step = sign_on_evidence(session, act, ACT, code, {"donor": request.donor}, request, people=people, site=home)
     if isinstance(step, Proposed):
         return step
     said = {
         "harvest": code,
         "evidence_sha256": request.evidence_sha256,
-        "signatures": (str(step.first_signature), str(step.second_signature)),
+        "signatures": step.signatures,
     }
     clinics = {one: row.clinic_site_code for one, row in rows.items()}
     left = HarvestLeft.of(specimens=len(codes), **said)
@@ -145,6 +127,9 @@ def reattribute_harvest(session: Session, act: Act, code: str, request: Reattrib
     appended = record_on_donor(session, act, before, [left], NOW, site=clinics[before])
     appended += record_on_donor(session, act, request.donor, [joined], NOW, site=clinics[request.donor])
     note_move(session, act, before, request.donor, appended[0], code)
+    if announced := forget_what_was_agreed(session, codes, act.at):
+        appended += record(session, act, [Move(found[one], EndWithdrawn(reason=REASON)) for one in announced], NOW)
+        found |= load(session, announced)
     moves = [
         Move(
             replace(one, donor_code=request.donor),
@@ -156,17 +141,22 @@ def reattribute_harvest(session: Session, act: Act, code: str, request: Reattrib
     appended += record(session, act, moves, NOW) if moves else []
     move_harvest(session, code, codes, before, request.donor)
     head = head_of(session, act, NOW, subject=request.donor, site=home, last=last_event_at(session, request.donor))
-    hold, held = custody_holds.place(
-        session,
-        kind=HoldKind.IDENTITY,
-        scope_kind=HoldScope.HARVEST,
-        scope_id=code,
-        reason=REASON,
-        head=head,
-        donor_code=request.donor,
-    )
+    wanted = [(HoldKind.IDENTITY, REASON), *custody_holds.in_force_on(session, HoldScope.DONOR, before)]
+    placed = [
+        custody_holds.place(
+            session,
+            kind=kind,
+            scope_kind=HoldScope.HARVEST,
+            scope_id=code,
+            reason=reason,
+            head=head,
+            donor_code=request.donor,
+        )
+        for kind, reason in wanted
+    ]
+    hold = placed[0][0]
     labels = supersede_labels.get()(session, act, codes)
-    appended.append(held)
+    appended += [held for _id, held in placed]
     return HarvestReattributed(
         harvest=code,
         donor=request.donor,

@@ -13,8 +13,9 @@ from sqlalchemy import Row, func, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
+from biobank.acts.signing import Meaning
+from biobank.acts.two_alike import two_sign
+from biobank.acts.two_person import Completed, Proposed, two_person
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
 from biobank.custody import holds as custody_holds
@@ -137,12 +138,12 @@ def close_recall(session: Session, act: Act, recall: UUID | str, request: CloseR
     """Close a recall of which every unit is decided, or propose it: two of quality sign. Its holds end with it.
 
     `recall`: its id, or the code of its deviation. Raises NotFound, NotPermitted, RecallClosedAlready, UnitsUndecided,
-    RecallUnsettled, DispositionDoesNotFit, and what `propose_or_complete` raises.
+    RecallUnsettled, DispositionDoesNotFit, and what `two_sign` raises.
     """
     row, one, _frozen = _locked(session, act, recall)
     raise_first(closing_refusals(one))
     counts = Counter(unit.disposition or "gone" for unit in one.items)
-    step = propose_or_complete(
+    step = two_sign(
         session,
         act,
         "recall.close",
@@ -155,11 +156,10 @@ def close_recall(session: Session, act: Act, recall: UUID | str, request: CloseR
             "gone": counts["gone"],
             "set": settled_set(one),
         },
-        use_signature(session, act, request.signature, Meaning.CLOSED),
-        request.pending_act,
-        hands=request.performed_by,
-        first_needs=Permission.RECALL_START,
-        needs=Permission.RECALL_START,
+        request,
+        Permission.RECALL_START,
+        site=None,
+        meaning=Meaning.CLOSED,
     )
     if isinstance(step, Proposed):
         return step
@@ -174,7 +174,7 @@ def close_recall(session: Session, act: Act, recall: UUID | str, request: CloseR
         followed_up=counts["followed_up"],
         gone=counts["gone"],
         notices_unread=session.execute(unread).scalar_one(),
-        signatures=(str(step.first_signature), str(step.second_signature)),
+        signatures=step.signatures,
     )
     closed = record_on_stream(session, act, one.deviation, event, request, site=None, relies_on=(bytes(row.started_event),))
     session.execute(

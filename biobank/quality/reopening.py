@@ -14,8 +14,8 @@ from sqlalchemy import Row, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Completed, Proposed, propose_or_complete, two_person
+from biobank.acts.two_alike import two_sign
+from biobank.acts.two_person import Completed, Proposed, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.holds import Lifting, lift
@@ -128,24 +128,21 @@ def reopen(session: Session, act: Act, code: str, request: ReopenRequest) -> Reo
     """Put what was rejected of a specimen or a lot back into quarantine, or propose it; two people of quality sign.
 
     Raises NotFound, NotPermitted, NothingToDecide, NotRejected, InvestigationMissing, TestFailed, NotIndependent,
-    SignatureRequired and what `propose_or_complete` raises.
+    and what `two_sign` raises.
     """
     rejection = rejection_of(session, act.actor, code, lock=True)
     raise_first(rejection.refusals())
     refusal = investigation_refusal(session, rejection, request.deviation)
     if refusal is not None:
         raise refusal
-    step = propose_or_complete(
+    step = two_sign(
         session,
         act,
         "specimen.reopen",
         code,
         {"deviation": request.deviation, "reason": request.reason},
-        use_signature(session, act, request.signature, Meaning.DECIDED),
-        request.pending_act,
-        hands=request.performed_by,
-        first_needs=Permission.QUALITY_DECIDE,
-        needs=Permission.QUALITY_DECIDE,
+        request,
+        Permission.QUALITY_DECIDE,
         site=rejection.site,
     )
     if isinstance(step, Proposed):
@@ -153,7 +150,7 @@ def reopen(session: Session, act: Act, code: str, request: ReopenRequest) -> Reo
     event = Reopened(
         deviation=request.deviation,
         reason=request.reason,
-        signatures=(str(step.first_signature), str(step.second_signature)),
+        signatures=step.signatures,
     )
     units = rejection.deciding.specimens
     appended = record(session, act, [Move(one, event) for one in units], request) if units else []

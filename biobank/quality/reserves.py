@@ -260,7 +260,7 @@ def set_reserve(session: Session, act: Act, code: str, request: ReserveRequest) 
         )
         if isinstance(step, Proposed):
             return step
-        signatures = (str(step.first_signature), str(step.second_signature))
+        signatures = step.signatures
     event = ReserveSet(
         material=request.material.value, units=request.units, amount=request.amount, unit=unit, signatures=signatures
     )

@@ -121,11 +121,13 @@ class EndingRuleRequest(Circumstances):
     cooling_off_days: int = Field(ge=1, le=365, description="How long an announced end waits.")
     usable_rest_percent: int = Field(ge=1, le=100, description="How much of a unit is still a usable rest.")
     signature: Token = None
+    pending_act: UUID | None = None
 
 
 class EndingRulePublic(BaseModel):
     """What stands at a site, and our signature."""
 
+    status: Literal["done"] = "done"
     site: str
     cooling_off_days: int
     usable_rest_percent: int

@@ -29,6 +29,7 @@ from biobank.quality.api import router as quality_api
 from biobank.quality.attribution_api import router as attributions_api
 from biobank.quality.closing_api import router as closings_api
 from biobank.quality.culture_api import router as cultures_api
+from biobank.quality.ending_rules_api import router as ending_rules_api
 from biobank.quality.entry_words_api import router as entry_words_api
 from biobank.reconciliation.api import router as reconciliation_api
 from biobank.registers.api import router as registers_api
@@ -69,6 +70,7 @@ ROUTERS = (
     closings_api,
     entry_words_api,
     cultures_api,
+    ending_rules_api,
     reconciliation_api,
     registers_api,
     sign_in_api,

@@ -35,7 +35,7 @@ def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None =
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 45),
+    stop("/", EVERYONE, 46),
     stop("/calendar", EVERYONE, 8),
     stop("/figures", EVERYONE, 10),
     stop("/account", EVERYONE, 8),
@@ -139,9 +139,9 @@ STOPS: tuple[Stop, ...] = (
     stop("/adverse-events/{adverse}/report", ("quality",), 12, "/adverse-events/{code}/report"),
     stop("/reporting-rules", ("quality",), 4),
     stop("/entries/{remark}/words", ("lab_tech", "quality"), 4, "/entries/{leaf}/words"),
-    stop("/closings", ("lab_tech", "quality"), 5),
+    stop("/closings", ("clinician", "lab_tech", "quality"), 5),
     stop("/closings/new", ("quality",), 4),
-    stop("/closings/{closing}", ("lab_tech", "quality"), 9, "/closings/{closing}"),
+    stop("/closings/{closing}", ("clinician", "lab_tech", "quality"), 9, "/closings/{closing}"),
     stop("/closings/{closing}/acceptance", ("quality",), 9, "/closings/{closing}/acceptance"),
     stop("/closings/{closing}/transfer", ("quality",), 9, "/closings/{closing}/transfer"),
     stop("/closings/{closing}/withdraw", ("quality",), 9, "/closings/{closing}/withdraw"),

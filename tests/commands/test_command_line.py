@@ -47,6 +47,14 @@ def test_a_label_is_written_to_a_file_that_a_scanner_reads(run: Run, codes: list
     assert prints(bank) == 0
 
 
+def test_a_reason_of_no_list_prints_no_label_from_the_console_either(run: Run, codes: list[str], bank: TestBank) -> None:
+    refused = run("label", codes[0], "--print", "mary_smith_asked", "-o", "-")
+
+    assert refused.exit_code == 1
+    assert "no reason of this bank's list" in " ".join(refused.output.split())
+    assert prints(bank) == 0
+
+
 def test_a_batch_is_one_file_and_is_recorded_when_it_is_printed(
     run: Run, codes: list[str], bank: TestBank, tmp_path: Path
 ) -> None:

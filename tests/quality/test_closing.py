@@ -5,15 +5,24 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from sqlmodel import Session
 
+from biobank.acts.codes import new_codes
+from biobank.custody.recording import NOW
+from biobank.custody.states import Condition
+from biobank.specimens.creation import Draft, create_specimens
+from biobank.specimens.events import Imported
 from tests.conftest import Api
+from tests.donors import stories as donors
 from tests.quality.test_deviations import stored
 from tests.statements import count_statements
 from tests.withdrawals.stories import (
+    a_donor,
     a_story,
     approve,
     bank_vials,
     by_two,
+    everyone,
     kinds_of,
     later,
     refused,
@@ -131,22 +140,82 @@ def test_a_bank_without_specimens_has_nothing_to_hand_over(api: Api) -> None:
     refused(announce(api), 409, "closing_not_due")
 
 
+def kept(api: Api, donor: str, count: int) -> list[str]:
+    """So many frozen tubes of a donor that the bank took over from an old list."""
+
+    def work(session: Session) -> list[str]:
+        codes = new_codes(session, "AD", count, year=26)
+        came = Imported(
+            donor=donor,
+            material="adsc",
+            unit="cells",
+            amount=10**6,
+            site="LAB",
+            condition=Condition.FROZEN,
+            freeze_count=1,
+            banked_at="2020-01-01T00:00:00.000Z",
+            evidence="inventory.xlsx:1",
+        )
+        of_them = {"donor_code": donor, "material": "adsc", "unit": "cells", "passage": 2, "home_site_code": "LAB"}
+        drafts = [Draft({"code": code} | of_them, came) for code in codes]
+        create_specimens(session, everyone(api.test_bank), drafts, NOW, site="LAB", clinic_site="CLINIC")
+        return codes
+
+    return api.test_bank.write(work)  # type: ignore[no-any-return]
+
+
 def test_the_number_of_statements_does_not_grow_with_the_set(api: Api) -> None:
-    """Ten times as many specimens take as many statements: so do ten thousand."""
+    """Five hundred times as many specimens take as many statements: so do ten thousand."""
+    donor = a_donor(api)
     counted: list[int] = []
-    for more in (3, 27):
-        story = a_story(api, more)
+    for more in (3, 1500):
+        codes = kept(api, donor, more)
+        seen: list[str] = []
+        stop = count_statements(api.test_bank.bank.database.writer.sync_engine, seen)
         closing = announce(api).json()["id"]
+        stop()
         assert accept(api, closing).status_code == 200
         later(api, days=8)
-        seen: list[str] = []
         stop = count_statements(api.test_bank.bank.database.writer.sync_engine, seen)
         done = hand_over(api, closing)
         stop()
         assert done.status_code == 200, done.text
-        assert state_of(api, story.vials[-1])["state"] == "transferred_out"
+        assert (done.json()["units"], state_of(api, codes[-1])["state"]) == (more, "transferred_out")
         counted.append(len(seen))
     assert counted[1] <= counted[0], "the first one also signs people in"
+
+
+def test_a_closing_stands_on_today_of_who_is_to_act_and_of_who_treats_the_donors(api: Api, visit: Any) -> None:
+    story = a_story(api, 3)
+    held, *_ = story.vials
+    closing = announce(api).json()["id"]
+    assert "Record that the other bank takes all" in visit("quality").get_page("/")
+    assert accept(api, closing).status_code == 200
+    assert "A closing bank may be handed over then" in visit("quality").get_page("/")
+    clinician = visit("clinician")
+    assert "3 units of your patients go to OTHER_BANK" in clinician.get_page("/")
+    assert held in clinician.get_page(f"/closings/{closing}")
+    assert [one["id"] for one in api.clinician.get("/closings").json()["items"]] == [closing]
+    refused(api.other_clinician.get(f"/closings/{closing}"), 404, "not_found")
+    assert api.other_clinician.get("/closings").json()["items"] == []
+    assert "A bank closes" not in visit("other_clinician").get_page("/")
+    hold = {"scope_kind": "specimen", "scope_id": held, "kind": "quality", "reason": "clinician_objects"}
+    assert api.clinician.post("/holds", json=hold).status_code == 201
+    later(api, days=8)
+    assert "Hand over all that a closing bank keeps" in visit("quality").get_page("/")
+    refused(hand_over(api, closing), 409, "closing_blocked")
+
+
+def test_a_clinic_sees_of_a_closing_its_own_donors_units_alone(api: Api) -> None:
+    mine = a_story(api, 1)
+    theirs = donors.register(api.other_clinician, clinic_site="OTHER", external_ids=[], family_name="Brown")
+    strange = kept(api, theirs, 2)
+    closing = announce(api).json()["id"]
+    seen = api.clinician.get(f"/closings/{closing}").json()
+    assert [one["specimen"] for one in seen["shown"]] == mine.vials
+    assert (seen["units"], seen["materials"], seen["not_announced"]) == (3, {"adsc": 1}, [])
+    whole = api.lab_tech.get(f"/closings/{closing}").json()
+    assert {one["specimen"] for one in whole["shown"]} == {*mine.vials, *strange}
 
 
 def test_the_pages_lead_through_it(api: Api, visit: Any) -> None:

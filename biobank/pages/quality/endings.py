@@ -22,10 +22,10 @@ from biobank.foundation.terms import words
 from biobank.pages.quality.attachments import about
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Needs, Opened, proposed
 from biobank.pages.ui.filters import day_and_time
-from biobank.quality import disposal
+from biobank.quality import disposal, ending_rules
 from biobank.quality.disposal import ending_refusals
 from biobank.quality.ending import Facts, Route, goes_at_once, waits
-from biobank.quality.ending_facts import read_facts
+from biobank.quality.ending_facts import COOLING_OFF_DAYS, USABLE_REST_PERCENT, read_facts
 from biobank.quality.schemas import (
     AnnounceRequest,
     DiscardRequest,
@@ -202,7 +202,8 @@ ActPage(
         submit="Sign and set",
         icon="pen",
         lead="What is kept frozen for treatment is announced before it is destroyed, and waits for so many days. Sampling that "
-        "leaves less than the usable rest takes two people.",
+        "leaves less than the usable rest takes two people. Two of quality sign fewer days, or a smaller rest, than holds now "
+        f"(where nothing is set: {COOLING_OFF_DAYS} days, {USABLE_REST_PERCENT} %).",
         labels={"cooling_off_days": "Days that an announced end waits", "usable_rest_percent": "Usable rest of a unit (%)"},
         statement="You set the rule of ending for this site.",
         said="I decide this rule for the site.",
@@ -212,7 +213,9 @@ ActPage(
     model=EndingRuleRequest,
     names=("site", "cooling_off_days", "usable_rest_percent"),
     meaning=Meaning.DECIDED,
-    use_case=disposal.set_ending_rule,
-    args=lambda _at: (),
-    after=lambda _at, body, _answer: Done("/ending-rules", f"Set for {body.site}."),
+    use_case=ending_rules.set_ending_rule,
+    args=lambda at: (at.form.get("site", ""),),
+    after=lambda _at, body, answer: (
+        proposed("/ending-rules") if answer["status"] == "pending" else Done("/ending-rules", f"Set for {body.site}.")
+    ),
 ).on(router)
