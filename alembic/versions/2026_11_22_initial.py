@@ -1209,6 +1209,7 @@ def upgrade() -> None:
         sa.Column("measure", sa.Text(), nullable=False),
         sa.Column("outside", sa.Text(), nullable=False),
         sa.Column("peak", sa.Integer(), nullable=False),
+        sa.Column("by_limit", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("opened_event", sa.LargeBinary(), nullable=False),
         sa.Column("hold_id", sa.Uuid(), nullable=True),
         sa.Column("annulled_at", sa.DateTime(timezone=True), nullable=True),

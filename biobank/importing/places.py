@@ -19,6 +19,7 @@ from biobank.importing.profile import Profile
 from biobank.storage import queries
 from biobank.storage.allocation import Slot
 from biobank.storage.containers import add_container, add_containers
+from biobank.storage.holding_still import lock_places
 from biobank.storage.models import storage_container as container
 from biobank.storage.placing import Box, outside_around, said_of
 from biobank.storage.rules import place_faults, slot_fault, standing_of
@@ -56,6 +57,7 @@ class Places:
     def load(self, session: Session, act: Act, wanted: Collection[Names]) -> None:
         """Find the boxes, make what is missing, and read which slots are free."""
         boxes = self._boxes(session, act, sorted(wanted))
+        lock_places(session, boxes.values(), only_around=True)
         slots = queries.slots_of_many(session, list(boxes.values()))
         chains = queries.chains_of(session, list(boxes.values()))
         self._slots = {

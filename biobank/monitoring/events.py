@@ -82,7 +82,10 @@ class _OfExcursion(Event):
 
 
 class ExcursionOpened(_OfExcursion):
-    """A place was outside its limits; everything that was inside then is held."""
+    """A place was outside its limits; everything that was inside then is held.
+
+    `by_limit`: nothing outside was read when it began: a limit was set then, and what was read last (`peak`) lies outside it.
+    """
 
     kind: Literal["container.excursion_opened"] = "container.excursion_opened"
 
@@ -91,10 +94,14 @@ class ExcursionOpened(_OfExcursion):
     peak: int
     began_at: str = Field(pattern=INSTANT)
     last_at: str = Field(pattern=INSTANT)
+    by_limit: bool = False
 
 
 class ExcursionChanged(_OfExcursion):
-    """A reading that came, came late or was withdrawn changed when it was or whom it reached. `annulled`: nothing is left."""
+    """A reading that came, came late or was withdrawn changed when it was or whom it reached. `annulled`: nothing is left.
+
+    `by_limit`: as of `ExcursionOpened`.
+    """
 
     kind: Literal["container.excursion_changed"] = "container.excursion_changed"
     signers: ClassVar[frozenset[Permission]] = frozenset({Permission.HOLD_LIFT})
@@ -105,6 +112,7 @@ class ExcursionChanged(_OfExcursion):
     added: int = Field(ge=0, le=10**9)
     removed: int = Field(ge=0, le=10**9)
     annulled: bool
+    by_limit: bool = False
     because: str = HASH
     signature: str | None = Field(default=None, pattern=r"^[0-9a-f-]{36}$", description="Quality's, where it freed specimens.")
 

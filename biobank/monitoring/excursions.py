@@ -1,8 +1,8 @@
 """An excursion as one thing: when a place was outside its limits, everything that was inside then, and one hold over it.
 
-Whatever reading comes, comes late or is withdrawn, `follow` reckons the excursions around it anew from the readings that count,
-and their sets from the log. What it adds is held at once. What it takes out of a set is freed, and that takes quality's
-signature, whoever sent the reading and why.
+Whatever reading comes, comes late or is withdrawn, `following.follow` reckons the excursions around it anew from the readings
+that count, and their sets from the log. What it adds is held at once. What it takes out of a set is freed, and that takes
+quality's signature, whoever sent the reading and why.
 
 An excursion lasts from its first reading outside to the first within limits again, and until that is read it lasts: nobody knows
 before that the place is right. So what comes in while it is open, by whatever way (`came_in`), is in its set from the moment it
@@ -30,6 +30,7 @@ from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.monitoring.events import ExcursionChanged, ExcursionOpened
+from biobank.monitoring.limits_met import outside_since_set
 from biobank.monitoring.models import excursion, excursion_item, reading
 from biobank.monitoring.presence import inside_during
 from biobank.monitoring.spans import Span, Standing, spans_of
@@ -74,10 +75,10 @@ class Cause:
     """No reading came or went: whoever is in a set stays in it."""
 
 
-def follow(
-    session: Session, cause: Cause, container: str, measure: str, at: datetime, *, outside: bool, source: str | None = None
+def reckon(
+    session: Session, cause: Cause, container: str, measure: str, at: datetime, *, outside: bool, source: str | None
 ) -> Followed:
-    """Reckon the excursions of a container around `at` anew. `outside`: the reading there counts and lies outside; `source`: the
+    """Reckon the excursions of a container around `at` anew. `outside`: a reading there counts and lies outside; `source`: the
     sensor that read it, None: people and files.
 
     Raises NotPermitted or SignatureRequired when it takes specimens out of a set and quality did not sign.
@@ -131,7 +132,7 @@ def reckon_again(
     for row in rows:
         if row.container_code in around:
             head = head_of(session, act, NOW, subject=None, site=row.site_code)
-            span = Span(row.began_at, row.last_at, row.ended_at, row.measure, row.outside, row.peak)
+            span = Span(row.began_at, row.last_at, row.ended_at, row.measure, row.outside, row.peak, row.by_limit)
             _change(session, Cause(act, head, came, None, only_adds=True, came_in=frozenset(tubes)), row, span, done)
     return done.appended
 
@@ -179,7 +180,8 @@ def _standing(session: Session, container: str, since: datetime, until: datetime
         )
         .order_by(reading.c.at, reading.c.id)
     )
-    return [Standing(row.at, row.kind, row.value, row.outside, row.sensor_code) for row in rows]
+    read = [Standing(row.at, row.kind, row.value, row.outside, row.sensor_code) for row in rows]
+    return sorted([*read, *outside_since_set(session, container, since, until)], key=lambda one: one.at)
 
 
 def _touch(row: "Row[Any]", span: Span) -> bool:
@@ -203,6 +205,7 @@ def _open(session: Session, cause: Cause, container: str, span: Span, done: Foll
         peak=span.peak,
         began_at=rfc3339(span.began),
         last_at=rfc3339(span.last),
+        by_limit=span.by_limit,
     )
     (opened,) = append(session, [Fact(StreamKind.CONTAINER, container, event, cause.head)])
     session.execute(
@@ -216,6 +219,7 @@ def _open(session: Session, cause: Cause, container: str, span: Span, done: Foll
             measure=span.measure,
             outside=span.outside,
             peak=span.peak,
+            by_limit=span.by_limit,
             opened_event=opened.leaf_hash,
         )
     )
@@ -244,7 +248,8 @@ def _change(session: Session, cause: Cause, row: "Row[Any]", span: Span | None, 
     times = {"began_at": row.began_at, "last_at": row.last_at, "ended_at": row.ended_at}
     if span is not None:
         times = {"began_at": span.began, "last_at": span.last, "ended_at": span.ended}
-        session.execute(update(excursion).where(excursion.c.code == row.code).values(**times, peak=span.peak))
+        values = times | {"peak": span.peak, "by_limit": span.by_limit}
+        session.execute(update(excursion).where(excursion.c.code == row.code).values(**values))
     moved = {item.specimen_code for item in items if affected.get(item.specimen_code, item.since) != item.since}
     fresh = {code: affected[code] for code in added | again | moved}
     if fresh:
@@ -262,6 +267,7 @@ def _change(session: Session, cause: Cause, row: "Row[Any]", span: Span | None, 
             added=len(added),
             removed=len(removed),
             annulled=span is None,
+            by_limit=row.by_limit if span is None else span.by_limit,
             because=cause.event.leaf_hash.hex(),
             signature=signature,
             **{name: None if at is None else rfc3339(at) for name, at in times.items()},

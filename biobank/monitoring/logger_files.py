@@ -23,7 +23,8 @@ from biobank.foundation.from_above import FromAbove
 from biobank.foundation.kept_files import FileHash
 from biobank.foundation.paging import Listed
 from biobank.monitoring.events import LoggerFileRecorded
-from biobank.monitoring.excursions import Cause, Followed, follow
+from biobank.monitoring.excursions import Cause, Followed
+from biobank.monitoring.following import follow
 from biobank.monitoring.judging import PACE_OVER, PACE_WITHIN, Before, Doubt, Measure, Outside, Read, doubt_of, outside_of
 from biobank.monitoring.loggers import Dates, Logged, LoggerFile, read_logger
 from biobank.monitoring.models import logger_file, reading
@@ -151,7 +152,7 @@ def record_logger_file(session: Session, act: Act, code: str, request: RecordLog
     """Record every value of a file, whose bytes are `data`. Outside the limits: everything that was inside then is held.
 
     Raises NotFound, NotPermitted, LoggerFileKnown, ImplausibleTime, BeforeItExisted, ImplausibleReading, what `read_logger`
-    raises, and what `excursions.follow` raises.
+    raises, and what `following.follow` raises.
     """
     place = get_container(session, act.actor, code, lock=True)
     act.require(Permission.STORAGE_RECORD, at=place.site_code)

@@ -90,7 +90,7 @@ class Excursion(SQLModel, table=True):
     """A container was outside its limits from `began_at` to `last_at`, the first and the last reading that say so.
 
     `ended_at`: the first reading after them in which everything was within limits again. `hold_id`: the one hold over its set.
-    `annulled_at`: every reading that made it was withdrawn.
+    `annulled_at`: every reading that made it was withdrawn. `by_limit`: it began when a limit was set (`limits_met.py`).
     """
 
     __tablename__ = "excursion"
@@ -110,6 +110,7 @@ class Excursion(SQLModel, table=True):
     measure: str = Field(sa_column=Column(Text, nullable=False))
     outside: str = Field(sa_column=Column(Text, nullable=False))
     peak: int = Field(sa_column=Column(Integer, nullable=False))
+    by_limit: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     opened_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
     hold_id: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("hold.id")))
     annulled_at: datetime | None = Field(default=None, sa_column=when(nullable=True))

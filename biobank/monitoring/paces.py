@@ -9,7 +9,8 @@ from typing import Any, Final
 from sqlalchemy import Row, select, update
 from sqlmodel import Session
 
-from biobank.monitoring.excursions import Cause, Followed, follow
+from biobank.monitoring.excursions import Cause, Followed
+from biobank.monitoring.following import follow
 from biobank.monitoring.judging import PACE_OVER, PACE_WITHIN, Before, Measure, Outside, Read, outside_of
 from biobank.monitoring.models import reading
 from biobank.storage.limits_then import limits_over

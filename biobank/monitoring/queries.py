@@ -12,6 +12,7 @@ from biobank.custody.ledger import Appended
 from biobank.custody.models import custody
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
+from biobank.monitoring.limits_met import last_read
 from biobank.monitoring.models import excursion, excursion_item, reading
 from biobank.monitoring.presence import own_cold_inside
 from biobank.monitoring.schemas import AffectedDonor, AffectedSpecimen, ExcursionDetail, ExcursionList, ExcursionPublic
@@ -80,7 +81,7 @@ def _public(session: Session, rows: "list[Row[Any]]") -> list[ExcursionPublic]:
     for row in rows:
         one = counts.get(row.code)
         numbers = {} if one is None else {name: getattr(one, name) for name in ("specimens", "donors", "to_assess")}
-        same = ("code", "began_at", "last_at", "ended_at", "measure", "outside", "peak", "annulled_at", "hold_id")
+        same = ("code", "began_at", "last_at", "ended_at", "measure", "outside", "peak", "by_limit", "annulled_at", "hold_id")
         of_row = {name: getattr(row, name) for name in same}
         found.append(ExcursionPublic(container=row.container_code, site=row.site_code, **of_row, **numbers))
     return found
@@ -121,12 +122,15 @@ def to_assess(
 
 
 def entries_behind(session: Session, row: "Row[Any]") -> set[bytes]:
-    """Return the entries of the readings that people entered within an excursion (its row), and of the one that ended it."""
+    """Return the entries of the readings that people entered within an excursion (its row), of the one that ended it, and of what
+    was read last before a limit began it.
+    """
     of = reading.c
     by_people = (of.container_code == row.container_code, of.sensor_code.is_(None), of.withdrawn_at.is_(None))
     within = (of.at >= row.began_at, of.at <= (row.ended_at or row.last_at))
     rows = session.execute(select(of.event_hash).where(*by_people, *within))
-    return {bytes(leaf) for leaf in rows.scalars()}
+    before = last_read(session, row.container_code, row.began_at) if row.by_limit else []
+    return {bytes(leaf) for leaf in rows.scalars()} | {bytes(one.event_hash) for one in before if one.sensor_code is None}
 
 
 def is_still_inside(session: Session, row: "Row[Any]") -> bool:

@@ -18,7 +18,8 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.terms import words
 from biobank.monitoring.events import ReadingRecorded, ReadingWithdrawn
-from biobank.monitoring.excursions import Cause, Followed, follow
+from biobank.monitoring.excursions import Cause, Followed
+from biobank.monitoring.following import follow
 from biobank.monitoring.judging import (
     PACE_OVER,
     PACE_WITHIN,
@@ -85,9 +86,9 @@ def record_reading(session: Session, act: Act, code: str, request: ReadingCreate
 
     `alone`: False where it replaces a reading that is withdrawn next; then what was read after both is judged anew there.
 
-    Raises NotFound, NotPermitted, ImplausibleReading, what `excursions.follow` raises, and what is wrong with the time.
+    Raises NotFound, NotPermitted, ImplausibleReading, what `following.follow` raises, and what is wrong with the time.
     """
-    row = get_container(session, act.actor, code)
+    row = get_container(session, act.actor, code, lock=True)
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
     head = head_of(session, act, request, subject=None, site=row.site_code)
     said = judge(session, code, request.reading, Read(request.value, head.occurred_at))
@@ -144,7 +145,7 @@ def keep_reading(
 
     Where it comes late, the pace of what was read after it is judged anew (`alone`: see `record_reading`).
 
-    Raises what `excursions.follow` raises.
+    Raises what `following.follow` raises.
     """
     event = ReadingRecorded(reading=said.measure, value=said.read.value, outside=said.outside, doubt=said.doubt)
     done = append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
@@ -208,9 +209,9 @@ def withdraw_reading(session: Session, act: Act, code: str, reading_id: int, req
     """Take back a reading that was wrong. It stays on record; excursions around it are reckoned anew.
 
     What it should have been comes first, so that nothing is freed in between.
-    Raises NotFound, NotPermitted, AlreadyWithdrawn, ImplausibleReading, what `excursions.follow` raises.
+    Raises NotFound, NotPermitted, AlreadyWithdrawn, ImplausibleReading, what `following.follow` raises.
     """
-    place = get_container(session, act.actor, code)
+    place = get_container(session, act.actor, code, lock=True)
     act.require(Permission.STORAGE_RECORD, at=place.site_code)
     row = get_reading(session, code, reading_id, lock=True)
     raise_first(withdrawing_refusals(row))

@@ -75,6 +75,10 @@ class ExcursionPublic(BaseModel):
     measure: str
     outside: str
     peak: int = Field(description="m°C, or millionths of full.")
+    by_limit: bool = Field(
+        default=False,
+        description="It began when a limit was set: nothing outside was read then, and `peak` is what was read last before.",
+    )
     annulled_at: AwareDatetime | None = None
     hold_id: UUID | None = None
     specimens: int = 0

@@ -9,7 +9,8 @@ from datetime import datetime
 class Standing:
     """A reading that counts.
 
-    `outside`: in what it lies outside the limits, or None; `source`: the sensor, None: people and files.
+    `outside`: in what it lies outside the limits, or None; `source`: the sensor, None: people and files; `by_limit`: nothing was
+    read at that time: a limit was set then, outside which what was read last lies.
     """
 
     at: datetime
@@ -17,13 +18,15 @@ class Standing:
     value: int
     outside: str | None
     source: str | None = None
+    by_limit: bool = False
 
 
 @dataclass(frozen=True)
 class Span:
     """From the first to the last reading outside; `ended`: the first afterwards in which every measure was within again.
 
-    `measure`, `outside`, `peak` are of what was outside first: its warmest or coldest value, or its lowest level.
+    `measure`, `outside`, `peak` are of what was outside first: its warmest or coldest value, or its lowest level. `by_limit`: it
+    began when a limit was set (see `Standing`).
     """
 
     began: datetime
@@ -32,6 +35,7 @@ class Span:
     measure: str
     outside: str
     peak: int
+    by_limit: bool = False
 
 
 def spans_of(readings: Iterable[Standing]) -> list[Span]:
@@ -47,13 +51,17 @@ def spans_of(readings: Iterable[Standing]) -> list[Span]:
     for one in readings:
         if one.outside is not None:
             outside.add((one.measure, one.source))
-            now = Span(one.at, one.at, None, one.measure, one.outside, one.value) if now is None else _longer(now, one)
+            now = _begun(one, one.outside) if now is None else _longer(now, one)
         elif now is not None:
             outside = {other for other in outside if not _speaks_for(one, *other)}
             if not outside:
                 done.append(replace(now, ended=one.at))
                 now = None
     return done if now is None else [*done, now]
+
+
+def _begun(one: Standing, outside: str) -> Span:
+    return Span(one.at, one.at, None, one.measure, outside, one.value, one.by_limit)
 
 
 def _speaks_for(one: Standing, measure: str, source: str | None) -> bool:

@@ -30,6 +30,7 @@ from biobank.quality.schemas import Resolved, ResolveRequest
 from biobank.quality.stored_files import require_stored
 from biobank.storage import queries
 from biobank.storage.events import Safeguarded, Stored
+from biobank.storage.holding_still import lock_places
 from biobank.storage.rules import place_faults
 
 
@@ -121,6 +122,7 @@ def _found_again(session: Session, act: Act, item: Snapshot, target: Snapshot) -
     found = Move(target, Found(site=site, place=place), site=site)
     moves = [found]
     if place is not None:
+        lock_places(session, [place])
         standing = queries.standings_of(session, [place])[place]
         raise_first([] if standing.safe else place_faults(target, standing))
         out_since = None if standing.keeps(target.projection.condition) else rfc3339(act.at)

@@ -152,9 +152,9 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
         for name, tube in sorted(found.items())
     ]
     appended = record(session, act, moves, request, seals_follow=True)
-    at = request.occurred_at or act.at
+    at = cold_at(act, request.occurred_at, request.paper)
     seen = Seen(
-        at=cold_at(act, request.occurred_at, request.paper),
+        at=at,
         logged=logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at, row.logger), longest_gap(act)),
         temperature_mc=request.temperature_mc,
         nameless=unknown + sum(tube.label_legible is False for tube in arrived.values()),
@@ -309,10 +309,10 @@ def refuse(session: Session, act: Act, code: str, request: ShipmentRefuseRequest
     specimens = load(session, wanted, lock=True, holds=True)
     moves = [Move(specimens[name], event, site=row.from_site) for name in wanted]
     appended = record(session, act, moves, request, seals_follow=True)
-    at = request.occurred_at or act.at
+    at = cold_at(act, request.occurred_at, request.paper)
     logged = logged_on(read_record(session, act, request), Journey(code, row.dispatched_at, at, row.logger), longest_gap(act))
     seen = Seen(
-        cold_at(act, request.occurred_at, request.paper),
+        at,
         temperature_mc=request.temperature_mc,
         logged=logged,
         logger_sha256=request.logger_sha256,

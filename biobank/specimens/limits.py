@@ -30,6 +30,7 @@ from biobank.people.queries import get_site
 from biobank.specimens.events import SOURCE, LimitsSet
 from biobank.specimens.materials import MATERIALS, MaterialName, material_of
 from biobank.specimens.models import material_limit as limit
+from biobank.specimens.warm_time import hold_over_new_budget
 from biobank.transparency.models import event
 
 Seconds = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -117,9 +118,10 @@ class LimitsList(BaseModel):
 
 
 class LimitsRecorded(LimitsPublic):
-    """What stands now, and our signature."""
+    """What stands now, our signature, and how many specimens were over the new budget already: they are held now."""
 
     receipt: str
+    held: int = 0
 
 
 @material_limits.give
@@ -172,7 +174,10 @@ def _lowest(said: Mapping[str, Limits], name: str) -> int | None:
 
 
 def set_limits(session: Session, act: Act, request: SetLimits) -> LimitsRecorded:
-    """Set a site's limits, signed. Raises NotPermitted, NotFound, LooserThanTheRegistry, and what `use_signature` raises."""
+    """Set a site's limits, signed. What was out of the cold for longer than a new budget already is held.
+
+    Raises NotPermitted, NotFound, LooserThanTheRegistry, and what `use_signature` raises.
+    """
     act.require(Permission.QUALITY_DECIDE, at=request.site)
     get_site(session, request.site)
     named = MATERIALS[request.material].use_by.get(request.condition)
@@ -202,11 +207,13 @@ def set_limits(session: Session, act: Act, request: SetLimits) -> LimitsRecorded
     row = values | {"set_by": act.actor.code, "event_hash": done[0].leaf_hash}
     names = {"site_code": request.site, "material": request.material.value, "condition": request.condition.value}
     session.execute(insert(limit).values(**names, **row).on_conflict_do_update(index_elements=list(names), set_=row))
+    over = hold_over_new_budget(session, act, request.site, request.material.value) if request.warm_red_s is not None else []
     return LimitsRecorded(
         site=request.site,
         material=request.material.value,
         condition=request.condition.value,
-        receipt=acknowledge(act, done),
+        receipt=acknowledge(act, [*done, *over]),
+        held=len(over),
         **values,
     )
 

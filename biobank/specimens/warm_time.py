@@ -1,22 +1,29 @@
-"""What is out of the cold for longer than its budget is held while it is still out: nobody waits for it to be put away."""
+"""What is out of the cold for longer than its budget is held while it is still out, or when the budget is set that it is over."""
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.timers import timer
 from biobank.custody import holds as custody_holds
-from biobank.custody.ledger import append
-from biobank.custody.material_limits import WARM_TIME_BUDGET
+from biobank.custody.ledger import Appended, append
+from biobank.custody.material_limits import WARM_TIME_BUDGET, material_limits
 from biobank.custody.models import custody
 from biobank.custody.recording import NOW, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import TERMINAL, Condition, HoldKind, HoldScope
 from biobank.foundation.clock import rfc3339
-from biobank.specimens.limits import limits_of
-from biobank.specimens.models import material_limit
+from biobank.specimens.models import material_limit, specimen
+
+_EVER: Final = datetime.min.replace(tzinfo=UTC)
+_FROZEN: Final[tuple[ColumnElement[bool], ...]] = (
+    custody.c.condition == Condition.FROZEN.value,
+    custody.c.state.not_in([state.value for state in TERMINAL]),
+)
 
 
 @timer(every=timedelta(minutes=1))
@@ -30,26 +37,35 @@ def hold_what_is_out_too_long(session: Session, act: Act) -> int:
         is None
     ):
         return 0
-    running = (
-        select(custody.c.code)
-        .where(
-            custody.c.out_since.is_not(None),
-            custody.c.condition == Condition.FROZEN.value,
-            custody.c.state.not_in([state.value for state in TERMINAL]),
-        )
-        .order_by(custody.c.code)
-    )
+    running = select(custody.c.code).where(custody.c.out_since.is_not(None), *_FROZEN)
+    return len(_hold_over_budget(session, act, session.scalars(running.order_by(custody.c.code))))
+
+
+def hold_over_new_budget(session: Session, act: Act, site: str, material: str) -> list[Appended]:
+    """Hold what is frozen, of a site, and was out of the cold for longer already than a budget that is set now.
+
+    What was ever held for its budget is assessed, or will be: stored, it is not held again before more time is added.
+    """
+    warmed = select(custody.c.code).join(specimen, specimen.c.code == custody.c.code).where(*_FROZEN)
+    its = (specimen.c.material == material, or_(custody.c.exposure_s > 0, custody.c.out_since.is_not(None)))
+    here = or_(custody.c.site_code == site, specimen.c.home_site_code == site)
+    return _hold_over_budget(session, act, session.scalars(warmed.where(*its, here).order_by(custody.c.code)))
+
+
+def _hold_over_budget(session: Session, act: Act, codes: Iterable[Any]) -> list[Appended]:
     facts = []
-    for code, one in sorted(load(session, session.execute(running).scalars(), lock=True).items()):
+    for code, one in sorted(load(session, codes, lock=True).items()):
         now = one.projection
         sites = frozenset(filter(None, (now.site_code, one.home_site_code)))
-        red = limits_of(session, one.material, Condition.FROZEN, sites).warm_red_s
-        if red is None or now.out_since is None or now.exposure_s + now.running_s(rfc3339(act.at)) <= red:
+        red = material_limits.get()(session, one.material, Condition.FROZEN, sites).warm_red_s
+        if red is None or now.exposure_s + now.running_s(rfc3339(act.at)) <= red:
             continue
-        if custody_holds.placed_since(session, HoldScope.SPECIMEN, code, WARM_TIME_BUDGET, datetime.fromisoformat(now.out_since)):
+        since = _EVER if now.out_since is None else datetime.fromisoformat(now.out_since)
+        if custody_holds.placed_since(session, HoldScope.SPECIMEN, code, WARM_TIME_BUDGET, since):
             continue
         head = head_of(session, act, NOW, subject=one.donor_code, site=now.site_code, last=one.last_occurred_at)
         facts.append(custody_holds.specimen_hold_fact(one, HoldKind.TEMPERATURE, head, reason=WARM_TIME_BUDGET))
+    placed = append(session, facts) if facts else []
     if facts:
-        custody_holds.keep_placed(session, facts, append(session, facts))
-    return len(facts)
+        custody_holds.keep_placed(session, facts, placed)
+    return placed

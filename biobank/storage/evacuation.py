@@ -31,6 +31,7 @@ from biobank.specimens.scanned_labels import note_outdated
 from biobank.storage import queries
 from biobank.storage.allocation import Slot, choose_positions
 from biobank.storage.containers import HoldsTubesOnly
+from biobank.storage.holding_still import hold_still
 from biobank.storage.models import storage_container
 from biobank.storage.moving import ContainerInsideItself, carry
 from biobank.storage.placing import Box, read_box, said_of
@@ -76,11 +77,13 @@ def evacuate(session: Session, act: Act, code: str, request: EvacuateRequest) ->
     row = queries.get_container(session, act.actor, code)
     raise_first(evacuation_refusals(act.actor, code, row.site_code, safe=queries.standings_of(session, [code])[code].safe))
     scans = _sorted_out(session, act, list(dict.fromkeys(request.scanned)))
-    inside = {tube for _, place in scans.containers for tube in queries.specimens_inside(session, place)}
-    known = load(session, inside | {tube for _, tube in scans.tubes if tube is not None}, lock=True)
     moving = {place: _moving(session, act, place, code) for _, place in scans.containers}
-    for name in sorted({code, *moving, *(name for names in moving.values() for name in names)}):
-        queries.get_container(session, act.actor, name, lock=True)
+
+    def tubes_meant() -> set[str]:
+        inside = {tube for _, place in scans.containers for tube in queries.specimens_inside(session, place)}
+        return inside | {tube for _, tube in scans.tubes if tube is not None}
+
+    known = hold_still(session, {code, *moving, *(name for names in moving.values() for name in names)}, tubes_meant)
     done: list[Appended] = []
     box = read_box(session, row)
     answers = [_bring(session, act, scanned, place, moving[place], box, request, done) for scanned, place in scans.containers]

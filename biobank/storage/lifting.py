@@ -12,12 +12,12 @@ from biobank.custody.entry import Head
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Move, acknowledge, head_of, record
-from biobank.custody.snapshots import load
 from biobank.custody.states import Condition, State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict
 from biobank.storage import queries
 from biobank.storage.events import ContainerLifted, ContainerPutBack, Exposed, LeftCold
+from biobank.storage.holding_still import hold_still
 from biobank.storage.models import storage_container
 from biobank.storage.rules import COOLING, Standing
 from biobank.storage.schemas import LiftAnswer, LiftRequest
@@ -46,8 +46,9 @@ class NotLifted(Conflict):
 
 def lift(session: Session, act: Act, code: str, request: LiftRequest) -> LiftAnswer:
     """Record that a rack, cane, box or shelf is out of its place. Raises NotFound, NotPermitted, NotLiftable, LiftedAlready."""
-    specimens = load(session, queries.specimens_inside(session, code), lock=True)
-    row = queries.get_container(session, act.actor, code, lock=True)
+    queries.get_container(session, act.actor, code)
+    specimens = hold_still(session, [code], lambda: queries.specimens_inside(session, code))
+    row = queries.get_container(session, act.actor, code)
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
     if row.kind in COOLING:
         raise NotLiftable(f"{code} is a {row.kind}. Lift the racks or boxes in it.", subject=code)
@@ -66,8 +67,9 @@ def put_back(session: Session, act: Act, code: str, request: LiftRequest) -> Lif
 
     What was lifted out of it stays out, and is named.
     """
-    specimens = load(session, queries.specimens_inside(session, code), lock=True)
-    row = queries.get_container(session, act.actor, code, lock=True)
+    queries.get_container(session, act.actor, code)
+    specimens = hold_still(session, [code], lambda: queries.specimens_inside(session, code))
+    row = queries.get_container(session, act.actor, code)
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
     if row.lifted_at is None:
         raise NotLifted(f"{code} is in its place by the record. To move it, scan the place it goes into.", subject=code)

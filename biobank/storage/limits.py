@@ -6,8 +6,9 @@ that can hold material has limits.
 A site or a container may be stricter than what stands without it, never looser; setting is signed.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, Field, model_validator
@@ -20,10 +21,11 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.custody.ledger import Fact, append
+from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import Circumstances, acknowledge, head_of
 from biobank.custody.states import StreamKind
 from biobank.foundation.errors import Conflict
+from biobank.foundation.from_above import FromAbove
 from biobank.people.queries import get_site
 from biobank.storage import queries
 from biobank.storage.events import ClassLimitsSet, ContainerLimitsSet
@@ -137,6 +139,19 @@ class LooserThanAbove(Conflict):
     title = "Looser than what stands above it"
 
 
+@dataclass(frozen=True)
+class LimitsMet:
+    """What lay outside a limit already when it was set: the events, the excursions, and how many specimens are held by them."""
+
+    appended: Sequence[Appended] = ()
+    excursions: Sequence[str] = ()
+    specimens: int = 0
+
+
+limits_met: FromAbove[Callable[[Session, Act, Collection[str], datetime, Appended], LimitsMet]] = FromAbove("monitoring")
+"""Judge what containers read last by a limit: set when, by which event."""
+
+
 class SetPlaceLimits(Circumstances):
     """What a container, or a class at a site, may read. What is left out has no limit of its own."""
 
@@ -187,13 +202,15 @@ class PlaceLimitsList(BaseModel):
 
 
 class PlaceLimitsRecorded(PlaceLimitsPublic):
-    """What was set, and our signature."""
+    """What was set, our signature, and what lay outside it already: the excursions that begin now, and whom they hold."""
 
     receipt: str
+    excursions: list[str] = Field(default_factory=list)
+    held: int = Field(default=0, description="Specimens that came into them.")
 
 
 def set_place_limits(session: Session, act: Act, request: SetPlaceLimits) -> PlaceLimitsRecorded:
-    """Set limits of a container or of a class at a site, signed.
+    """Set limits of a container or of a class at a site, signed. What was read last is judged by them (`limits_met`).
 
     Raises NotFound, NotPermitted, LooserThanAbove, and what `use_signature` raises.
     """
@@ -221,6 +238,7 @@ def set_place_limits(session: Session, act: Act, request: SetPlaceLimits) -> Pla
         fact = Fact(StreamKind.CONTAINER, code, ContainerLimitsSet(**values, signature=signature), head)
         done = append(session, [fact])
         session.execute(update(storage_container).where(storage_container.c.code == code).values(**values))
+        reached = queries.containers_below(session, code)
         said = PlaceLimitsPublic(container=code, site=site, **values)
     else:
         event = ClassLimitsSet(site=site, temperature_class=code, **values, signature=signature)
@@ -229,8 +247,17 @@ def set_place_limits(session: Session, act: Act, request: SetPlaceLimits) -> Pla
         row_values = values | {"set_by": act.actor.code, "event_hash": done[0].leaf_hash}
         statement = insert(class_limit).values(**names, **row_values)
         session.execute(statement.on_conflict_do_update(index_elements=list(names), set_=row_values))
+        reached = _of_class(session, site, code)
         said = PlaceLimitsPublic(site=site, temperature_class=code, **values)
-    return PlaceLimitsRecorded(**said.model_dump(), receipt=acknowledge(act, done))
+    met = limits_met.get()(session, act, reached, head.recorded_at, done[0])
+    receipt = acknowledge(act, [*done, *met.appended])
+    return PlaceLimitsRecorded(**said.model_dump(), receipt=receipt, excursions=list(met.excursions), held=met.specimens)
+
+
+def _of_class(session: Session, site: str, name: str) -> set[str]:
+    """Return the containers of a site that are judged by a class."""
+    codes = session.scalars(select(storage_container.c.code).where(storage_container.c.site_code == site))
+    return {code for code, chain in queries.chains_of(session, list(codes)).items() if class_judged_by(list(chain)) == name}
 
 
 IN_WORDS = {

@@ -5,7 +5,7 @@ A limit counts from when it was recorded, whatever time was stated with it: nobo
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import and_, case, or_, select
@@ -15,6 +15,7 @@ from biobank.custody.entry import parse_entry
 from biobank.custody.holds_then import Stay, places_around, places_since
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import now
+from biobank.storage.cold_then import ever_around
 from biobank.storage.limits import CLASSES, NAMES, PlaceLimits, class_judged_by
 from biobank.storage.maps import site_of_root
 from biobank.storage.models import storage_container
@@ -23,6 +24,7 @@ from biobank.transparency.models import event
 
 _SET: Final = "container.limits_set"
 _CLASS_SET: Final = "system.class_limits_set"
+_INSTANT: Final = timedelta(microseconds=1)
 
 
 def limits_of_place_then(session: Session, code: str, at: datetime) -> PlaceLimits:
@@ -42,6 +44,21 @@ def limits_over(session: Session, code: str, first: datetime, last: datetime) ->
     since = [first, *_changes(session, around, first, last)]
     found = [limits_of_place_then(session, code, at) for at in since]
     return lambda at: found[max(0, bisect_right(since, at) - 1)]
+
+
+def limits_set_between(
+    session: Session, code: str, first: datetime, last: datetime
+) -> list[tuple[datetime, PlaceLimits, PlaceLimits]]:
+    """Return when limits were set from `first` to `last` (both included) that concern a container: when, and by what it was
+    judged until then and since. One statement where nothing was set.
+    """
+    of = event.c
+    known = (of.kind.in_((_SET, _CLASS_SET)), of.recorded_at.between(first, last))
+    rows = session.execute(select(of.stream_kind, of.stream_id, of.recorded_at).where(*known)).all()
+    around = ever_around(session, [code]) if rows else set()
+    times = {row.recorded_at for row in rows if row.stream_kind == StreamKind.SYSTEM.value or row.stream_id in around}
+    found = ((at, limits_of_place_then(session, code, at - _INSTANT), limits_of_place_then(session, code, at)) for at in times)
+    return sorted((one for one in found if one[1] != one[2]), key=lambda one: one[0])
 
 
 def _rows(session: Session, codes: Sequence[str]) -> list[Any]:

@@ -19,17 +19,18 @@ from biobank.custody.legality import TO_QUARANTINE, Snapshot
 from biobank.custody.places_then import began_at
 from biobank.custody.queries import last_event_at
 from biobank.custody.recording import Circumstances, Move, acknowledge, head_of, record
-from biobank.custody.snapshots import load
 from biobank.custody.states import CustodianKind, State, StreamKind
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.foundation.names import name_key
 from biobank.storage import queries
 from biobank.storage.containers import require_takes_containers
 from biobank.storage.events import CarriedAlong, ContainerMoved
+from biobank.storage.holding_still import hold_still
 from biobank.storage.lifting import clock_moves, end_lift, still_out
 from biobank.storage.models import storage_container
 from biobank.storage.naming import ContainerNameTaken, twin_of
 from biobank.storage.placing import faults_in_move, outside_around
+from biobank.storage.rules import keeps_its_own_cold
 from biobank.storage.schemas import MoveAnswer, MoveRequest
 
 
@@ -55,9 +56,9 @@ def move_container(session: Session, act: Act, code: str, request: MoveRequest) 
     Raises NotFound, NotPermitted, ContainerInsideItself, HoldsTubesOnly, and what is wrong with a tube in that place.
     """
     target = request.to.upper()
-    specimens = load(session, queries.specimens_inside(session, code), lock=True)
-    for name in sorted({code, target}):
-        queries.get_container(session, act.actor, name, lock=True)
+    for name in (code, target):
+        queries.get_container(session, act.actor, name)
+    specimens = hold_still(session, {code, target}, lambda: queries.specimens_inside(session, code))
     carried = carry(session, act, code, target, specimens, request)
     return MoveAnswer(
         container=code,
@@ -81,7 +82,7 @@ def carry(
         raise ContainerInsideItself(f"{code} cannot go into {target_code}: that is itself or inside it.", subject=code)
     require_takes_containers(target)
     inside = queries.tubes_inside(session, code)
-    warnings = _judge(session, moved.code, target_code, inside, specimens)
+    warnings = _judge(session, moved, target_code, inside, specimens)
     key, alike = _key_there(session, moved, target)
     warnings += [*alike, *outside_around(session, queries.chains_of(session, [target_code]))[target_code]]
     given = _in_order(session, given, code, target_code, specimens)
@@ -145,11 +146,12 @@ def _key_there(session: Session, moved: Any, target: Any) -> tuple[str, list[str
     return f"{key}\t{moved.code}", [f"{said} Rename one of them, or go by their codes."]
 
 
-def _judge(session: Session, code: str, target: str, inside: Sequence[Any], specimens: Mapping[str, Snapshot]) -> list[str]:
+def _judge(session: Session, moved: Any, target: str, inside: Sequence[Any], specimens: Mapping[str, Snapshot]) -> list[str]:
     """Raise what is wrong with the first tube that may not come to that place; say it of a place that takes everything."""
-    boxes = sorted({row.container_code for row in inside})
+    code, boxes = moved.code, sorted({row.container_code for row in inside})
     standings = queries.standings_of(session, [*boxes, target], moved=code, target=target)
-    faults = faults_in_move(inside, specimens, standings)
+    travels = keeps_its_own_cold(moved.kind, moved.temperature_class) or queries.standings_of(session, [code])[code].lifted
+    faults = faults_in_move(inside, specimens, standings, travels=travels)
     if standings[target].safe or not faults:
         return [fault.detail for _tube, fault in faults]
     tube, first = faults[0]

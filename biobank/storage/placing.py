@@ -21,7 +21,7 @@ from biobank.storage import queries
 from biobank.storage.allocation import Slot, choose_positions
 from biobank.storage.events import Moved, Safeguarded, Stored
 from biobank.storage.grid import cell_of
-from biobank.storage.rules import Standing, place_faults, slot_fault, standing_of, up_to_its_cold
+from biobank.storage.rules import Standing, TravelsBetweenSites, place_faults, slot_fault, standing_of, up_to_its_cold
 
 open_excursions: FromAbove[Callable[[Session, Sequence[str]], Mapping[str, str]]] = FromAbove("monitoring")
 """Of these places those that have not read within their limits again, each with its excursion."""
@@ -241,16 +241,18 @@ def box_full(box: Box, tube: Snapshot, free: int) -> ContainerFull:
 
 
 def faults_in_move(
-    inside: Sequence[Any], tubes: Mapping[str, Snapshot], standings: Mapping[str, Standing]
+    inside: Sequence[Any], tubes: Mapping[str, Snapshot], standings: Mapping[str, Standing], *, travels: bool = False
 ) -> list[tuple[Snapshot, Conflict]]:
     """Return the gravest fault of each tube that goes along with its container.
 
     `inside`: rows with code, container_code and state; `standings`: of their containers, as they will be. A tube that somebody
-    has in hand is judged when it comes back.
+    has in hand is judged when it comes back. `travels`: the container is on a journey of its own: it was lifted out of its
+    place, or keeps its own cold wherever it goes.
     """
     found = []
     for row in inside:
         if row.state == State.STORED.value:
             tube = tubes[row.code]
-            found += [(tube, fault) for fault in place_faults(tube, standings[row.container_code])[:1]]
+            faults = place_faults(tube, standings[row.container_code])
+            found += [(tube, one) for one in faults if not (travels and isinstance(one, TravelsBetweenSites))][:1]
     return found

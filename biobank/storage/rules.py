@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from biobank.custody.leaving import CLINIC, leaving_refusal
 from biobank.custody.legality import Snapshot
-from biobank.custody.states import Condition
+from biobank.custody.states import Condition, State
 from biobank.foundation.errors import Conflict
 from biobank.foundation.terms import words
 from biobank.specimens.materials import material_of
@@ -81,6 +81,13 @@ class PositionKept(Conflict):
     title = "The position is kept"
 
 
+class TravelsBetweenSites(Conflict):
+    """Between two sites material travels, by a shipment or in somebody's hand: nothing is in a cold place of both at once."""
+
+    code = "travels_between_sites"
+    title = "It is at another site"
+
+
 @dataclass(frozen=True)
 class Standing:
     """What a container is with everything it stands in.
@@ -88,7 +95,7 @@ class Standing:
     `temperature`: the class that reaches it; `isolated`: it, or anything around it, is for infectious material; `safe`: it, or
     anything around it, is a quarantine or evacuation place, where everything is accepted; `lifted`: it, or anything around it, is
     out of its place; `unclassed`: the tank or freezer that it is in, or the outermost thing that it stands in, where nobody gave
-    that one a class: how cold it is there is not known; `clinic`: the clinic that it is in.
+    that one a class: how cold it is there is not known; `site`: the site that it is at; `clinic`: the clinic that it is in.
     """
 
     code: str
@@ -97,6 +104,7 @@ class Standing:
     isolated: bool = False
     safe: bool = False
     lifted: bool = False
+    site: str | None = None
     clinic: str | None = None
 
     def keeps(self, condition: str) -> bool:
@@ -123,6 +131,7 @@ def standing_of(chain: "list[Any]") -> Standing:
         isolated=any(row.isolated for row in chain),
         safe=takes_everything(row.purpose for row in chain),
         lifted=any(row.lifted_at is not None for row in chain),
+        site=chain[-1].site_code,
         clinic=chain[-1].site_code if chain[-1].site_kind == CLINIC else None,
     )
 
@@ -155,7 +164,7 @@ def place_faults(specimen: Snapshot, place: Standing) -> list[Conflict]:
 
     An ordinary place refuses for it; a quarantine or evacuation place takes the tube and says it.
     """
-    others = (_infection(specimen, place), _leaving(specimen, place))
+    others = (_infection(specimen, place), _leaving(specimen, place), _journey(specimen, place))
     return [*class_faults(specimen, place), *(fault for fault in others if fault is not None)]
 
 
@@ -178,6 +187,20 @@ def _leaving(specimen: Snapshot, place: Standing) -> Conflict | None:
     if place.clinic in (None, specimen.projection.site_code):
         return None
     return leaving_refusal(specimen, CLINIC)
+
+
+def _journey(specimen: Snapshot, place: Standing) -> Conflict | None:
+    """What is stored at one site is stored at another only after a journey: of a shipment, or one whose clock is running."""
+    now = specimen.projection
+    if specimen.state is not State.STORED or now.out_since is not None or now.site_code in (None, place.site):
+        return None
+    return TravelsBetweenSites(
+        f"{specimen.code} is stored at {now.site_code} by the record, and {place.code} is at {place.site}. Send it with a "
+        f"shipment. If somebody carries it, check it out at {now.site_code}, or lift its rack, before it goes.",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+        site=now.site_code,
+    )
 
 
 def _temperature(specimen: Snapshot, place: Standing) -> Conflict | None:

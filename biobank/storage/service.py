@@ -26,6 +26,7 @@ from biobank.foundation.errors import MalformedRequest, NotFound, Refusal, raise
 from biobank.storage import queries
 from biobank.storage.allocation import Slot
 from biobank.storage.events import Moved
+from biobank.storage.holding_still import lock_places
 from biobank.storage.placing import SLOT_UNKNOWN, Box, assign_slots, placing_event, placing_refusals, read_box, said_of
 from biobank.storage.schemas import (
     Placement,
@@ -91,7 +92,8 @@ def _place(
     row = queries.get_container(session, act.actor, container_code)
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
     known = load(session, codes, lock=True, holds=True)
-    row = queries.get_container(session, act.actor, container_code, lock=True)
+    lock_places(session, [container_code])
+    row = queries.get_container(session, act.actor, container_code)
     box = read_box(session, row)
     specimens = [_to_place(act, code, known.get(code), safe=box.safe) for code in codes]
     for specimen, placement in zip(specimens, placements, strict=True):
@@ -120,7 +122,8 @@ def store_where_it_fits(session: Session, act: Act, request: WhereItFitsRequest)
     for tube, placement in zip(specimens, request.placements, strict=True):
         box = chosen[tube.code].box if placement.position is None else _box_of(session, placement.position)
         by_box.setdefault(box, []).append((tube, placement.position))
-    rows = {code: queries.get_container(session, act.actor, code, lock=True) for code in sorted(by_box)}
+    lock_places(session, by_box)
+    rows = {code: queries.get_container(session, act.actor, code) for code in sorted(by_box)}
     if elsewhere := [code for code, row in rows.items() if row.site_code != request.site]:
         raise NotFound(f"{request.site} has no place in {elsewhere[0]}. Look at the plan again.", subject=elsewhere[0])
     done: list[Appended] = []

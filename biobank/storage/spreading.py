@@ -181,7 +181,9 @@ def boxes_for(session: Session, site: str, tubes: Sequence[Snapshot]) -> list[Ch
     judged: dict[tuple[object, ...], bool] = {}
 
     def fits(tube: Snapshot, standing: Standing) -> bool:
-        kind = (tube.projection.condition, tube.material, tube.kept_apart, standing.code)
+        now = tube.projection
+        stands = (tube.state, now.site_code, now.out_since is None)
+        kind = (now.condition, tube.material, tube.kept_apart, *stands, standing.code)
         if kind not in judged:
             judged[kind] = not place_faults(tube, standing)
         return judged[kind]

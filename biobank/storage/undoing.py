@@ -11,7 +11,6 @@ from biobank.custody.coming_in import count_again
 from biobank.custody.effects import seconds_between
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
-from biobank.custody.locks import locked
 from biobank.custody.recording import Circumstances, Move, record
 from biobank.custody.reversal import former_place_refusals
 from biobank.custody.snapshots import load
@@ -20,6 +19,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.storage.cold_then import Span, out_of_the_cold
 from biobank.storage.events import Exposed, LeftCold
+from biobank.storage.holding_still import lock_places
 from biobank.storage.models import storage_container
 from biobank.storage.placing import box_full, read_box
 from biobank.storage.rules import place_faults, slot_fault
@@ -39,7 +39,7 @@ def refusals_of_former_place(session: Session, tube: Snapshot, lock: bool) -> li
     if tube.state is not State.STORED or place is None:
         return []
     if lock:
-        session.execute(locked(select(storage_container.c.code).where(storage_container.c.code == place), storage_container))
+        lock_places(session, [place])
     row = session.execute(select(storage_container).where(storage_container.c.code == place)).one()
     if row.site_code != tube.projection.site_code:
         said = f"{place} went to {row.site_code} since. Store {tube.code} where it really is instead."

@@ -38,7 +38,7 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
             return stray_tube(act, Step.RECEIVE, case, tube, others.get(tube))
     for tube in sorted(tubes):
         raise_first(receipt_refusals(act.actor, case, tube))
-    at = request.occurred_at or act.at
+    at = cold_at(act, request.occurred_at, request.paper)
     shipments = sorted({own for tube in tubes if (own := case.tubes[tube].projection.shipment_code) is not None})
     rows = {shipment: row_of(session, shipment) for shipment in shipments}
     require_boxes(session, shipments, [one.box for one in request.boxes])
@@ -77,7 +77,7 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
     for shipment, row in rows.items():
         of_it = sorted(tube for tube in tubes if case.tubes[tube].projection.shipment_code == shipment)
         seen = Seen(
-            at=cold_at(act, request.occurred_at, request.paper),
+            at=at,
             logged=logged[shipment],
             temperature_mc=request.temperature_mc,
             nameless=0 if request.label_legible else len(of_it),

@@ -6,6 +6,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.permissions import Permission
+from biobank.custody.exposure import cold_at
 from biobank.custody.recording import Move
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refused, raise_first
@@ -72,7 +73,8 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
             "decide that it stays in quarantine or is rejected.",
             subject=tube,
         )
-    way = Journey(tube, left_the_bank(session, [tube])[tube], request.occurred_at or act.at)
+    at = cold_at(act, request.occurred_at, request.paper)
+    way = Journey(tube, left_the_bank(session, [tube])[tube], at)
     logged = logged_on(read_record(session, act, request), way, longest_gap(act))
     if logged is not None and logged.unread and request.quality == "released_to_bank":
         part = max(logged.unread, key=lambda one: one.seconds)

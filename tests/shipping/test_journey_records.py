@@ -64,6 +64,57 @@ def test_a_file_that_covers_part_of_the_way_is_no_record_of_the_rest_and_holds_w
     assert (body["unread"], abs(body["unread_s"] - 4 * 3600) < 300) == ([part], True)
 
 
+def warm_at_the_end(client: Client, left: datetime, site: str) -> str:
+    """A file of six hours whose last three are warm."""
+    rows = [f"{left + timedelta(minutes=n):%d.%m.%Y;%H:%M:%S};{'-185,0' if n < 185 else '-20,0'}" for n in range(0, 360, 20)]
+    text = "\n".join(["Time zone;UTC+00:00", "Date;Time;Temp °C", *rows])
+    body = {"media_type": "text/csv", "content": b64encode(text.encode()).decode(), "site": site}
+    return str(client.post("/attachments", json=body).json()["sha256"])
+
+
+def earlier(left: datetime) -> dict[str, Any]:
+    return {"occurred_at": rfc3339(left + 3 * HOUR), "late_entry": True, "reason_text": "entered late"}
+
+
+@pytest.mark.parametrize("way", ["receive", "refuse"])
+def test_a_warm_end_of_a_journey_is_not_cut_off_by_stating_an_earlier_arrival(api: Api, way: str) -> None:
+    one = tubes(api, 1, frozen=True)
+    code = shipped(api, one, temperature_class="ln2_vapour", logger="LOG-7")
+    left = clock.now()
+    withdrawals.later(api, hours=6)
+    if way == "receive":
+        sent = {"logger_sha256": warm_at_the_end(api.north_tech, left, "NORTH")} | earlier(left)
+        assert "arrived_too_warm" in receive(api, code, one, **sent).json()["findings"]
+    else:
+        sent = {"reason": "too_warm", "logger_sha256": warm_at_the_end(api.lab_tech, left, "LAB")} | earlier(left)
+        assert api.lab_tech.post(f"/shipments/{code}/refuse", json=sent).status_code == 200
+    assert "arrived_too_warm" in holds_of(api, code)
+
+
+def test_nor_does_a_patients_unit_arrive_or_come_back_before_it_warmed(api: Api) -> None:
+    story = withdrawals.a_story(api).up_to("issue")
+    left = clock.now()
+    withdrawals.later(api, hours=6)
+    sha256 = warm_at_the_end(api.clinic_staff, left, "CLINIC")
+
+    arrived = story.receive(logger_sha256=sha256, **earlier(left))
+
+    assert arrived.status_code == 200, arrived.text
+    assert [hold["kind"] for hold in api.quality.get(f"/specimens/{story.vials[0]}").json()["holds"]] == ["temperature"]
+
+
+def test_a_unit_that_warmed_on_its_way_back_is_not_released_by_an_earlier_time(api: Api) -> None:
+    story = withdrawals.a_story(api).up_to("receive")
+    left = clock.now()
+    withdrawals.later(api, hours=6)
+    sha256 = warm_at_the_end(api.quality, left, "LAB")
+
+    back = story.take_back(logger_sha256=sha256, **earlier(left))
+
+    held = [hold["kind"] for hold in api.quality.get(f"/specimens/{story.vials[0]}").json()["holds"]]
+    assert (back.status_code == 200 and "temperature" in held) or back.status_code == 409, back.text
+
+
 def test_a_file_of_the_whole_way_holds_nothing_and_the_bank_says_how_long_a_gap_may_be(api: Api) -> None:
     for minutes, found in (([0, 45, 90, 135, 179], []), ([0, 85, 170], ["temperature_record_incomplete"])):
         pair = tubes(api, 1, frozen=True)

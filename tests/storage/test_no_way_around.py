@@ -62,21 +62,24 @@ def test_a_time_that_was_stated_gets_no_tube_past_the_limit_of_its_way_into_the_
     assert (answer.status_code, holds_of(api, tube)) == (201, ["too_long_to_the_tank"]), answer.text
 
 
-def test_a_budget_that_was_used_up_before_it_was_set_holds_at_the_next_time_out(api: Api) -> None:
+def test_a_budget_that_was_used_up_before_it_was_set_holds_at_once_and_again_at_the_next_time_out(api: Api) -> None:
     tube, box = a_stored_tube(api)
     check_out(api, tube)
     later(api, seconds=700)
     put(api, tube, box)
     assert sign_and_post(api.quality, "decided", "/material-limits", RED | VALIDATED).status_code == 200
+    (hold,) = api.quality.get(f"/specimens/{tube}").json()["holds"]
+    assert hold["kind"] == "temperature"
+    assert sign_and_post(api.quality2, "hold_lifted", f"/holds/{hold['id']}/lift", {"reason": "fine"}).status_code == 200
     assert held(api, tube) == []
     check_out(api, tube)
     later(api, seconds=500)
     put(api, tube, box)
-    assert holds_of(api, tube) == ["warm_time_budget"]
+    assert holds_of(api, tube) == ["warm_time_budget"] * 2 and held(api, tube) == ["specimen"]
     check_out(api, tube)
     later(api, seconds=60)
     put(api, tube, box)
-    assert holds_of(api, tube) == ["warm_time_budget"], "one hold says it"
+    assert holds_of(api, tube) == ["warm_time_budget"] * 2, "one hold says it"
 
 
 def test_a_sensor_says_nothing_of_a_place_before_it_read_there(api: Api) -> None:

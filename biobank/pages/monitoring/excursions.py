@@ -57,6 +57,7 @@ def state_of(one: ExcursionPublic) -> str:
 def row_of(one: ExcursionPublic) -> Mapping[str, Any]:
     """Return the cells of one excursion."""
     peak = f"{words(one.outside)}, {quantity_text(one.peak, UNITS[one.measure])}"
+    peak += ", read before its limit was set" if one.by_limit else ""
     return one.model_dump() | {"what": peak, "stands": state_of(one).capitalize()}
 
 

@@ -13,7 +13,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
 from biobank.foundation.paging import Listed
-from biobank.foundation.terms import words
+from biobank.foundation.terms import counted, words
 from biobank.pages.monitoring.said import limits_in_words
 from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
@@ -113,17 +113,22 @@ def _draw(at: Opened[_Now]) -> ActForm:
             options={"site": sites},
             needed=about,
         ),
-        statement="You set what this place may read. Outside it, everything inside is put on hold.",
+        statement="You set what this place may read. Outside it, everything inside is put on hold; what it read last is judged "
+        "by it now.",
         said="I decide these limits.",
         back="/place-limits",
         trail=[("Storage", "/storage"), ("What places may read", "/place-limits"), ("Set limits", None)],
     )
 
 
-def _set(_at: Opened[Any], body: SetPlaceLimits, _answer: dict[str, Any]) -> Done:
-    if body.container is not None:
-        return Done(f"/storage/{body.container.upper()}", "Limits set.")
-    return Done("/place-limits", f"Set for {words(body.temperature_class).lower()} at {body.site}.")
+def _set(_at: Opened[Any], body: SetPlaceLimits, answer: dict[str, Any]) -> Done:
+    where = "/place-limits" if body.container is None else f"/storage/{body.container.upper()}"
+    what = "Limits set." if body.container is not None else f"Set for {words(body.temperature_class).lower()} at {body.site}."
+    met = answer["excursions"]
+    if not met:
+        return Done(where, what)
+    held = counted(answer["held"], "specimen")
+    return Done(where, what, f"What was read last lies outside them: {', '.join(met)}, {held} on hold.", "care")
 
 
 ActPage(

@@ -9,7 +9,7 @@ from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.foundation.terms import words
+from biobank.foundation.terms import counted, words
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.filters import quantity_text
 from biobank.specimens.limits import LimitsList, SetLimits, list_limits, set_limits
@@ -62,6 +62,14 @@ def _draw(at: Opened[LimitsList]) -> ActForm:
     )
 
 
+def _set(_at: Opened[LimitsList], body: SetLimits, answer: dict[str, Any]) -> Done:
+    held = answer["held"]
+    if not held:
+        return Done("/material-limits", f"Set for {body.site}.")
+    over = f"{counted(held, 'specimen')} had been out of the cold for longer already: on hold."
+    return Done("/material-limits", f"Set for {body.site}.", over, "care")
+
+
 ActPage(
     address="/material-limits",
     reads=_limits,
@@ -82,5 +90,5 @@ ActPage(
     meaning=Meaning.DECIDED,
     use_case=set_limits,
     args=lambda _at: (),
-    after=lambda _at, body, _answer: Done("/material-limits", f"Set for {body.site}."),
+    after=_set,
 ).on(router)
