@@ -53,6 +53,29 @@ def create_keys() -> None:
         raise fail(str(error)) from error
 
 
+@keys.command("token")
+def begin_in_token(
+    take: Annotated[str | None, typer.Option(help="Take the Ed25519 key with this id (hex) that is in the token.")] = None,
+) -> None:
+    """Make the log's first key in the security module that the settings name, in place of `keys create`. It never leaves it."""
+    from biobank.exports.log_keys import begin_in_token as begin
+    from biobank.foundation.config import WeakSettings
+    from biobank.transparency.key_in_token import TokenAway
+    from biobank.transparency.keys import KeyFileError
+
+    settings = settings_or_exit()
+    try:
+        taken = None if take is None else bytes.fromhex(take)
+    except ValueError:
+        raise fail("An id is written in hex, two digits a byte.", WRONG_USAGE) from None
+    try:
+        key = begin(settings, taken)
+    except (WeakSettings, KeyFileError, TokenAway) as error:
+        raise fail(str(error)) from error
+    typer.echo(key.to_vkey())
+    console.print("The log's key is in the token. Back the token up by its maker's means: the bank holds no copy of the key.")
+
+
 @keys.command("recovery")
 def create_recovery_key(
     file: Annotated[Path, typer.Argument(help="Where the private half goes: a medium that then lies in a safe.")],
@@ -71,12 +94,23 @@ def create_recovery_key(
 
 
 @keys.command("rotate-log")
-def rotate_log_key(wait: Patience = 60.0) -> None:
+def rotate_log_key(
+    wait: Patience = 60.0,
+    token: Annotated[
+        bool, typer.Option("--token", help="Make the new key in the security module that the settings name.")
+    ] = False,
+) -> None:
     """Begin a change of the log's key: announce it in the log; from then on both keys sign. Needs a running sealer."""
-    from biobank.exports.log_keys import announce
+    from biobank.exports.log_keys import announce, token_place
+    from biobank.transparency.key_in_token import TokenAway
+    from biobank.transparency.note import Signer
 
     with open_bank() as bank:
-        key, start = announce(bank, patience_s=wait)
+        try:
+            make = token_place(bank.settings).generate if token else Signer.generate
+            key, start = announce(bank, patience_s=wait, make=make)
+        except TokenAway as error:
+            raise fail(str(error)) from error
     typer.echo(f"log {key.to_vkey()} from {start}")
     console.print("Both keys sign from now on. Give verifiers and witnesses the line above, then run `biobank keys retire-log`.")
 

@@ -9,6 +9,7 @@ Whoever verifies holds a policy with the sizes between which each key counts; ``
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import text
@@ -23,9 +24,10 @@ from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import StreamKind
 from biobank.exports.events import LogKeyAnnounced, LogKeyRetired, LogRecovered
 from biobank.exports.log_queries import fetch_in
-from biobank.foundation.config import WeakSettings
+from biobank.foundation.config import Settings, WeakSettings
 from biobank.transparency import keys, stored_log
-from biobank.transparency.note import Signer, Verifier, open_note
+from biobank.transparency.key_in_token import Place, TokenAway, TokenSigner
+from biobank.transparency.note import NoteSigner, Signer, Verifier, open_note
 
 STREAM = "LOG"
 
@@ -46,15 +48,40 @@ def append_to_log_stream(session: Session, act: Act, event: Event, stream: str =
     return append(session, [Fact(StreamKind.SYSTEM, stream, event, head)])[0]
 
 
-def announce(bank: Bank, *, patience_s: float) -> tuple[Verifier, int]:
+def token_place(settings: Settings) -> Place:
+    """Return the security module that the settings name. Raises WeakSettings when they do not."""
+    module, token, pin_file = settings.pkcs11_module, settings.pkcs11_token, settings.pkcs11_pin_file
+    if module is None or token is None or pin_file is None:
+        raise WeakSettings("Set BIOBANK_PKCS11_MODULE, BIOBANK_PKCS11_TOKEN and BIOBANK_PKCS11_PIN_FILE.")
+    return Place(module.absolute(), token, pin_file.absolute())
+
+
+def begin_in_token(settings: Settings, taken: bytes | None) -> Verifier:
+    """Make the first key of the log in a security module, or take the one with the id `taken`. Returns its public half.
+
+    Raises WeakSettings, KeyFileError when the log has a key, TokenAway.
+    """
+    place, path = token_place(settings), settings.log_secrets / f"{keys.LOG_KEY}.skey"
+    if path.exists():
+        raise keys.KeyFileError(f"{path.name} exists: the log has a key. Change it with `biobank keys rotate-log --token`.")
+    origin = settings.log_origin
+    signer = place.generate(origin) if taken is None else place.take(origin, taken)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keys.write_key_files(path, signer)
+    keys.ensure_keys(settings.secrets, origin, settings.log_secrets)
+    return signer.verifier
+
+
+def announce(bank: Bank, *, patience_s: float, make: Callable[[str], NoteSigner] = Signer.generate) -> tuple[Verifier, int]:
     """Begin a rotation. Returns the new key and the first size at which it may sign.
 
-    Raises RotationRefused when one is under way, or when the announcement is not published in time (is the sealer running?).
+    `make` makes a key of a name: in a file, or in a security module. Raises RotationRefused when one is under way, or when the
+    announcement is not published in time (is the sealer running?), TokenAway.
     """
     folder, origin = bank.settings.log_secrets, bank.settings.log_origin
     if (folder / f"{keys.NEXT_LOG_KEY}.skey").exists():
         raise RotationRefused("A rotation is under way. End it with `biobank keys retire-log`.")
-    signer = Signer.generate(origin)
+    signer = make(origin)
     event = LogKeyAnnounced(log_key=signer.verifier.to_vkey())
     index = _append_and_wait(bank, event, "cli/keys/rotate-log", patience_s)
     keys.publish_public_half(bank.settings.secrets, keys.NEXT_LOG_KEY, signer)
@@ -65,18 +92,26 @@ def announce(bank: Bank, *, patience_s: float) -> tuple[Verifier, int]:
 def retire(bank: Bank, *, patience_s: float) -> tuple[Verifier, int]:
     """End a rotation. Returns the old key and the size up to which it counts.
 
-    Raises RotationRefused when none is under way or no checkpoint bears both signatures yet, KeyFileError.
+    Raises RotationRefused when none is under way or no checkpoint bears both signatures yet, KeyFileError, also when the
+    old key no longer counts and its security module does not destroy it.
     """
     folder, origin = bank.settings.log_secrets, bank.settings.log_origin
     if not (folder / f"{keys.NEXT_LOG_KEY}.skey").exists():
         raise RotationRefused("No rotation is under way. Begin one with `biobank keys rotate-log`.")
-    old, new = (signer.verifier for signer in keys.load_log_signers(folder, origin))
+    signers = keys.load_log_signers(folder, origin)
+    old, new = (signer.verifier for signer in signers)
     newest = bank.database.write_now(lambda s: stored_log.newest_checkpoint(fetch_in(s)))
     if newest is None or len(open_note(newest.note, [old, new]).verified) != 2:
         raise RotationRefused("No checkpoint bears both signatures yet. Wait until the next event is sealed, then try again.")
     event = LogKeyRetired(log_key=old.to_vkey(), to_size=newest.size)
     _append_and_wait(bank, event, "cli/keys/retire-log", patience_s)
     keys.promote_next_log_key(folder, old, bank.settings.secrets)
+    if isinstance(signers[0], TokenSigner):
+        try:
+            signers[0].destroy()
+        except TokenAway as exc:
+            key_id = signers[0].key_id.hex()
+            raise keys.KeyFileError(f"The old key counts no more; destroy it in its token yourself (id {key_id}): {exc}") from exc
     return old, newest.size
 
 

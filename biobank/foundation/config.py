@@ -52,6 +52,12 @@ class Settings(BaseModel):
     log_secrets_dir: Path | None = Field(
         None, description="The log's private key alone, which only the sealer needs. Default: `secrets_dir`."
     )
+    pkcs11_module: Path | None = Field(
+        None,
+        description="Library of the security module in which `keys token` and `keys rotate-log --token` make the log's key.",
+    )
+    pkcs11_token: str | None = Field(None, description="Label of its token.")
+    pkcs11_pin_file: Path | None = Field(None, description="File with the PIN of that token, readable by the sealer alone.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
     workers: int = Field(1, ge=1, le=64, description="Web processes.")

@@ -11,7 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from biobank.transparency.note import MalformedNote, NoteError, NoteVerifier, Signer, from_base64, open_note, sign_note, to_base64
+from biobank.transparency.note import (
+    MalformedNote,
+    NoteError,
+    NoteSigner,
+    NoteVerifier,
+    from_base64,
+    open_note,
+    sign_note,
+    to_base64,
+)
 from biobank.transparency.tree import HASH_BYTES
 
 MAX_TREE_SIZE: Final = 2**63 - 1
@@ -40,7 +49,7 @@ class Checkpoint:
             raise ValueError("a tree has between 0 and 2^63 - 1 leaves and a root of 32 bytes")
         return f"{self.origin}\n{self.size}\n{to_base64(self.root)}\n"
 
-    def sign(self, signers: Sequence[Signer]) -> str:
+    def sign(self, signers: Sequence[NoteSigner]) -> str:
         """Return the signed note: one line per signer, two while the log's key is being rotated."""
         return sign_note(self.text(), signers)
 

@@ -19,7 +19,7 @@ from typing import Final
 
 import cbor2
 
-from biobank.transparency.note import Signer
+from biobank.transparency.note import NoteSigner
 from biobank.transparency.stored_log import Inclusion
 
 MEDIA_TYPE: Final = "application/cose"
@@ -32,7 +32,7 @@ _INCLUSION: Final = -1
 _SIGN1_TAG: Final = 18
 
 
-def sign_root(signer: Signer, origin: str, root: bytes) -> bytes:
+def sign_root(signer: NoteSigner, origin: str, root: bytes) -> bytes:
     """Return the signature (64 bytes) of the log ``origin`` under a root (32 bytes), as every receipt of that tree carries it."""
     signed = ["Signature1", _protected(origin, signer.verifier.key_id), b"", root]
     return signer.sign(_encoded(signed)).signature

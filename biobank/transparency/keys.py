@@ -10,8 +10,9 @@ In the secrets folder::
 
 The log's private keys may lie in a folder of their own, which only the sealer sees; their public halves are in both then.
 
-A private file is the one-line skey form or an unencrypted PKCS #8 PEM of an Ed25519 key, mode 0600: a key that another
-account can read is refused, because nobody could say afterwards who signed. Names are fixed by the log's origin: the log
+A private file is the one-line skey form, an unencrypted PKCS #8 PEM of an Ed25519 key, or two lines that say in which security
+module the log's key is (``key_in_token.py``), mode 0600: a key that another account can read is refused, because nobody could say
+afterwards who signed. Names are fixed by the log's origin: the log
 key is called ``<origin>`` and the receipt key ``<origin>/receipts``.
 """
 
@@ -21,13 +22,14 @@ import os
 import stat
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from biobank.foundation.durable_files import flush_folder
-from biobank.transparency.note import MalformedKey, Signer, Verifier
+from biobank.transparency.key_in_token import TokenSigner
+from biobank.transparency.note import MalformedKey, NoteSigner, Signer, Verifier
 from biobank.transparency.receipt import receipt_key_name
 
 LOG_KEY: Final = "log"
@@ -38,20 +40,22 @@ RECOVERY_SUFFIX: Final = "/recovery"
 
 _PEM_START: Final = "-----BEGIN"
 
+_S = TypeVar("_S", bound=NoteSigner)
+
 
 class KeyFileError(Exception):
     """A key file is missing, unsafe or not the key it should be. The message never holds key material."""
 
 
-def load_log_signers(folder: Path, origin: str) -> tuple[Signer, ...]:
+def load_log_signers(folder: Path, origin: str) -> tuple[NoteSigner, ...]:
     """Return the signers of the log ``origin``: its key, and the next one while a rotation is under way.
 
     Raises KeyFileError.
     """
-    signers = [load_signer(folder / f"{LOG_KEY}.skey", origin)]
+    signers = [load_log_signer(folder / f"{LOG_KEY}.skey", origin)]
     following = folder / f"{NEXT_LOG_KEY}.skey"
     if following.exists():
-        signers.append(load_signer(following, origin))
+        signers.append(load_log_signer(following, origin))
         if signers[0].verifier == signers[1].verifier:
             raise KeyFileError(f"{following.name} holds the same key as {LOG_KEY}.skey: a rotation needs a new one")
     return tuple(signers)
@@ -88,7 +92,7 @@ def ensure_keys(folder: Path, origin: str, log_folder: Path | None = None) -> No
         path = home / f"{file_name}.skey"
         if not path.exists():
             _publish(path, Signer.generate(key_name).to_skey() + "\n", 0o600)
-        signer = load_signer(path, key_name)
+        signer = load_log_signer(path, key_name) if file_name == LOG_KEY else load_signer(path, key_name)
         for place in {home, folder}:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
             publish_public_half(place, file_name, signer)
@@ -104,14 +108,14 @@ def create_key_file(path: Path, key_name: str) -> Signer:
     return signer
 
 
-def write_key_files(path: Path, signer: Signer) -> None:
+def write_key_files(path: Path, signer: NoteSigner) -> None:
     """Write a key into ``path`` (mode 0600) and its public half beside it. Raises KeyFileError when the file exists."""
     if not _publish(path, signer.to_skey() + "\n", 0o600):
         raise KeyFileError(f"{path.name} exists; a key is never overwritten")
     _publish(path.with_suffix(".vkey"), signer.verifier.to_vkey() + "\n", 0o644)
 
 
-def publish_public_half(folder: Path, name: str, signer: Signer) -> None:
+def publish_public_half(folder: Path, name: str, signer: NoteSigner) -> None:
     """Write the public half of a key where it is missing."""
     public = folder / f"{name}.vkey"
     if not public.exists():
@@ -163,8 +167,34 @@ def promote_next_log_key(folder: Path, old: Verifier, public: Path | None = None
         flush_folder(place)
 
 
+def load_log_signer(path: Path, key_name: str) -> NoteSigner:
+    """Read a key of the log, which may also be one in a security module; that is not asked yet. Raises KeyFileError."""
+    text = _private_text(path)
+    if not TokenSigner.is_told_by(text):
+        return load_signer(path, key_name)
+    try:
+        return _named(TokenSigner.from_text(text), path, key_name)
+    except MalformedKey as exc:
+        raise KeyFileError(f"{path.name} does not say which key of a security module it is: {exc}") from exc
+
+
 def load_signer(path: Path, key_name: str) -> Signer:
     """Read one private key, skey or PEM, that must be called ``key_name``. Raises KeyFileError."""
+    text = _private_text(path)
+    try:
+        signer = _from_pem(text.encode(), key_name) if text.lstrip().startswith(_PEM_START) else Signer.from_skey(text)
+    except MalformedKey:
+        raise KeyFileError(f"{path.name} does not hold an Ed25519 private key") from None
+    return _named(signer, path, key_name)
+
+
+def _named(signer: _S, path: Path, key_name: str) -> _S:
+    if signer.name != key_name:
+        raise KeyFileError(f"{path.name} holds the key {signer.name}, not {key_name}")
+    return signer
+
+
+def _private_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
@@ -174,13 +204,9 @@ def load_signer(path: Path, key_name: str) -> Signer:
     if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077:
         raise KeyFileError(f"{path.name} is open to other accounts; set its mode to 0600")
     try:
-        text = data.decode()
-        signer = _from_pem(data, key_name) if text.lstrip().startswith(_PEM_START) else Signer.from_skey(text)
-    except (UnicodeDecodeError, MalformedKey):
+        return data.decode()
+    except UnicodeDecodeError:
         raise KeyFileError(f"{path.name} does not hold an Ed25519 private key") from None
-    if signer.name != key_name:
-        raise KeyFileError(f"{path.name} holds the key {signer.name}, not {key_name}")
-    return signer
 
 
 def _from_pem(data: bytes, key_name: str) -> Signer:

@@ -83,6 +83,24 @@ class NoteVerifier(Protocol):
         """Return whether ``signature`` is this key's over ``text``."""
 
 
+class NoteSigner(Protocol):
+    """Anything that signs as one key: a key in a file, or one that never leaves its device."""
+
+    @property
+    def name(self) -> str:
+        """The key's name."""
+
+    @property
+    def verifier(self) -> Verifier:
+        """Its public half."""
+
+    def sign(self, text: bytes) -> Signature:
+        """Sign a text. Ed25519 is deterministic: the same text always gives the same line."""
+
+    def to_skey(self) -> str:
+        """Return what its file holds."""
+
+
 class Verifier:
     """An Ed25519 public key with its name. Text form (vkey): ``<name>+<key id, 8 hex>+<base64 of 0x01 and key>``."""
 
@@ -186,7 +204,7 @@ class Note:
     unknown: tuple[Signature, ...]
 
 
-def sign_note(text: str, signers: Sequence[Signer], *, most: int = MAX_NOTE_BYTES) -> str:
+def sign_note(text: str, signers: Sequence[NoteSigner], *, most: int = MAX_NOTE_BYTES) -> str:
     """Return ``text`` as a note with one line per signer (two while a key is being rotated).
 
     Raises ValueError for a text that cannot be a note, for more than ``most`` bytes or without signers.

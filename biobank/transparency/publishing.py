@@ -16,7 +16,7 @@ from typing import Any, Final
 from biobank.foundation.connections import DURABLE, require_confirmed
 from biobank.transparency.checkpoint import Checkpoint, open_checkpoint
 from biobank.transparency.cose import sign_root
-from biobank.transparency.note import NoteError, NoteVerifier, Signer
+from biobank.transparency.note import NoteError, NoteSigner, NoteVerifier
 from biobank.transparency.register import Register, RegisterError, RegisterMissing, RegisterMoved
 from biobank.transparency.sealing import Connection, LogHalted
 from biobank.transparency.stored_tiles import TileMissing, tile_reader
@@ -48,7 +48,7 @@ class Publishing:
         connection: Connection,
         register: Register,
         origin: str,
-        signers: Sequence[Signer],
+        signers: Sequence[NoteSigner],
         known_keys: Sequence[NoteVerifier] = (),
     ) -> None:
         self._connection = connection
@@ -78,8 +78,8 @@ class Publishing:
     def publish(self) -> Checkpoint:
         """Sign, register and store the newest head, and return its checkpoint. Harmless to repeat.
 
-        Raises LogHalted, OSError when the register's disk fails, Unavailable when the standby did not confirm the head, or what
-        psycopg raises.
+        Raises LogHalted, OSError when the register's disk fails or the device with the log's key is away, Unavailable when the
+        standby did not confirm the head, or what psycopg raises.
         """
         for _ in range(ATTEMPTS):
             old_note, registered = self._registered()

@@ -21,7 +21,7 @@ from biobank.foundation.connections import LOST, REACH, SESSIONS_ONLY, hear_warn
 from biobank.foundation.errors import Unavailable
 from biobank.foundation.stopping import Stop
 from biobank.transparency.keys import KeyFileError, key_stamp, load_log_signers
-from biobank.transparency.note import NoteVerifier, Signer
+from biobank.transparency.note import NoteSigner, NoteVerifier
 from biobank.transparency.publishing import Publishing
 from biobank.transparency.register import FileRegister, Register
 from biobank.transparency.sealing import Batch, ClockWentBack, Connection, LogHalted, Miscomputed, Sealing
@@ -47,7 +47,7 @@ class Log:
     """Which log is sealed, by which keys, against which register."""
 
     origin: str
-    signers: Sequence[Signer]
+    signers: Sequence[NoteSigner]
     register: Register
     known_keys: Sequence[NoteVerifier] = ()
     """Keys by which the registered checkpoint may be signed; by default those of the signers."""
@@ -87,7 +87,7 @@ class Log:
             return self
         stamp = key_stamp(self.secrets)
         try:
-            signers: Sequence[Signer] = load_log_signers(self.secrets, self.origin)
+            signers: Sequence[NoteSigner] = load_log_signers(self.secrets, self.origin)
         except KeyFileError as exc:
             log.error("log_keys_unusable", fault=str(exc))
             signers = self.signers
@@ -110,8 +110,9 @@ def run(
 ) -> None:
     """Seal and publish until ``stop`` is set. The last act before returning is not a rush: what is pending stays pending.
 
-    Lost connections, a full register disk and a clock that went back are logged and waited out. Raises LogHalted when
-    going on needs a person, and psycopg errors that waiting cannot cure (a missing table, a missing grant).
+    Lost connections, a full register disk, a security module that is away and a clock that went back are logged and waited
+    out. Raises LogHalted when going on needs a person, and psycopg errors that waiting cannot cure (a missing table, a missing
+    grant).
     ``skew_seconds`` is how far this clock may lie behind the last seal. ``allow_unsafe_database`` accepts a server that
     does not flush its commits, for tests only. ``before_work`` is called once the stored log has been held against its
     register and before anything is sealed on it; ``on_round`` at every turn of the loop; ``on_connection`` with every new
