@@ -1,10 +1,12 @@
 """Keys, ticked rows and the form for one more: what a hand and a screen reader find on every list and form."""
 
 import re
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from biobank.pages.ui.filters import said
 from tests.browser.conftest import Open
 from tests.browser.furnished import Furnished
 from tests.conftest import Api
@@ -59,6 +61,17 @@ def test_rows_are_ticked_with_the_keyboard_and_counted_aloud(look: Open) -> None
     expect(said).to_have_text(re.compile(f"^{ticks.count()} "))
     for button in page.locator(".ticked .buttons button").all():
         assert button.inner_text().strip(), "a button without a name"
+
+
+def test_scripts_write_the_times_of_a_refusal_as_pages_do(look: Open) -> None:
+    page = look("lab_tech", "/scan")
+    zone = page.evaluate("document.documentElement.dataset.zone")
+    told = "Taken out on 2026-07-01T22:30:00Z, due 2026-03-29T00:59:59.5+00:00, until 2026-08-09; ask for SOP-2026-01-02."
+    words = page.locator('script[src$="/scan.js"]').get_attribute("src") or ""
+    module = words.replace("scan.js", "words.js")
+    heard = page.evaluate("async ([at, text]) => (await import(at)).told(text)", [module, told])
+    assert heard == said(told, ZoneInfo(zone))
+    assert zone != "UTC" and "2026-07-01" not in heard
 
 
 def test_one_more_opens_the_form_with_what_is_common_and_no_draft_of_the_last(api: Api, signed_in: Open) -> None:

@@ -77,9 +77,12 @@ def when(value: datetime | str | None, zone: ZoneInfo, *, seconds: bool = False)
     utc = instant.astimezone(UTC)
     local = instant.astimezone(zone)
     clock = f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
-    return Markup('<time datetime="{}" title="{} UTC">{}, {}</time>').format(
-        utc.strftime("%Y-%m-%dT%H:%M:%SZ"), utc.strftime("%Y-%m-%d %H:%M:%S"), _day_text(local), clock
-    )
+    return _time(utc, f"{_day_text(local)}, {clock}")
+
+
+def _time(utc: datetime, said: str) -> Markup:
+    """Write an instant's element. None of its parts is somebody's text; `Markup.format` would cost five times as much."""
+    return Markup(f'<time datetime="{utc:%Y-%m-%dT%H:%M:%SZ}" title="{utc:%Y-%m-%d %H:%M:%S} UTC">{said}</time>')  # noqa: S704
 
 
 def day_and_time(value: datetime, zone: ZoneInfo) -> str:
@@ -125,11 +128,7 @@ def log_time(value: datetime | str | None, zone: ZoneInfo) -> Markup:
         return MISSING
     instant = _instant(value)
     utc = instant.astimezone(UTC)
-    return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
-        utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        utc.strftime("%Y-%m-%d %H:%M:%S"),
-        instant.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S"),
-    )
+    return _time(utc, f"{instant.astimezone(zone):%Y-%m-%d %H:%M:%S}")
 
 
 def day(value: date | str | None) -> Markup:
@@ -152,8 +151,8 @@ def code(value: str | None, *, link: bool = True) -> Markup:
         return MISSING
     text = str(value)
     if not link or (prefix_of(text) is not None and page_of(text) is None):
-        return Markup('<span class="code">{}</span>').format(text)
-    return Markup('<a class="code" href="{}">{}</a>').format(code_href(text), text)
+        return Markup(f'<span class="code">{escape(text)}</span>')  # noqa: S704 - escaped
+    return Markup(f'<a class="code" href="{escape(code_href(text))}">{escape(text)}</a>')  # noqa: S704 - escaped
 
 
 def grouped(value: int | None) -> str:

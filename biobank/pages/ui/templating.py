@@ -56,9 +56,12 @@ from markupsafe import Markup
 from biobank.foundation import clock, terms
 from biobank.pages.ui import filters
 from biobank.pages.ui.assets import STATIC
-from biobank.pages.ui.code_pages import code_href, opens_for, prefix_of
+from biobank.pages.ui.code_pages import code_href, prefix_of
+from biobank.pages.ui.marks import chip, icon
 from biobank.pages.ui.nav import crumbs_for, job_of, nav_for, parts_for
+from biobank.pages.ui.parts import Column
 from biobank.pages.ui.security import security_headers
+from biobank.pages.ui.table_rows import Cells, code_cell, rows_of, value_of
 from biobank.pages.ui.typed_times import as_typed, days_meant, shown_twice
 from biobank.quality.schemas import ATTACHMENT_MIB
 
@@ -118,9 +121,31 @@ def _shown_twice(context: Context, value: Any) -> list[tuple[str, str]]:
 
 @pass_context
 def _code(context: Context, value: Any, link: bool = True) -> Markup:
-    """Write a code; as a link where it has a page that the reader may open."""
-    actor = context["actor"]
-    return filters.code(value, link=link and (value is None or actor is None or opens_for(actor, str(value))))
+    return code_cell(context["actor"], value, link=link)
+
+
+@pass_context
+def _rows(
+    context: Context,
+    columns: Sequence[Column],
+    rows: Sequence[Any],
+    tick: str | None,
+    named: str | None,
+    extra: str | None,
+    caller: Any,
+) -> Markup:
+    """Write the rows of `table`, whose parameters these are."""
+
+    def chosen(row: Any) -> tuple[str, str]:
+        return value_of(row, str(tick)), translate("Choose %(row)s", row=value_of(row, named or str(tick)))
+
+    return rows_of(
+        Cells(context["actor"], context["zone"]),
+        columns,
+        rows,
+        (translate("Choose"), chosen) if tick else None,
+        (extra, caller) if extra else None,
+    )
 
 
 def _is_code(value: Any) -> bool:
@@ -164,8 +189,10 @@ def make_environment(directory: Path = TEMPLATES_DIR) -> Environment:
     environment.tests["code"] = _is_code
     environment.globals.update(
         static=STATIC.url,
-        look_of=terms.look_of,
         query=_query,
+        rows_of=_rows,
+        icon_of=icon,
+        chip_of=chip,
         new_key=new_key,
         script_words=script_words,
         code_href=code_href,

@@ -1,6 +1,6 @@
 // What is kept on this device, as a person sees it: a bar that says how many, and a row for each with what became of it.
 
-import { t } from "./words.js";
+import { t, told } from "./words.js";
 
 const section = document.getElementById("kept");
 const bar = document.getElementById("kept-bar");
@@ -75,7 +75,7 @@ function rowOf({ id, scan }, label, acts) {
   if (scan.well) head.append(Object.assign(document.createElement("span"), { className: "tube-slot", textContent: `→ ${scan.well}` }));
   body.append(head, line("tube-words", t("%(what)s, scanned at %(time)s", { what: label(scan), time: clockTime(scan.scanned_at, scan.offset_ms) })));
   if (problem) {
-    body.append(line("tube-why", `${problem.title}. ${problem.detail ?? ""}`));
+    body.append(line("tube-why", `${problem.title}. ${told(problem.detail)}`));
     if (problem.where_now) body.append(line("tube-where", problem.where_now));
     body.append(line("small soft", t("It was not recorded. Look at the tube and its page; send it again, or record what is true now and take this off.")));
     const buttons = document.createElement("div");

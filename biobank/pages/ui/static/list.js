@@ -9,7 +9,7 @@ import { readLabel } from "./codes.js";
 import { isSoundOn, tell, toggleSound } from "./feedback.js";
 import { askPassword } from "./lock.js";
 import { say } from "./scan.js";
-import { t } from "./words.js";
+import { t, told } from "./words.js";
 import { begin, copy, isOffline, keepReady, keepScans, lost, placeKept, takeBack } from "./without.js";
 
 const form = document.getElementById("scan-form");
@@ -145,7 +145,7 @@ function announce(tubes) {
 
 function big(look, code, word, why = null, where = null) {
   verdict.className = `verdict ${look}`;
-  const parts = [["verdict-word", word], ["verdict-code code", code], ["verdict-why", why], ["verdict-where", where && `❄ ${where}`]];
+  const parts = [["verdict-word", word], ["verdict-code code", code], ["verdict-why", why && told(why)], ["verdict-where", where && `❄ ${where}`]];
   verdict.replaceChildren(...parts.filter(([, text]) => text).map(([name, text]) => {
     const line = document.createElement("p");
     line.className = name;
@@ -157,7 +157,7 @@ function big(look, code, word, why = null, where = null) {
 function refuse(error) {
   tell("stop");
   if (error.message === "locked") say("care", t("Locked."), t("The list is kept. Enter your password to go on."));
-  else if (error.problem) say("stop", error.problem.title ?? t("Not done"), error.problem.detail ?? t("Nothing was recorded."));
+  else if (error.problem) say("stop", error.problem.title ?? t("Not done"), error.problem.detail ? told(error.problem.detail) : t("Nothing was recorded."));
   else say("stop", t("Not sent."), NO_ANSWER);
 }
 

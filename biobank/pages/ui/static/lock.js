@@ -1,7 +1,7 @@
 // The idle lock in the page: after the time the server allows, or when it says that the session is locked, the page covers
 // itself and asks for the password of the same login. Nothing on the page is lost.
 
-import { t } from "./words.js";
+import { t, told } from "./words.js";
 
 const LIMIT_S = Number(document.querySelector('meta[name="idle-lock"]').content);
 const PING_MS = 60_000; // the server counts idleness by the minute
@@ -58,7 +58,7 @@ async function tryPassword() {
   if (answer.ok) return dialog.close();
   if (answer.status === 401) return location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   const said = await answer.json().catch(() => ({}));
-  error.textContent = said.detail ?? t("That did not work. Try again.");
+  error.textContent = said.detail ? told(said.detail) : t("That did not work. Try again.");
   form.elements.password.select();
 }
 
