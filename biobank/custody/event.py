@@ -61,7 +61,8 @@ class Event(BaseModel):
     - `amendable`: payload fields that `specimen.amended` may correct later; never one that the effect reads.
     - `signers`: what whoever signs it last must be allowed, one of these; empty: `permission`, where it names signatures.
     - `call`: below /api/v1, the POST that causes a kind which the events endpoint does not take; `label`: what a button says.
-    - `undone_by`: it is one step with an event of another record and is not undone alone; in words, what is done instead.
+    - `undone_by`: it is not undone by itself (one step with an event of another record, or a tube nobody has seen since); in
+      words, what is done instead.
     - `effect`: further changes of the projection (`effects.py`).
     """
 

@@ -108,7 +108,8 @@ class Missing(Event):
 
     How long a missing tube is out of the cold nobody knows: the clock stops, and runs again when it is found.
     It is out of its shipment too, whose manifest goes on naming it. Whoever held it last answers for it until it turns up or
-    quality gives it up: nobody took it over.
+    quality gives it up: nobody took it over. What was kept for treatment opens a deviation and is told (`quality/missing.py`); it
+    comes back with an identity hold, whichever way it comes (`missing.py`).
     """
 
     kind: Literal["specimen.missing"] = "specimen.missing"
@@ -119,6 +120,7 @@ class Missing(Event):
     to_state: ClassVar[State] = State.MISSING
     effect: ClassVar[Effect] = NO_OFFER | INTO_THE_COLD | {"shipment_code": set_to(None)}
     amendable: ClassVar[frozenset[str]] = frozenset({"reason"})
+    undone_by: ClassVar[str] = "Whoever has it in hand reports that it was found, and says where."
     label: ClassVar[str] = "Report missing"
 
     reason: MarkedOnly = REASON

@@ -36,6 +36,7 @@ from biobank.custody.material_limits import (
     too_long,
     with_clock,
 )
+from biobank.custody.missing import hold_placed_with, tell_of_missing
 from biobank.custody.places_then import earliest
 from biobank.custody.states import HoldKind, HoldScope, State, StreamKind
 from biobank.foundation.clock import rfc3339
@@ -387,8 +388,8 @@ def record(
         raise_first([] if contradicts is None else [contradicts])
         if crosses_red(specimen, seen[specimen.code], partial(limits, sites=sites)) and not held_while_out(session, specimen):
             too_warm[specimen.code] = head
-        if event.places_hold is not None:
-            facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], event.places_hold, head, reason="found"))
+        if (placed := hold_placed_with(event, specimen)) is not None:
+            facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], placed, head, reason="found"))
         if frozen_too_old(specimen, seen[specimen.code], head):
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], HoldKind.QUALITY, head, reason=FROZEN_TOO_OLD))
         facts += [
@@ -413,6 +414,7 @@ def record(
     ]
     appended = append(session, facts)
     custody_holds.keep_placed(session, facts, appended)
+    appended += tell_of_missing(session, act, facts, appended)
     appended += came.follow(session, act, given, next(iter(appended), None))
     for shipment, events in sorted(arrived.items()):
         # Nobody arrives within the hold time by saying so: a stated time counts from a form on paper only.

@@ -248,7 +248,7 @@ def _undoing(session: Session, specimen: Snapshot, reverses: str | None = None) 
         raise CannotBeReversed(f"The latest change of state of {specimen.code} {why}.", **members)
     if instead := rules.by_kind[row.kind].undone_by:
         raise CannotBeReversed(
-            f"The latest change of state of {specimen.code} is a step of its withdrawal and is not undone alone. {instead}",
+            f"The latest change of state of {specimen.code} is not undone by itself. {instead}",
             **members,
         )
     entries = entries_of(session, specimen.code)

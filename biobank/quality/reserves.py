@@ -25,7 +25,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.custody.recording import Circumstances, acknowledge
 from biobank.custody.snapshots import load
-from biobank.custody.states import HoldScope
+from biobank.custody.states import HoldScope, State
 from biobank.foundation import clock
 from biobank.quality.events import ReserveSet
 from biobank.quality.findings import IN_THE_BANK, Findings, read_findings
@@ -136,16 +136,31 @@ def amounts_of(units: Iterable[Snapshot]) -> dict[str, int]:
 
 
 def remaining_after(
-    session: Session, donor: str, material: str, chosen: Collection[str] = (), at: datetime | None = None
+    session: Session,
+    donor: str,
+    material: str,
+    chosen: Collection[str] = (),
+    at: datetime | None = None,
+    *,
+    were_there: bool = False,
 ) -> Remaining:
-    """Return what of a donor's material remains once the `chosen` specimens are gone. An act locks the donor before it asks."""
+    """Return what of a donor's material remains once the `chosen` specimens are gone. An act locks the donor before it asks.
+
+    `were_there`: they are reported missing, and counted as taken where they could have been used but for that.
+    """
     codes = session.execute(
         select(specimen_table.c.code).where(specimen_table.c.donor_code == donor, specimen_table.c.material == material)
     ).scalars()
     units = load(session, codes, holds=True)
+    if were_there:
+        units |= {code: _there_again(units[code]) for code in chosen}
     then = at or clock.now()
     findings = read_findings(session, units, then, touches=False)
     return remaining(donor, material, list(units.values()), findings, chosen, then, reserve_of(session, donor, material))
+
+
+def _there_again(unit: Snapshot) -> Snapshot:
+    return replace(unit, projection=replace(unit.projection, state=State.RECEIVED.value))
 
 
 def reserve_of(session: Session, donor: str, material: str) -> Reserve:

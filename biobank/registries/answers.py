@@ -9,7 +9,7 @@ from biobank.labels import outdated
 from biobank.monitoring import answers as monitoring
 from biobank.people import answers as people
 from biobank.quality import answers as quality
-from biobank.quality import attachments, failures, paper
+from biobank.quality import attachments, failures, missing, paper
 from biobank.registers import answers as registers
 from biobank.shipping import answers as shipping
 from biobank.specimens import answers as specimens
@@ -25,6 +25,7 @@ MODULES = (
     quality,
     attachments,
     failures,
+    missing,
     paper,
     shipping,
     labels,

@@ -20,7 +20,7 @@ class _TimedOut(BaseModel):
 
 
 class SpecimenTimedOut(_TimedOut, Event):
-    """A thaw, a run, a removal or an arrival of this specimen was begun and not finished in its time. It still can be."""
+    """A thaw, run, removal, arrival or search of this specimen was begun and not finished in its time. It still can be."""
 
     kind: Literal["specimen.timed_out"] = "specimen.timed_out"
 

@@ -185,6 +185,15 @@ KINDS: Final[Mapping[str, OpenKind]] = {
         "Received, and neither processed nor put away",
         "/specimens/{}",
     ),
+    # Whoever looks for it finds it; only quality gives it up, so that it waits for them until one of the two.
+    "missing": OpenKind(
+        StreamKind.SPECIMEN,
+        _specimens(_event_of_state(), custody.c.state == "missing"),
+        24 * 60,
+        P.QUALITY_DECIDE,
+        "Missing: have it looked for, or give it up by two",
+        "/specimens/{}",
+    ),
     "pick": OpenKind(
         StreamKind.WITHDRAWAL,
         _found(

@@ -211,10 +211,16 @@ def _waits(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[
 
 
 def _waits_before_issue(route: Route, items: Sequence[Item]) -> list[Wait]:
+    gone = {item.specimen for item in items if item.state is State.MISSING}
     waits: list[Wait] = [
+        ((), f"{item.specimen} is missing: look for it, ask for another instead, or call it off", item.specimen)
+        for item in items
+        if item.specimen in gone
+    ]
+    waits += [
         (("pick",), f"{item.specimen}: pick it, scanning its place and the tube", item.specimen)
         for item in items
-        if not item.picked
+        if not item.picked and item.specimen not in gone
     ]
     waits += [
         (("confirm",), f"{item.specimen}: a second person's blind scan", item.specimen)

@@ -39,7 +39,7 @@ from biobank.custody.scan_path.middleware import Call
 from biobank.custody.schemas import EventRequest, event_of, request_union
 from biobank.custody.snapshots import may_know, snapshot_columns, snapshot_of, specimen_facts, unknown_specimen
 from biobank.custody.statement import Appended, Composed, Fact, compose, compose_each
-from biobank.custody.states import StreamKind
+from biobank.custody.states import State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import Direct, FixedSelect
 from biobank.foundation.errors import raise_first
@@ -134,6 +134,7 @@ def suits(request: EventRequest, event: type[Event]) -> bool:
     """Say whether this observation can take the hot path."""
     return (
         event.places_hold is None
+        and event.to_state is not State.MISSING
         and not event.may_end
         and event.act is None
         and not any(getattr(request, name, None) is False for name in SEEN)

@@ -22,6 +22,7 @@ router = APIRouter(include_in_schema=False)
 WHAT = {
     "failed_test": "A test of {about} failed. Its units are rejected and held: use none of them, keep them where they are.",
     "failed_after_use": "A test of {about} failed after one of its units was given to a patient. Tell who treats the patient.",
+    "unit_missing": "{about}: what you keep, hold or asked for was reported missing. Look for it; only quality gives it up.",
     "recall": "{about} recalls units that concern you. Use none of them, keep them where they are.",
     "withdrawal_approved": "Quality approved {about}. Its tubes are reserved and will be picked.",
     "withdrawal_rejected": "Quality rejected {about}. Nothing was taken; its page says why.",
@@ -97,7 +98,7 @@ def _draw(at: Opened[NoticePublic]) -> ActForm:
 
 def _more(one: NoticePublic) -> Iterator[str]:
     if one.deviation is not None:
-        yield f"It concerns {one.units} {'unit' if one.units == 1 else 'units'} that you hold, received or asked for."
+        yield f"It concerns {one.units} {'unit' if one.units == 1 else 'units'} that you keep, hold, received or asked for."
         yield f"{one.deviation} says more."
     if one.acknowledged_at is not None:
         yield "You have acknowledged it."
