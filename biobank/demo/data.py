@@ -61,6 +61,8 @@ assert event_kinds.MODULES, "the rule table must be whole before the ledger is u
 assert tables.MODULES, "foreign keys are named across packages"
 
 DONORS = 200
+KEPT = timedelta(days=3 * 365 + 40)
+"""How long the procedures of the example let what was made be used."""
 
 
 def fill(bank: Bank, passwords: dict[str, str], console: Console, seal: Callable[[], None]) -> int:
@@ -83,12 +85,14 @@ def fill(bank: Bank, passwords: dict[str, str], console: Console, seal: Callable
     seal()
     # Their modules stand on the classes of this one.
     from biobank.demo.every_page import fill_every_page, issue_one
+    from biobank.demo.given import give_one
     from biobank.demo.today import make_today
     from biobank.demo.watching import make_watched
     from biobank.demo.withdrawals import make_withdrawals
 
     make_withdrawals(stage)
     issue_one(stage)
+    give_one(stage)
     make_today(stage)
     make_watched(stage)
     fill_every_page(stage)
@@ -317,7 +321,7 @@ class Story:
     ) -> list[Snapshot]:
         act = self.stage.act("tomas", self.at)
         codes = new_codes(self.session, "AD", count, year=self.at.year % 100)
-        self._rows(codes, material, "cells", passage, lot_code=lot)
+        self._rows(codes, material, "cells", passage, lot_code=lot, expires_at=self.at + KEPT)
         self.session.execute(
             insert(specimen_parent),
             [
@@ -339,6 +343,7 @@ class Story:
             process=process,
             passage=passage,
             condition=Condition.FRESH,
+            expires_at=rfc3339(self.at + KEPT),
         )
         return self._begin(act, codes, event, BANK)
 

@@ -55,12 +55,27 @@ _BOXES: Final = (
     .order_by(func.count().desc(), custody.c.container_code)
     .limit(2)
 )
-_TUBE: Final = (
-    select(custody.c.code, custody.c.position_code, custody.c.container_code, withdrawal.c.code.label("withdrawal"))
+APPROVED_TUBE: Final = (
+    select(
+        custody.c.code,
+        custody.c.position_code,
+        custody.c.container_code,
+        custody.c.donor_code,
+        custody.c.amount,
+        withdrawal.c.code.label("withdrawal"),
+    )
     .join(withdrawal_item, withdrawal_item.c.specimen_code == custody.c.code)
     .join(withdrawal, withdrawal.c.code == withdrawal_item.c.withdrawal_code)
     .where(withdrawal.c.state == WithdrawalState.APPROVED)
     .order_by(withdrawal.c.code)
+    .limit(1)
+)
+"""A tube of an approved withdrawal, where it stands."""
+OTHER_TUBE: Final = (
+    select(custody.c.code, custody.c.position_code, custody.c.container_code)
+    .join(specimen, specimen.c.code == custody.c.code)
+    .where(specimen.c.material == "svf", _STORED)
+    .order_by(custody.c.code)
     .limit(1)
 )
 _RECALLED: Final = (
@@ -82,7 +97,7 @@ def fill_every_page(stage: Stage) -> None:
 def issue_one(stage: Stage) -> None:
     """Two technicians take the tube of an approved withdrawal out, and it leaves for the clinic."""
     database = stage.bank.database
-    tube = database.write_now(lambda s: s.execute(_TUBE).one())
+    tube = database.write_now(lambda s: s.execute(APPROVED_TUBE).one())
     place = tube.position_code or tube.container_code
     for name, request in (
         ("tess", PickRequest(tube=tube.code, place=place)),

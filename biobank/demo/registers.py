@@ -19,13 +19,14 @@ _FORM: Final = "example consent form"
 CONSENT_FORM: Final = hashlib.sha256(_FORM.encode()).hexdigest()
 """The hash of the form that everybody of the example bank signed."""
 LABORATORY: Final = "Eastgate Microbiology"
+WATER_BATH: Final = "Water bath 37 C"
 BENCHES = ("Bench A", "Bench B")
 PROCEDURES = ("SOP-21.3", "SOP-33.1", "SOP-41.1")
 NAMED: tuple[tuple[str, str], ...] = (
     ("cooling_programme", "slow-1C-per-min v2"),
     ("cryoprotectant", "DMSO 10 %"),
     ("cryoprotectant", "DMSO 5 %"),
-    ("thawing_method", "Water bath 37 C"),
+    ("thawing_method", WATER_BATH),
     ("courier", "COLDLINE"),
     ("laboratory", LABORATORY),
 )
@@ -45,7 +46,7 @@ def make_registers(session: Session, act: Act, people: list[str], today: date) -
         for person in people:
             authorise(session, act, key, Authorise(person=person, since=act.at.date(), until=today + timedelta(days=300)))
     for kind, name in NAMED:
-        _enter(session, act, kind=kind, name=name, **({"site": None} if kind == "courier" else {}))
+        _enter(session, act, kind=kind, name=name, **({"site": None} if kind in ("courier", "thawing_method") else {}))
     for name, days in TEST_METHODS.values():
         _enter(session, act, kind="test_method", name=name, result_within_days=days)
     for name, due in (("Incubator 1", 90), ("Safety cabinet 2", 20), ("Cell counter", -10)):

@@ -18,8 +18,6 @@ EMPTY = {
     "/scan": "a list that begins empty: it is scanned",
     "/viability": "how forecasts held: the worker makes them while the bank runs",
     "/closings": "no bank of the example closes",
-    "/identity-readings": "nobody looked at who a donor is: the example is made without opening an identity",
-    "/outcomes": "nothing was given yet: two people do that at the bedside, and the example leaves it to whoever tries it",
 }
 """Pages of the menu that are empty, with why."""
 

@@ -120,7 +120,6 @@ ActPage(
     labels={"date_of_birth": "Date of birth"},
     model=RegisterDonor,
     names=("clinic_site", "family_name", "given_names", "date_of_birth", "sex"),
-    again=("clinic_site",),
     more=(),
     use_case=service.register_donor,
     after=lambda _at, _body, answer: look_alikes_of(answer, "Registered.", f"Registered as {answer['donor']}."),
