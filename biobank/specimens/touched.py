@@ -8,10 +8,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, cast, func, or_, select, text
+from sqlalchemy import ColumnElement, Select, and_, cast, func, or_, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session
 
+from biobank.custody.event import rules
+from biobank.custody.states import StreamKind
 from biobank.donors.models import donor_marker
 from biobank.registers.queries import row_of
 from biobank.specimens.models import specimen
@@ -21,7 +23,8 @@ _TOUCHED = text(
     """
     WITH runs AS (
         SELECT id, lot_code FROM processing
-        WHERE started_at BETWEEN :since AND :until AND coalesce(:site, site_code) = site_code
+        WHERE least(started_at, recorded_at) <= :until AND greatest(started_at, recorded_at) >= :since
+          AND coalesce(:site, site_code) = site_code
           AND (:entry = ANY(equipment) OR :entry = ANY(reagent_lots)
                OR (:kind = 'procedure' AND procedure_version = :name)
                OR (:kind = 'cooling_programme' AND parameters ->> 'programme' = :name)
@@ -31,23 +34,30 @@ _TOUCHED = text(
     SELECT i.specimen_code FROM runs JOIN processing_input i ON i.processing_id = runs.id WHERE runs.lot_code IS NULL
     UNION
     SELECT specimen_code FROM culture_record
-    WHERE (:entry = incubator OR :entry = ANY(medium_lots)) AND at BETWEEN :since AND :until
+    WHERE (:entry = incubator OR :entry = ANY(medium_lots))
+          AND least(at, recorded_at) <= :until AND greatest(at, recorded_at) >= :since
     UNION
-    SELECT specimen_code FROM viability_assay WHERE instrument = :entry AND measured_at BETWEEN :since AND :until
+    SELECT specimen_code FROM viability_assay WHERE instrument = :entry
+          AND least(measured_at, recorded_at) <= :until AND greatest(measured_at, recorded_at) >= :since
     UNION
     SELECT s.code FROM kit k JOIN harvest h ON h.kit_code = k.code JOIN specimen s ON s.harvest_code = h.code
-    WHERE :entry = ANY(k.media_lots) AND h.started_at BETWEEN :since AND :until AND s.lot_code IS NULL
+    WHERE :entry = ANY(k.media_lots) AND s.lot_code IS NULL
+          AND least(h.started_at, h.recorded_at) <= :until AND greatest(h.started_at, h.recorded_at) >= :since
     UNION
     SELECT s.code FROM harvest h JOIN specimen s ON s.harvest_code = h.code
-    WHERE h.transport_medium = :entry AND h.started_at BETWEEN :since AND :until AND s.lot_code IS NULL
+    WHERE h.transport_medium = :entry AND s.lot_code IS NULL
+          AND least(h.started_at, h.recorded_at) <= :until AND greatest(h.started_at, h.recorded_at) >= :since
     """
 )
 _LOT_TESTED = text(
     """
     SELECT s.code FROM lot_test t JOIN specimen s ON s.lot_code = t.lot_code
-    WHERE t.sampled_at BETWEEN :since AND :until AND :name = CASE :kind WHEN 'laboratory' THEN t.laboratory ELSE t.method END
+    WHERE least(t.sampled_at, t.recorded_at) <= :until AND greatest(t.sampled_at, t.recorded_at) >= :since
+      AND :name = CASE :kind WHEN 'laboratory' THEN t.laboratory ELSE t.method END
     """
 )
+_TAKEN_OVER = ("specimen.dispatched", "specimen.handover_accepted", "specimen.issued")
+"""Kinds of event by which a courier takes something over."""
 _BODY = cast(func.convert_from(event.c.entry, "UTF8"), JSONB)["body"]
 
 
@@ -58,44 +68,62 @@ def _tested(session: Session, named: dict[str, Any]) -> set[str]:
     of_donors = (
         select(specimen.c.code)
         .join(donor_marker, m.donor_code == specimen.c.donor_code)
-        .where(column == named["name"], m.sampled_at.between(named["since"], named["until"]))
+        .where(column == named["name"], _within(m.sampled_at, m.entered_at, named))
     )
     of_lots = session.execute(_LOT_TESTED, {name: named[name] for name in ("since", "until", "name", "kind")}).scalars()
     return set(of_lots) | set(session.execute(of_donors).scalars())
 
 
-def _carried(session: Session, named: dict[str, Any]) -> set[str]:
-    """What left with a courier, or in a shipment that names the courier or the shipper."""
-    journeys = select(event.c.stream_id).where(
-        event.c.stream_kind == "shipment",
-        or_(_BODY["courier"].astext == named["name"], _BODY["shipper"].astext == named["entry"]),
+def carried(named: dict[str, Any]) -> Select[Any]:
+    """Select what a courier took over, by a shipment, a hand-over or an issue, or what travelled in a shipper.
+
+    They had it until its state changed: a window in the middle of the journey finds it too.
+    """
+    courier = or_(
+        _BODY["courier"].astext == named["name"],
+        *(
+            and_(_BODY[f"{who}_kind"].astext == "courier", _BODY[f"{who}_id"].astext == named["name"])
+            for who in ("to", "custodian")
+        ),
     )
-    way = or_(_BODY["courier"].astext == named["name"], _BODY["shipment"].astext.in_(journeys))
-    return set(session.execute(_of_specimens(named).where(way)).scalars())
+    in_it = select(event.c.stream_id).where(event.c.kind == "shipment.created", _BODY["shipper"].astext == named["entry"])
+    way = courier if named["kind"] == "courier" else _BODY["shipment"].astext.in_(in_it)
+    after = event.alias("after")
+    over = (
+        select(func.min(func.greatest(after.c.occurred_at, after.c.recorded_at)))
+        .where(after.c.stream_kind == "specimen", after.c.stream_id == event.c.stream_id)
+        .where(after.c.seq > event.c.seq, after.c.state != event.c.state)
+        .scalar_subquery()
+    )
+    left = event.c.kind.in_(_TAKEN_OVER), func.least(event.c.occurred_at, event.c.recorded_at) <= named["until"]
+    return select(event.c.stream_id).where(*left, way, or_(over.is_(None), over >= named["since"]))
 
 
-def _said(session: Session, named: dict[str, Any]) -> set[str]:
-    """What an event says was thawed in this way, or done for this reason."""
-    asked = _of_specimens(named)
-    if named["kind"] == "reason":
-        return set(session.execute(asked.where(_BODY["reason"].astext == named["name"])).scalars())
-    thawed = asked.where(event.c.kind == "specimen.thawed", _BODY["method"].astext == named["name"])
-    return set(session.execute(thawed).scalars())
+def said(named: dict[str, Any]) -> Select[Any]:
+    """Select what an event says was thawed in this way, or done for this reason."""
+    reason = named["kind"] == "reason"
+    kinds = [kind for kind, of in rules.by_kind.items() if of.stream is StreamKind.SPECIMEN and "reason" in of.model_fields]
+    member, these = ("reason", kinds) if reason else ("method", ["specimen.thawed"])
+    asked = select(event.c.stream_id).where(event.c.kind.in_(these), _BODY[member].astext == named["name"])
+    return asked.where(_within(event.c.occurred_at, event.c.recorded_at, named))
 
 
-def _of_specimens(named: dict[str, Any]) -> Select[Any]:
-    happened = event.c.occurred_at.between(named["since"], named["until"])
-    return select(event.c.stream_id).where(event.c.stream_kind == "specimen", happened)
+def _within(stated: Any, recorded: Any, named: dict[str, Any]) -> ColumnElement[bool]:
+    """Select what can have been in the window: a stated time takes nothing out of it."""
+    return and_(func.least(stated, recorded) <= named["until"], func.greatest(stated, recorded) >= named["since"])
 
 
 _BY_KIND: dict[str, Callable[[Session, dict[str, Any]], set[str]]] = {
     "laboratory": _tested,
     "test_method": _tested,
-    "courier": _carried,
-    "shipper": _carried,
-    "thawing_method": _said,
-    "reason": _said,
 }
+_IN_THE_LOG: dict[str, Callable[[dict[str, Any]], Select[Any]]] = {
+    "courier": carried,
+    "shipper": carried,
+    "thawing_method": said,
+    "reason": said,
+}
+"""Kinds of entry that the log alone names: found by the kinds of event that say them, which are indexed."""
 
 
 def touched_by(session: Session, entry: str, since: datetime, until: datetime) -> set[str]:
@@ -104,4 +132,6 @@ def touched_by(session: Session, entry: str, since: datetime, until: datetime) -
     named = {"entry": entry, "kind": row.kind, "name": row.name, "site": row.site_code, "since": since, "until": until}
     if row.kind in _BY_KIND:
         return _BY_KIND[row.kind](session, named)
+    if row.kind in _IN_THE_LOG:
+        return set(session.execute(_IN_THE_LOG[row.kind](named)).scalars())
     return set(session.execute(_TOUCHED, named).scalars())

@@ -12,8 +12,37 @@ from biobank.demo import data
 from biobank.demo.people import PEOPLE
 from biobank.pages.home import read_today
 from biobank.reconciliation.comparing import compare_custody, compare_holds, compare_logins
+from biobank.registers.reasons import ALL
 from tests.conftest import TestBank
 from tests.transparency.audited import Audited
+
+NAMED = {
+    "procedure_version": "procedure",
+    "programme": "cooling_programme",
+    "cryoprotectant": "cryoprotectant",
+    "laboratory": "laboratory",
+    "courier": "courier",
+}
+"""Member of an event → the kind of entry whose name it holds."""
+OF_THE_SERVICE = {"found", "inspection", "warm_time_budget", "frozen_too_old", "excursion"}
+"""Why the service itself places a hold: nobody chose these."""
+
+
+def words_outside_the_lists(bank: TestBank) -> set[tuple[str, str, str]]:
+    """Every reason and name in the log that stands in no list: (kind of event, member, word)."""
+    said = text(
+        "SELECT DISTINCT e.kind, b.key, b.value FROM event e, jsonb_each_text(convert_from(e.entry, 'UTF8')::jsonb -> 'body') b "
+        "WHERE b.value IS NOT NULL AND b.key = ANY(:members)"
+    )
+    members = ["reason", "topic", "cause", *NAMED]
+    rows = bank.write(lambda s: s.execute(said, {"members": members}).all())
+    known = bank.write(lambda s: {(one.kind, one.name) for one in s.execute(text("SELECT kind, name FROM register_entry"))})
+    reasons = ALL | OF_THE_SERVICE | {name for kind, name in known if kind == "reason"}
+    return {
+        (kind, member, word)
+        for kind, member, word in rows
+        if (word not in reasons if member not in NAMED else (NAMED[member], word) not in known)
+    }
 
 
 def test_every_role_of_the_example_bank_finds_something_to_do(
@@ -57,6 +86,8 @@ def test_every_role_of_the_example_bank_finds_something_to_do(
     differing = bank.write(lambda s: [look(s, "", 10_000).differing for look in looks])
     assert (differing[0], differing[1]) == ({}, {})
     assert not differing[2].keys() & {badges[username] for username in PEOPLE}
+    # It took its words from the lists, although no request asked for them.
+    assert words_outside_the_lists(bank) == set()
     # What its people signed is signed by their own keys.
     verdict = audited.seal().verdict()
     assert verdict["verdict"] == "true", verdict

@@ -1,6 +1,7 @@
 """Consents: given once, taken back once, asked for by the acts that need them."""
 
 import threading
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from biobank.foundation.errors import NotFound
 from tests import seed
 from tests.conftest import Api
 from tests.donors.stories import consent, kinds, register
+from tests.pages.visitor import Visit
 
 
 def required(api: Api, donor: str, kind: Any = "banking", *, at: datetime | None = None, **scope: Any) -> str:
@@ -44,6 +46,31 @@ def test_an_act_that_needs_consent_gets_the_hash_of_the_event_it_rests_on(api: A
     assert required(api, donor) == given.json()["events"][0]["leaf_hash"]
     (shown,) = api.clinician.get(f"/donors/{donor}").json()["consents"]
     assert (shown["kind"], shown["in_force"], shown["revoked_at"]) == ("banking", True, None)
+
+
+@pytest.mark.parametrize("kind", ["banking", "treatment", "representative"])
+def test_a_form_that_nobody_stored_and_one_about_somebody_else_give_no_consent_by_any_route(
+    api: Api, visit: Visit, kind: str
+) -> None:
+    donor, other = register(api.clinician), register(api.clinician, external_ids=[], family_name="Brown")
+
+    def form_of(whom: str) -> str:
+        """A signed form, kept under somebody's own key."""
+        body = {"media_type": "application/pdf", "content": b64encode(whom.encode()).decode(), "site": "CLINIC", "donor": whom}
+        return str(api.clinician.post("/attachments", json=body).json()["sha256"])
+
+    theirs = form_of(other)
+    who = {"representative": "Her sister."} if kind == "representative" else {}
+    for wrong in ("0f" * 32, theirs):
+        answer = consent(api.clinician, donor, kind, document_sha256=wrong, **who)
+        assert (answer.status_code, answer.json()["code"]) == (409, "attachment_unknown"), answer.text
+        typed = {"kind": kind, "form_version": "B-3.1", "document_sha256": wrong, "given_at": "2026-01-05T09:00"} | who
+        page = visit("clinician").submit(f"/donors/{donor}/consent", typed | {"witnessed_by": seed.USERS["clinic_staff"].code})
+        assert page.status_code == 409, page.text[:300]
+    refused = api.test_bank.write(lambda s: s.execute(text("SELECT count(*) FROM consent")).scalar())
+    assert refused == 0
+    assert "donor.consent_given" not in kinds(api, donor)
+    assert consent(api.clinician, donor, kind, document_sha256=form_of(donor), **who).status_code == 201
 
 
 def test_without_a_consent_of_the_kind_the_act_is_refused_with_a_sentence(api: Api) -> None:

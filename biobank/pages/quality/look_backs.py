@@ -1,6 +1,5 @@
 """Look-back and recall: from one code to everything it can have reached, and the button that freezes that set."""
 
-import re
 from typing import Any
 
 from fastapi import APIRouter
@@ -17,6 +16,7 @@ from biobank.pages.quality.dispositions import REACHED
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Done, Needs, Opened
 from biobank.pages.ui.forms import Field, FormFault, drawn, fields_of, parse
 from biobank.pages.ui.parts import Stat
+from biobank.pages.ui.scanned import ENTRY_WITHOUT_CODE
 from biobank.pages.ui.templating import render
 from biobank.quality import look_back
 from biobank.quality.schemas import Criteria, RecallRequest
@@ -34,8 +34,6 @@ STARTS = {
     Prefix.EQUIPMENT: "entry",
 }
 """Where a look-back may start, by the prefix of the code."""
-ENTRY_WITHOUT_CODE = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""An entry of the registers that carries no label, as its own page links here."""
 ASKED = ("since", "until", "derivatives")
 RECALLED = ("reason", "severity", "site", "description")
 LABELS = {

@@ -1,5 +1,6 @@
 """Codes that were scanned into a form: a bare code, the address on its label, or a tube's identifier of another issuer."""
 
+import re
 from collections.abc import Collection, Iterator
 
 from sqlmodel import Session
@@ -74,6 +75,10 @@ def with_plain_codes(form: Form, settings: Settings) -> Form:
     return Form([(name, value_of(value)) for name, value in form.pairs], form)
 
 
+ENTRY_WITHOUT_CODE = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""An entry of the registers that carries no label, as links name it: no identifier of a tube."""
+
+
 def with_codes(
     session: Session, actor: Actor, form: Form, fields: Collection[str], settings: Settings, *, in_spite: bool = False
 ) -> Form:
@@ -88,7 +93,8 @@ def with_codes(
     wrong: dict[str, str] = {}
 
     def named(text: str) -> bool:
-        return not isinstance(answers[text], Refusal) or is_ours(text, settings.host_name, settings.former_hosts)
+        ours = is_ours(text, settings.host_name, settings.former_hosts)
+        return not isinstance(answers[text], Refusal) or ours or ENTRY_WITHOUT_CODE.fullmatch(text) is not None
 
     def code_of_scan(name: str, text: str) -> str:
         answer = answers[text]

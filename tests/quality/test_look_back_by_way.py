@@ -1,0 +1,142 @@
+"""What else did this courier, shipper or way to thaw touch? Asked from its entry of the registers, ever or in a window."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg as PGDialect
+from sqlmodel import Session
+
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
+from biobank.specimens.touched import carried, said
+from tests import seed
+from tests.conftest import Api
+from tests.pages.visitor import Visit
+from tests.quality.test_look_back import reached
+from tests.registers.test_registers import entered
+from tests.shipping.stories import offer, shipped, tubes
+from tests.shipping.test_shipments import receive
+from tests.specimens.stories import donor, freeze, made, output, run, svf, thaw, using
+from tests.withdrawals.stories import a_story, later
+
+
+def entry(kind: str, name: str) -> str:
+    """The key of what stands in the registers of every test bank."""
+    return str(uuid5(NAMESPACE_OID, f"{kind} {name}"))
+
+
+def samples(api: Api, count: int) -> list[dict[str, Any]]:
+    """Vials for tests, taken of somebody's cells."""
+    cells = svf(api, donor(api))
+    each = cells["amount"] // 20
+    part = using(cells, amount=each * count, consumed=False)
+    made_of: list[dict[str, Any]] = made(
+        run(api.lab_tech, "qc_sampling", [part], [output("svf", each, purpose="qc", count=count)])
+    )["specimens"]
+    return made_of
+
+
+def between(**change: float) -> dict[str, str]:
+    """Two minutes around a moment."""
+    at = clock.now() + timedelta(**change)
+    return {"since": rfc3339(at - timedelta(minutes=1)), "until": rfc3339(at + timedelta(minutes=1))}
+
+
+def test_a_courier_reaches_what_it_took_by_shipment_by_hand_and_by_an_issue_and_nothing_else(api: Api) -> None:
+    sent, other, by_hand = tubes(api, 3)
+    shipped(api, [sent])
+    shipped(api, [other], courier="FAST")
+    hand = offer(api, api.lab_tech, [by_hand], "courier", "CRYOGO").json()["id"]
+    taken = api.lab_tech.post(f"/handovers/{hand}/accept", json={"evidence": "WB 12"})
+    assert taken.status_code == 200, taken.text
+    story = a_story(api, 2).up_to("confirm")
+    issued = story.issue(courier="CRYOGO", evidence="WB 13")
+    assert issued.status_code in (200, 201), issued.text
+
+    assert reached(api, entry=entry("courier", "CRYOGO")) == sorted([sent, by_hand, story.vials[0]])
+    assert reached(api, entry=entry("courier", "FAST")) == [other]
+    assert reached(api, entry=entry("courier", "OTHERS")) == []
+
+
+def test_a_courier_has_what_it_took_until_it_is_received(api: Api) -> None:
+    (tube,) = tubes(api)
+    code = shipped(api, [tube])
+    later(api, hours=2)
+    on_the_road = between()
+    later(api, hours=2)
+    assert receive(api, code, [tube], temperature_mc=5_000).status_code == 200
+    later(api, hours=2)
+
+    key = entry("courier", "CRYOGO")
+    assert reached(api, entry=key, **on_the_road) == [tube], "in the middle of the journey"
+    assert reached(api, entry=key, **between(hours=-6, minutes=-10)) == []
+    assert reached(api, entry=key, **between()) == []
+
+
+def test_a_shipper_reaches_what_travelled_in_it(api: Api, visit: Visit) -> None:
+    inside, beside, without = tubes(api, 3)
+    shipped(api, [inside])
+    shipped(api, [beside], shipper=entered(api, "shipper", "DS-41"))
+    shipped(api, [without], shipper=None)
+
+    assert reached(api, entry=seed.SHIPPER) == [inside]
+    page = visit("quality").submit("/look-backs", {"start": seed.SHIPPER, "derivatives": "true"})
+    assert inside in page.text
+    assert beside not in page.text
+
+
+@pytest.mark.parametrize("page", [False, True])
+def test_a_way_to_thaw_reaches_what_was_thawed_so_at_the_bench_and_at_the_chair(api: Api, visit: Visit, page: bool) -> None:
+    one, other = made(freeze(api.lab_tech, samples(api, 2)))["specimens"]
+    made(thaw(api.lab_tech, [one]))
+    made(thaw(api.lab_tech, [other], method="Bath"))
+    story = a_story(api, 2).up_to("receive")
+    assert story.thaw().status_code in (200, 201)
+
+    here = {"water bath": one["code"], "Bath": other["code"], "water bath 37 C": story.vials[0]}
+    for name, code in here.items():
+        key = entry("thawing_method", name)
+        if page:
+            shown = visit("quality").submit("/look-backs", {"start": key, "derivatives": "true"}).text
+            assert [found in shown for found in here.values()] == [found == code for found in here.values()]
+        else:
+            assert reached(api, entry=key) == [code]
+
+
+def test_a_stated_time_takes_nothing_out_of_what_a_way_to_thaw_reached(api: Api) -> None:
+    (one,) = made(freeze(api.lab_tech, samples(api, 1)))["specimens"]
+    later(api, minutes=20)
+    stated = {"occurred_at": rfc3339(clock.now() - timedelta(minutes=10)), "reason_text": "The clock on the wall."}
+    made(thaw(api.lab_tech, [one], **stated))
+
+    key = entry("thawing_method", "water bath")
+    for when in (between(), between(minutes=-10), between(minutes=-5)):
+        assert reached(api, entry=key, **when) == [one["code"]]
+    assert reached(api, entry=key, **between(minutes=-14)) == []
+
+
+def test_a_recall_starts_from_a_shipper(api: Api) -> None:
+    (inside,) = tubes(api)
+    shipped(api, [inside])
+    body = {"reason": "device_failed", "site": "LAB", "description": "It lost its vacuum.", "criteria": {"entry": seed.SHIPPER}}
+    started = api.quality.post("/recalls", json=body)
+    assert (started.status_code, started.json()["specimens"]) == (201, 1), started.text
+
+
+@pytest.mark.parametrize("kind", ["courier", "shipper", "thawing_method", "reason"])
+def test_no_look_back_reads_the_log_from_end_to_end(api: Api, kind: str) -> None:
+    named = {"entry": "x", "kind": kind, "name": "x", "since": clock.now() - timedelta(days=1), "until": clock.now()}
+    asked = (carried if kind in ("courier", "shipper") else said)(named)
+    statement = asked.compile(
+        dialect=PGDialect(),  # type: ignore[no-untyped-call]
+        compile_kwargs={"literal_binds": True},
+    )
+
+    def plan(session: Session) -> str:
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+        return "\n".join(session.connection().exec_driver_sql(f"EXPLAIN {statement}".replace("%", "%%")).scalars())
+
+    assert "Seq Scan on event" not in api.test_bank.write(plan)
