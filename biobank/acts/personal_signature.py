@@ -7,7 +7,8 @@ entry that names the signature, and is forgotten. Of two people the first signs 
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlmodel import Session
 
+from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
 from biobank.auth.personal_keys import public_of
 from biobank.foundation.clock import rfc3339
 from biobank.transparency import canonical
@@ -53,13 +56,19 @@ class Said:
 
 @dataclass(frozen=True)
 class PersonalSignature:
-    """A signature as entries bear it. `once` can still sign, an entry or a proposal; None when it did, or there was no key."""
+    """A signature as entries bear it. `once` can still sign, an entry or a proposal; None when it did, or there was no key.
+
+    `signer`: who gave it, with the roles of that moment; None when it stands under a proposal already.
+    """
 
     members: dict[str, Any]
     once: Ed25519PrivateKey | None = None
+    signer: Actor | None = None
 
     @classmethod
-    def of(cls, said: Said, token: str, key: bytes | None, by_key: bytes | None) -> "PersonalSignature":
+    def of(
+        cls, said: Said, token: str, key: bytes | None, by_key: bytes | None, signer: Actor | None = None
+    ) -> "PersonalSignature":
         """Put together a signature whose token came back; `key` and `by_key` None: the login had no key."""
         once = None if key is None else _once(token)
         shown = {
@@ -68,8 +77,20 @@ class PersonalSignature:
             "once": None if once is None else public_of(once).hex(),
             "over": None,
             "proposal": None,
+            "stood_at": None,
         }
-        return cls(said.members() | shown, once)
+        return cls(said.members() | shown, once, signer)
+
+    def standing(self, permissions: Collection[Permission], places: Iterable[str | None]) -> "PersonalSignature":
+        """Return it with the site at which its signer held one of the permissions: the first of the places where they do.
+
+        None where they hold it at every site, or none is needed.
+        """
+        scope = None if self.signer is None else self.signer.scope(*permissions)
+        if not permissions or scope is None or scope.everywhere:
+            return self
+        named = next((site for site in places if site in scope.sites), min(scope.sites, default=None))
+        return replace(self, members=self.members | {"stood_at": named})
 
     def over_proposal(self, proposal: dict[str, Any]) -> "PersonalSignature":
         """Return it as the first of two: it stands under what is proposed, and can sign nothing more."""

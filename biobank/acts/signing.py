@@ -199,7 +199,7 @@ def use_signature(session: Session, act: Act, token: str | None, meaning: Meanin
         )
     session.execute(_consume, {"signature_id": row.id, "at": act.at})
     said = Said(row.id, row.user_code, row.meaning, bytes(row.act_hash), row.signed_at)
-    personal = PersonalSignature.of(said, token, row.key, row.by_key)
+    personal = PersonalSignature.of(said, token, row.key, row.by_key, act.actor)
     hold(session, personal)
     return SignatureUsed(row.id, row.user_code, meaning, row.signed_at, personal)
 

@@ -237,7 +237,7 @@ def rule_of(kind: str, cls: type[Event]) -> dict[str, Any]:
         "conditions": None if cls.from_conditions is None else sorted(c.value for c in cls.from_conditions),
         "to": None if cls.to_state is None else cls.to_state.value,
         "permission": None if cls.permission is None else cls.permission.value,
-        "signed_with": sorted(permission.value for permission in _signers_of(cls)),
+        "signed_with": sorted(permission.value for permission in signers_of(cls)),
         "blocked_by_holds_on": None if cls.act is None else cls.act.value,
         "toward_use": cls.toward_use,
         "cold_first": cls.cold_first,
@@ -247,7 +247,8 @@ def rule_of(kind: str, cls: type[Event]) -> dict[str, Any]:
     }
 
 
-def _signers_of(cls: type[Event]) -> frozenset[Permission]:
+def signers_of(cls: type[Event]) -> frozenset[Permission]:
+    """Return of which permissions whoever signs this kind of event last must hold one; none for what nobody signs."""
     if not set(SIGNATURES) & set(cls.model_fields):
         return frozenset()
     return cls.signers or (frozenset() if cls.permission is None else frozenset({cls.permission}))

@@ -22,6 +22,7 @@ from sqlmodel import Session
 
 from biobank.acts.personal_signature import held
 from biobank.custody.chronology import require_order
+from biobank.custody.event import signers_of
 from biobank.custody.statement import Appended, End, Fact, Stream, compose, compose_all, follow
 from biobank.custody.states import StreamKind
 from biobank.foundation.errors import Conflict, StaleSequence
@@ -90,9 +91,16 @@ def append(session: Session, facts: Sequence[Fact]) -> list[Appended]:
 
 
 def _signed(session: Session, fact: Fact) -> Fact:
-    """Give an entry the signatures that its event names."""
+    """Give an entry the signatures that its event names; the last says at which site its signer stood."""
     signatures = held(session, fact.event.signature_ids())
-    return replace(fact, head=replace(fact.head, signatures=signatures)) if signatures else fact
+    if not signatures:
+        return fact
+    *first, last = signatures
+    own: tuple[str | None, ...] = fact.before.sites if fact.before is not None else ()
+    named = getattr(fact.event, "site", None)
+    places = (named, fact.head.site) if fact.stream is StreamKind.USER else (fact.head.site, *own, named)
+    last = last.standing(signers_of(type(fact.event)), places)
+    return replace(fact, head=replace(fact.head, signatures=(*first, last)))
 
 
 def _keep_named_hands(session: Session, facts: Sequence[Fact], answers: Sequence[Appended]) -> None:

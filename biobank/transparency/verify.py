@@ -9,7 +9,7 @@ keys that the bundle itself brings are used, and the verdict says so. Give every
 receipt of this log that you kept: the bundle must agree with them. `fork` shows that two checkpoints are two histories.
 
 Exit codes: 0 true, under your policy · 1 not true · 2 cannot be read, or wrong usage · 3 true, but under keys that only the
-bundle vouches for · 4 true, but somebody signed at a site where the log gives them no such role. Everything checked here is
+bundle vouches for · 4 true, but somebody signed as of a site that has nothing to do with it. Everything checked here is
 specified byte by byte in the project's `docs/custody-log.md`.
 """
 
@@ -546,12 +546,16 @@ ERASING = ("donor.erased", "donor.contact_erased", "donor.erasure_replayed", "do
 """The acts by which personal data goes; whoever states that something was redacted names one of them."""
 
 
-SEQ, HEAD, RECORDED, STATE_SEQ, LAST, AWAITS, HOLDS, COLUMNS = range(8)
+SEQ, HEAD, RECORDED, STATE_SEQ, LAST, AWAITS, HOLDS, SITES, COLUMNS = range(9)
 """What is known of a stream, as a list: its last event's number, leaf hash in hex and time of recording, the last change of
-state, the last index in the log, a hold that must follow, active holds; from COLUMNS on what the specimen is by now. Values are
-kept as their canonical JSON bytes: equal bytes are equal values, and nothing is converted."""
+state, the last index in the log, a hold that must follow, active holds, the sites that it has named; from COLUMNS on what the
+specimen is by now. Values are kept as their canonical JSON bytes: equal bytes are equal values, and nothing is converted."""
 
 Stream = list[Any]
+
+NAMING_SITES = ("clinic_site", "from_site", "home_site", "site", "to_site")
+"""The members of a body that say at which sites a thing is, belongs, or goes."""
+_NO_SITES: frozenset[bytes] = frozenset()
 
 
 class Rule:
@@ -579,15 +583,18 @@ class Rule:
         }
         wanted |= {"table"} if self.adopts else {"hold", "hold_kind", "blocks"} & set(self.shape) if self.hold else set()
         wanted |= {"withdrawal"} & set(self.shape) if self.act else set()
+        wanted |= set(NAMING_SITES) & set(self.shape)
         self.reads = sorted(wanted)
         self.place = {name: i for i, name in enumerate(self.reads)}
         entry = {a for i in row["effect"].values() for v, a in i.items() if v == "entry"}
         verbs = {verb for step in row["effect"].values() for verb in step}
         entry |= {"occurred_at"} if verbs & _ELAPSED else set()
         entry |= {"source"} if "elapsed_until_known" in verbs else set()
+        entry |= {"site"} if self.starts else set()
         self.head = sorted({*_READ, *entry})
         here = {name: len(self.reads) + i for i, name in enumerate(self.head)}
         self.at_id, self.at_prev, self.at_recorded, self.at_seq = (here[name] for name in _READ)
+        self.sites = [self.place[name] for name in NAMING_SITES if name in self.place] + ([here["site"]] if self.starts else [])
         steps = [(columns[column], column, *next(iter(step.items()))) for column, step in row["effect"].items()]
         self.sets = [(c, canonical(a)) for c, _, verb, a in steps if verb == "set"]
         self.copies = [(c, self.place[a]) for c, _, verb, a in steps if verb == "body"]
@@ -697,10 +704,15 @@ def _signatures_fault(entry: dict[str, Any]) -> str | None:
     for place, one in enumerate(signed):
         proposal, keyless = one.get("proposal"), one.get("key") is None
         made = {name: one.get(name) for name in _SIGNATURE if not (keyless and name in _BY_KEY)}
-        whole = set(one) == {*_SIGNATURE, "proposal"} and not (keyless and any(one[name] is not None for name in _BY_KEY))
+        whole = set(one) == {*_SIGNATURE, "proposal", "stood_at"} and not (
+            keyless and any(one[name] is not None for name in _BY_KEY)
+        )
         last = place == len(signed) - 1
         if not whole or not _fits(made, _SIGNATURE) or (last and (keyless or proposal is not None)):
             return "a signature of it is not as prescribed"
+        stood = canonical(one["stood_at"])
+        if not _HEAD_RE["site"].fullmatch(stood) or (not last and stood != b"null"):
+            return "it does not say at which site its signer stood"
         if not last and (type(proposal) is not dict or set(proposal) != set(_PROPOSAL) or not _fits(proposal, _PROPOSAL)):
             return "a first signature of it stands under no proposal"
     if [one["id"] for one in signed] != ids_of(entry["body"]):
@@ -760,12 +772,16 @@ class People:
         self.partners: dict[str, str] = {}
         self.found = Signed()
 
-    def judge(self, index: int, rule: Rule, table: Table, entry: dict[str, Any]) -> None:
-        """Check the signatures of an entry, then take note of what it says of a login. Raises Untrue."""
+    def judge(self, index: int, rule: Rule, table: Table, entry: dict[str, Any], sites: frozenset[bytes] | None = None) -> None:
+        """Check the signatures of an entry, then take note of what it says of a login. Raises Untrue.
+
+        `sites`: those that its stream has named by then, as JSON; None for a stream that is not in the bundle.
+        """
         if self.silent:
             self.found.unchecked += bool(ids_of(entry["body"]))
             return
-        why = self._by_key(index, rule, table, entry) if "signatures" in entry else self._without_key(index, rule, entry)
+        by_key = "signatures" in entry
+        why = self._by_key(index, rule, table, entry, sites) if by_key else self._without_key(index, rule, entry)
         if why is not None:
             where = {name: entry[name] for name in ("stream", "id", "seq", "kind")}
             raise Untrue(why, "signature_of_person", index=index, **where)
@@ -788,7 +804,7 @@ class People:
             self.found.without_key += 1
         return None
 
-    def _by_key(self, index: int, rule: Rule, table: Table, entry: dict[str, Any]) -> str | None:
+    def _by_key(self, index: int, rule: Rule, table: Table, entry: dict[str, Any], sites: frozenset[bytes] | None) -> str | None:
         """Say why the personal signatures of an entry do not hold."""
         *first, last = entry["signatures"]
         body, recorded = entry["body"], _moment(entry["recorded_at"])
@@ -806,8 +822,10 @@ class People:
         for one in first:
             why = why or self._first(one, last, entry, recorded)
         if why is None:
-            why = self._permission(index, rule, table, entry, who, recorded)
+            why = self._permission(rule, table, entry, recorded)
         self.found.by_key += why is None
+        if why is None:
+            self._place(index, entry, sites)
         return why
 
     def _first(self, one: dict[str, Any], last: dict[str, Any], entry: dict[str, Any], recorded: float) -> str | None:
@@ -850,22 +868,27 @@ class People:
             return f"the login of {user} was shut then"
         return None
 
-    def _permission(self, index: int, rule: Rule, table: Table, entry: dict[str, Any], user: str, recorded: float) -> str | None:
-        """Say why the signer might not do this, by the roles that the log gave them and the rule table of the entry."""
+    def _permission(self, rule: Rule, table: Table, entry: dict[str, Any], recorded: float) -> str | None:
+        """Say why the signer might not do this there, by the roles that the log gave them and the rule table of the entry."""
+        last, stood = entry["signatures"][-1], entry["signatures"][-1]["stood_at"]
         if not rule.signed_with:
-            return None
+            return None if stood is None else "it says where its signer held a role that it does not take"
         needed = " or ".join(rule.signed_with)
-        places = {place for one in rule.signed_with for place in self._held(user, one, recorded, table.roles)}
-        if not places:
-            return f"{user} held no role then that includes {needed}"
-        site = entry["body"]["site"] if rule.kind in ("user.role_granted", "user.role_revoked") else entry["site"]
-        if None in places or site in places or entry["by"] == "SYSTEM":
+        places = {place for one in rule.signed_with for place in self._held(last["user"], one, recorded, table.roles)}
+        of_a_role = rule.kind in ("user.role_granted", "user.role_revoked") and entry["by"] != "SYSTEM"
+        site = entry["body"]["site"] if of_a_role else stood
+        if None in places or (site in places and site == stood) or (places and stood is None and entry["by"] == "SYSTEM"):
             return None
-        if rule.kind in ("user.role_granted", "user.role_revoked"):
-            return f"{user} held no role then that includes {needed} {'everywhere' if site is None else 'at ' + site}"
-        if site is not None:
+        return f"{last['user']} held no role then that includes {needed}" + (
+            "" if not places else " everywhere" if site is None else f" at {site}"
+        )
+
+    def _place(self, index: int, entry: dict[str, Any], sites: frozenset[bytes] | None) -> None:
+        """Take note of an entry whose signer stood at a site of which its stream says nothing."""
+        stood = entry["signatures"][-1]["stood_at"]
+        named = (None, entry["site"], entry["body"].get("site"))
+        if stood not in named and (sites is None or canonical(stood) not in sites):
             self.found.elsewhere.append(index)
-        return None
 
     def _held(self, user: str, permission: str, recorded: float, roles: dict[str, list[str]] | None = None) -> set[str | None]:
         """Return where a login held a permission: sites, None for everywhere."""
@@ -943,8 +966,9 @@ class Record:
         names = sorted({column for document in documents for column in document["initial"]})
         self.columns = {name: COLUMNS + i for i, name in enumerate(names)}
         initial = [canonical(next(d["initial"][n] for d in documents if n in d["initial"])) for n in names]
-        self._specimen = [0, b"", b"", 0, 0, None, None, *initial]
-        self._other = [0, b"", b"", 0, 0, None, None, *(None for _ in names)]
+        self._specimen = [0, b"", b"", 0, 0, None, None, _NO_SITES, *initial]
+        self._other = [0, b"", b"", 0, 0, None, None, _NO_SITES, *(None for _ in names)]
+        self._sites: dict[frozenset[bytes], frozenset[bytes]] = {}
         self.terminal = frozenset(canonical(state) for document in documents for state in document["terminal"])
         states = {canonical(s) for d in documents for row in d["rules"] for s in (*row["from"], row["to"]) if s is not None}
         for name, table in tables.items():
@@ -1016,10 +1040,12 @@ class Record:
                 stream[column] = values[place]
             if rule.changes_state:
                 stream[STATE_SEQ] = seq
+            if rule.sites:
+                self._note_sites(stream, {values[place] for place in rule.sites})
             if rule.special:
                 self._special(first + i, rule, name, seq, stream, values, entry, leaf)
             if rule.signs:
-                self.people.judge(first + i, rule, table, json.loads(entry))
+                self.people.judge(first + i, rule, table, json.loads(entry), stream[SITES])
             if wanted and leaf in wanted:
                 wanted[leaf] = first + i
             if jobs > 1 and name[-2] % jobs != k:
@@ -1029,6 +1055,12 @@ class Record:
         if at != len(blob):
             raise Untrue("the bundle of entries does not end with its last entry", "truncated", index=first + width)
         return done
+
+    def _note_sites(self, stream: Stream, named: set[bytes]) -> None:
+        """Keep the sites that an entry names; streams that name the same share one set."""
+        if not named <= stream[SITES]:
+            known = stream[SITES] | (named - {b"null"})
+            stream[SITES] = self._sites.setdefault(known, known)
 
     def _deny(self, index: int, rule: Rule, name: bytes, seq: int, why: str, code: str) -> NoReturn:
         raise Untrue(why, code, index=index, stream=rule.stream, id=name.decode().strip('"'), seq=seq, kind=rule.kind)
@@ -1753,8 +1785,8 @@ def _unsigned(signed: Signed) -> list[str]:
         )
     if signed.elsewhere:
         said.append(
-            f"That who signed {len(signed.elsewhere):,} entries might do so at that site ({_some(signed.elsewhere)}): they might "
-            "at another, and where things and donors belong is recorded on other streams."
+            f"That who signed {len(signed.elsewhere):,} entries might do so there ({_some(signed.elsewhere)}): they held the "
+            "role at a site of which the record of that thing says nothing."
         )
     return said
 
@@ -1764,8 +1796,8 @@ def _elsewhere(indexes: list[int]) -> list[str]:
     if not indexes:
         return []
     return [
-        f"BUT FOR WHO MIGHT SIGN WHERE: who signed {len(indexes):,} entries ({_some(indexes)}) held the role for it at another "
-        "site only. Ask the bank why."
+        f"BUT FOR WHO MIGHT SIGN WHERE: who signed {len(indexes):,} entries ({_some(indexes)}) stood at a site of which the "
+        "record of that thing says nothing. Ask the bank why."
     ]
 
 

@@ -126,7 +126,13 @@ class World:
             "meaning": "decided",
         }
         said |= {"once": public(self.once(user)), "signed_at": at(self.step, 1), "user": user}
-        return said | {"by_key": signed(pair, "signature", said), "key": public(pair), "over": None, "proposal": None}
+        return said | {
+            "by_key": signed(pair, "signature", said),
+            "key": public(pair),
+            "over": None,
+            "proposal": None,
+            "stood_at": None,
+        }
 
     def once(self, user: str) -> Ed25519PrivateKey:
         return key("once", self.step, user)

@@ -29,6 +29,7 @@ from biobank.auth.permissions import Role
 from biobank.auth.service import Proven, prove_password
 from biobank.auth.throttle import Asking
 from biobank.custody.event import SIGNATURES, rules
+from biobank.custody.events import Received
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
 from biobank.exports.bundle import Wish
@@ -41,6 +42,7 @@ from biobank.transparency.verify import Evidence, header_of, in_words, verify
 from tests import seed
 from tests.conftest import Api
 from tests.enrolling import by_two, drawn
+from tests.factories import make_specimen
 from tests.keyed import PASSWORD, Keyed, any_id, key_of
 from tests.signing import signed
 from tests.transparency.audited import Audited
@@ -285,22 +287,65 @@ def test_who_never_held_the_role_signs_nothing(scene: Scene) -> None:
     assert "held no role then that includes quality:decide" in scene.untrue()
 
 
-def test_a_signature_of_who_holds_the_role_at_another_site_changes_the_verdict(scene: Scene) -> None:
-    people, key = scene.people, scene.private_key("quade")
-    adam, quinn, roles = people.clients["adam"], people.clients["quinn"], f"/users/{people.codes['quade']}/roles"
-    assert by_two(adam, quinn, roles, {"role": "quality", "site": "NORTH"}, "role_change").json()["status"] == "done"
+def of_one_site(scene: Scene, name: str, site: str) -> None:
+    """A person of quality of every site becomes one of a single site."""
+    roles = f"/users/{scene.people.codes[name]}/roles"
+    adam, quinn = scene.people.clients["adam"], scene.people.clients["quinn"]
+    assert by_two(adam, quinn, roles, {"role": "quality", "site": site}, "role_change").json()["status"] == "done"
     by_two(adam, quinn, f"{roles}/revoke", {"role": "quality", "site": None}, "role_change")
     scene.audited.seal()
     assert scene.whole()["verdict"] == "true"
     clock.set_offset(LATER, test_mode=True)
-    signature, given = scene.signature("quade", key)
-    act, everywhere = people.act("quade"), frozenset({RoleGrant(Role.QUALITY, None)})
-    scene._release(replace(act, at=clock.now(), actor=replace(act.actor, grants=everywhere)), signature, given)
+
+
+def pretended(scene: Scene, name: str, key: Ed25519PrivateKey, site: str | None) -> None:
+    """A release that somebody signed with their own key, written by the application's login as if they might at that site."""
+    signature, given = scene.signature(name, key)
+    signer = replace(scene.people.actor(name), grants=frozenset({RoleGrant(Role.QUALITY, site)}))
+    everywhere = replace(signer, grants=frozenset({RoleGrant(Role.QUALITY, None)}))
+    act = replace(scene.people.act(name), at=clock.now(), actor=everywhere)
+    scene._release(act, signature, replace(given, signer=signer))
+
+
+def test_a_signature_of_a_site_that_has_nothing_to_do_with_the_thing_changes_the_verdict(scene: Scene) -> None:
+    key = scene.private_key("quade")
+    of_one_site(scene, "quade", "NORTH")
+    pretended(scene, "quade", key, "NORTH")
 
     for verdict in (scene.whole(), scene.part()):
         assert (verdict["verdict"], verdict["exit_code"]) == ("true_but_for_sites", 4), verdict
         assert len(verdict["signatures"]["permitted_elsewhere"]) == 1
         assert "BUT FOR WHO MIGHT SIGN WHERE: who signed 1 entries" in in_words(verdict)
+
+
+@pytest.mark.parametrize(("said", "why"), [("LAB", "at LAB"), (None, "everywhere")])
+def test_who_signs_as_of_a_site_where_they_hold_no_such_role_signs_nothing(scene: Scene, said: str | None, why: str) -> None:
+    key = scene.private_key("quade")
+    of_one_site(scene, "quade", "NORTH")
+    pretended(scene, "quade", key, said)
+
+    assert scene.untrue() == f"{scene.people.codes['quade']} held no role then that includes quality:decide {why}"
+
+
+def test_quality_of_the_site_that_keeps_a_thing_signs_while_it_is_at_another(scene: Scene) -> None:
+    key = scene.private_key("quade")
+    of_one_site(scene, "quade", "LAB")
+    anybody = scene.audited.act()
+
+    def away(session: Session) -> str:
+        collected = make_specimen(session, anybody, home_site="LAB")
+        record(session, anybody, [Move(collected, Received(site="NORTH"), site="NORTH")], NOW)
+        return collected.code
+
+    scene.code = scene.people.bank.write(away)
+    signature, given = scene.signature("quade", key)
+    act = replace(scene.people.act("quade"), at=clock.now())
+    scene._release(act, signature, replace(given, signer=act.actor))
+
+    (signed_entry,) = entries(scene, "specimen.quality_decided")
+    assert (signed_entry["site"], signed_entry["signatures"][0]["stood_at"]) == ("NORTH", "LAB")
+    for verdict in (scene.whole(), scene.part()):
+        assert (verdict["verdict"], verdict["exit_code"]) == ("true", 0), verdict
 
 
 def test_an_act_of_two_people_bears_both_signatures(scene: Scene) -> None:
