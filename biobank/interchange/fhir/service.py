@@ -52,7 +52,7 @@ def read(session: Session, actor: Actor, say: Saying, kind: str, identity: str) 
     named = [one for one in sources if one.name and identity.startswith(f"{one.name}-")]
     readable = [one for one in named or [one for one in sources if not one.name] if one.scope(actor)]
     if not readable:
-        sources[0].require(actor)
+        sources[0].ensure(actor)
     for source in readable:
         row = session.execute(source.rows(actor).where(source.by_id(identity))).first()
         if row is not None:
@@ -68,7 +68,7 @@ def search(session: Session, actor: Actor, say: Saying, kind: str, asked: Asked,
         raise unknown
     readable = [one for one in sources if one.scope(actor)]
     if not readable:
-        sources[0].require(actor)
+        sources[0].ensure(actor)
     return _page(session, actor, say, [one for one in readable if asked.keys() <= one.parameters], asked, count, cursor)
 
 
@@ -104,7 +104,7 @@ def read_patient(session: Session, act: Act, say: Saying, code: str) -> Resource
 
     Raises NotFound, DonorMerged, NotPermitted, TooManyIdentities.
     """
-    TYPES["Patient"][0].require(act.actor)
+    TYPES["Patient"][0].ensure(act.actor)
     row = get_visible_donor(session, act.actor, code)
     return checked(say.release, patient(say, row, _who(session, act, row)))
 
@@ -138,7 +138,7 @@ def everything_but_who(
 
 def pseudonymous(session: Session, actor: Actor, say: Saying, code: str) -> Sequence[Resource]:
     """Return all of what is kept of a donor, the donor by code alone. Raises NotFound, DonorMerged, NotPermitted."""
-    TYPES["Patient"][0].require(actor)
+    TYPES["Patient"][0].ensure(actor)
     row = get_visible_donor(session, actor, code)
     resources = [checked(say.release, patient(say, row))]
     found = Found([], "0:")

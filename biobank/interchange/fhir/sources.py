@@ -46,7 +46,7 @@ class Source:
         """Return where the actor may read it."""
         return actor.scope(*self.permissions)
 
-    def require(self, actor: Actor) -> None:
+    def ensure(self, actor: Actor) -> None:
         """Raise NotPermitted for who may read it nowhere."""
         if not self.scope(actor):
             actor.require(self.permissions[0], at=ANYWHERE)
