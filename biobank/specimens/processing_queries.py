@@ -11,8 +11,8 @@ from biobank.donors.models import donor
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.registers.queries import warnings_of
-from biobank.specimens.bench import processing, processing_input
 from biobank.specimens.making import balance_of
+from biobank.specimens.models import processing, processing_input
 from biobank.specimens.processes import PROCESSES, ProcessName
 from biobank.specimens.processing_schemas import ProcessingList, ProcessingPublic, RunInputPublic
 from biobank.specimens.scoping import at_sites_of

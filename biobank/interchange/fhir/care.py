@@ -7,7 +7,6 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.foundation.db import table_of
 from biobank.foundation.terms import words
 from biobank.interchange.fhir.saying import Resource, Saying, instant, slim
 from biobank.interchange.fhir.sources import Source, dated, equal, holds
@@ -15,15 +14,14 @@ from biobank.quality.adverse import within
 from biobank.quality.deviations import deviation_scope
 from biobank.quality.models import adverse_event
 from biobank.specimens.harvest_queries import harvests_of
-from biobank.specimens.models import Processing, ProcessingInput, harvest
+from biobank.specimens.models import harvest
+from biobank.specimens.models import processing as run
+from biobank.specimens.models import processing_input as run_input
 from biobank.specimens.processing_queries import runs_of
 from biobank.transparency.models import event
 from biobank.withdrawals.case import administration, visible
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item
-
-run = table_of(Processing)
-run_input = table_of(ProcessingInput)
 
 _ORDER_STATUS: Final = {
     "requested": "draft",

@@ -15,22 +15,20 @@ from biobank.auth.permissions import Permission
 from biobank.custody.models import custody
 from biobank.custody.snapshots import expiry_of
 from biobank.custody.states import HOLDS_A_POSITION, TERMINAL, State
-from biobank.foundation.db import table_of
 from biobank.foundation.scanned_text import spellings
 from biobank.foundation.terms import words
 from biobank.interchange.fhir.saying import Resource, Saying, instant, slim
 from biobank.interchange.fhir.sources import Source, equal
 from biobank.specimens.harvest_queries import told_at_first
 from biobank.specimens.materials import MaterialName, material_of
-from biobank.specimens.models import Processing, ProcessingInput, specimen
+from biobank.specimens.models import processing as run
+from biobank.specimens.models import processing_input as run_input
+from biobank.specimens.models import specimen
 from biobank.specimens.models import specimen_parent as parent
 from biobank.specimens.queries import whole
 from biobank.specimens.resolving import alias, same_identifier
 from biobank.specimens.scoping import specimens_at_sites_of
 from biobank.transparency.models import event
-
-run = table_of(Processing)
-run_input = table_of(ProcessingInput)
 
 _RELEASED: Final = frozenset({"released_to_bank", "released_conditionally"})
 _CATEGORY: Final = {

@@ -6,14 +6,11 @@ from sqlalchemy import Row, Select, select
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.donors.models import Consent, donor
+from biobank.donors.models import consent, donor
 from biobank.donors.schemas import IdentityPublic
 from biobank.donors.visibility import visible
-from biobank.foundation.db import table_of
 from biobank.interchange.fhir.saying import Resource, Saying, instant, slim
 from biobank.interchange.fhir.sources import Source, equal, holds, referring
-
-consent = table_of(Consent)
 
 _PSEUDONYM = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "PSEUDED"}
 _SCOPES = {"research": "research", "treatment": "treatment"}

@@ -8,15 +8,12 @@ from biobank.auth.actor import Actor
 from biobank.auth.models import site
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.foundation.db import table_of
 from biobank.interchange.fhir.saying import Resource, Saying, slim
 from biobank.interchange.fhir.sources import Source, equal, referring
-from biobank.monitoring.models import Sensor
+from biobank.monitoring.models import sensor
 from biobank.registers.models import register_entry as entry
 from biobank.storage.models import storage_container as container
 from biobank.storage.queries import SEEING, places_seen
-
-sensor = table_of(Sensor)
 
 _DEVICES: Final = ("equipment", "workstation", "shipper")
 _PHYSICAL: Final = "http://terminology.hl7.org/CodeSystem/location-physical-type"
