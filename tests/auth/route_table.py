@@ -500,7 +500,7 @@ STORAGE = (
         "POST",
         "/api/v1/excursions/{code}/assess",
         P.HOLD_LIFT,
-        lambda _: {"decision": "released", "reason": "test"},
+        lambda _: {"decision": "released", "reason": "test", "seen": "0" * 64},
         lambda _: {"code": "EX-0000000"},
         missing=True,
     ),
