@@ -45,6 +45,18 @@ def test_the_file_fits_the_compose_schema() -> None:
         jsonschema.validate({"services": {"app": {"comand": ["serve"]}}}, schema)
 
 
+def test_what_every_container_writes_can_be_sent_to_another_system_over_tls() -> None:
+    override = yaml.safe_load((ROOT / "deploy" / "logs" / "compose.syslog.yml").read_text())
+    schema = json.loads(resources.files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text())
+    jsonschema.validate(override, schema)
+    assert set(override["services"]) == set(SERVICES)
+    for name, service in override["services"].items():
+        assert service["logging"]["driver"] == "syslog", name
+        options = service["logging"]["options"]
+        assert ":?" in options["syslog-address"] and ":?" in options["syslog-tls-ca-cert"], name
+        assert "syslog-tls-skip-verify" not in options
+
+
 def test_the_services_are_two_databases_a_migration_four_processes_and_a_console() -> None:
     assert set(SERVICES) == {"database", "keys", "migrate", "app", "sealer", "witness", "worker", "console"}
     assert set(OURS) == set(SERVICES) - {"database", "keys"}

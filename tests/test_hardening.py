@@ -52,14 +52,15 @@ def test_nothing_runs_text_as_code_and_no_shell_is_asked() -> None:
 
 def test_hashes_are_of_the_approved_kinds_only() -> None:
     named = {
-        node.attr
-        for source in SOURCES.values()
+        (name, node.attr)
+        for name, source in SOURCES.items()
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "hashlib"
     }
 
-    assert named <= HASHES, named
-    assert {"sha256", "blake2b"} <= named
+    # Lists of breached passwords are published as SHA-1; nothing rests on it.
+    assert {one for one in named if one[1] not in HASHES} == {("biobank/auth/breaches.py", "sha1")}
+    assert {"sha256", "blake2b"} <= {one for _, one in named}
 
 
 def test_unguessable_values_come_from_the_systems_generator() -> None:

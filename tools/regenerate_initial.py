@@ -1,7 +1,8 @@
 """Write alembic/versions/2026_11_22_initial.py, and the lists of tables in 2026_11_22_guards.py, anew from the models.
 
 For use until the first release only; after it, a change of the schema is a migration of its own. Starts a scratch
-PostgreSQL, asks Alembic for the difference between an empty database and the models, and stores it under revision `initial`.
+PostgreSQL, asks Alembic for the difference between an empty database and the models, and stores it under revision `initial`. Then
+docs/tampering.md is written.
 """
 
 import fcntl
@@ -55,6 +56,7 @@ def main() -> None:
         TARGET.write_text(text)
         GUARDS.write_text(with_lists(GUARDS.read_text()))
         subprocess.run([sys.executable, "-m", "ruff", "format", "-q", str(TARGET)], check=True)
+        subprocess.run([sys.executable, "-m", "tools.tampering"], check=True, cwd=ROOT)  # with the migrations of now
 
 
 if __name__ == "__main__":

@@ -76,11 +76,10 @@ class AlarmSilenced(_OfAlarm):
 
 
 class AlarmCameBack(_OfAlarm):
-    """Its quiet time is over and its cause is still there, or it got worse than it was when somebody answered."""
+    """Its quiet time is over and its cause is still there."""
 
     kind: Literal["system.alarm_came_back"] = "system.alarm_came_back"
 
-    because: Literal["still_there", "got_worse"]
     told: tuple[str, ...] = Field(default=(), max_length=20)
 
 

@@ -23,11 +23,13 @@ import unicodedata
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 from argon2 import PasswordHasher
 from argon2.low_level import Type, hash_secret_raw
 from pwdlib import PasswordHash
 
+from biobank.auth.breaches import is_breached
 from biobank.foundation.errors import Conflict
 
 MINIMUM_LENGTH = 12
@@ -154,8 +156,11 @@ async def verify_password(password: str, stored: str | None, threads: Executor) 
     return await asyncio.get_running_loop().run_in_executor(threads, verify_now, password, stored)
 
 
-def require_strong(password: str, username: str, *, unlike: str | None = None) -> None:
-    """Raise WeakPassword unless `password` may be chosen by `username`; `unlike` is the one it replaces."""
+def require_strong(password: str, username: str, *, unlike: str | None = None, breached: Path | None = None) -> None:
+    """Raise WeakPassword unless `password` may be chosen by `username`; `unlike` is the one it replaces.
+
+    `breached`: the bank's list of passwords from breaches. Raises Unavailable when that cannot be read.
+    """
     plain = _normal(password)
     if len(plain) < MINIMUM_LENGTH:
         raise WeakPassword(f"Choose at least {MINIMUM_LENGTH} characters; three or four words do well.", reason="too_short")
@@ -165,6 +170,8 @@ def require_strong(password: str, username: str, *, unlike: str | None = None) -
         raise WeakPassword("Choose a password that differs from the present one.", reason="unchanged")
     if _is_common(plain):
         raise WeakPassword("Many people use this password, so it is tried first. Choose another.", reason="too_common")
+    if breached is not None and (is_breached(plain, breached) or is_breached(password, breached)):
+        raise WeakPassword("This password is known from a breach, so it is tried first. Choose another.", reason="breached")
 
 
 def _is_common(password: str) -> bool:

@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Self
 
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
@@ -47,6 +48,15 @@ class Settings(BaseModel):
     )
     log_keys_file: Path | None = Field(
         None, description="Where the sealer writes the public halves of the log's keys for a witness of the bank's own."
+    )
+    breached_passwords: Path | None = Field(
+        None, description="File of SHA-1 hashes of passwords from breaches, sorted, one a line; a new password is none of them."
+    )
+    virus_scanner: str | None = Field(
+        None, pattern=r"^\S+:\d{1,5}$", description="`host:port` of a clamd that looks at every file before it is kept."
+    )
+    database_tls: bool = Field(
+        False, description="Refuse an address of a database over a network that does not say `sslmode=verify-full`."
     )
     secrets_dir: Path | None = Field(None, description="Key files. Default: `state_dir`/secrets.")
     log_secrets_dir: Path | None = Field(
@@ -158,6 +168,16 @@ class Settings(BaseModel):
     def _a_contact_has_its_day(self) -> Self:
         if bool(self.security_contact) != (self.security_contact_until is not None):
             raise ValueError("set BIOBANK_SECURITY_CONTACT and BIOBANK_SECURITY_CONTACT_UNTIL together, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _databases_over_tls(self) -> Self:
+        addresses = [name for name in type(self).model_fields if name.endswith("database_url")]
+        for name in addresses if self.database_tls else ():
+            parts = conninfo_to_dict(getattr(self, name) or "")
+            hosts = f"{parts.get('host') or ''},{parts.get('hostaddr') or ''}".split(",")
+            if any(host and not host.startswith("/") for host in hosts) and parts.get("sslmode") != "verify-full":
+                raise ValueError(f"{name} does not say sslmode=verify-full, and BIOBANK_DATABASE_TLS demands it")
         return self
 
     @classmethod

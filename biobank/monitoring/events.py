@@ -81,17 +81,8 @@ class _OfExcursion(Event):
     specimens_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the sorted codes, one a line.")
 
 
-class _HowFar(_OfExcursion):
-    """How far outside a place was: in which ways, and of what was read outside the warmest, the coldest and the lowest level."""
-
-    outside_in: tuple[Outside, ...] = Field(default=(), max_length=5)
-    warmest_mc: int | None = None
-    coldest_mc: int | None = None
-    lowest_level_ppm: int | None = None
-
-
-class ExcursionOpened(_HowFar):
-    """A place was outside its limits; everything that was inside then is held. `outside`, `peak`: the gravest of it.
+class ExcursionOpened(_OfExcursion):
+    """A place was outside its limits; everything that was inside then is held.
 
     `by_limit`: nothing outside was read when it began: a limit was set then, and what was read last (`peak`) lies outside it.
     """
@@ -106,9 +97,10 @@ class ExcursionOpened(_HowFar):
     by_limit: bool = False
 
 
-class ExcursionChanged(_HowFar):
-    """A reading that came, came late or was withdrawn changed when it was, in which way the place was outside, or whom it
-    reached. `annulled`: nothing is left. `by_limit`: as of `ExcursionOpened`.
+class ExcursionChanged(_OfExcursion):
+    """A reading that came, came late or was withdrawn changed when it was or whom it reached. `annulled`: nothing is left.
+
+    `by_limit`: as of `ExcursionOpened`.
     """
 
     kind: Literal["container.excursion_changed"] = "container.excursion_changed"

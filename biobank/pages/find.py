@@ -121,9 +121,12 @@ async def _go(request: Request, reading: PageReading, typed: str) -> Response:
         found = await reading.keeping(find, text, reading.bank.settings)
     except Refusal as refusal:
         return _draw(request, text, refusal)
-    if found.href is not None:
-        return RedirectResponse(found.href, 303)
-    return _draw(request, text, several=found.several)
+    return _lead(request, text, found)
+
+
+def _lead(request: Request, text: str, found: Found) -> Response:
+    """Go where it leads, or let somebody choose."""
+    return _draw(request, text, several=found.several) if found.href is None else RedirectResponse(found.href, 303)
 
 
 def _draw(request: Request, typed: str, refusal: Refusal | None = None, several: Sequence[SpecimenSummary] = ()) -> Response:
@@ -147,8 +150,7 @@ async def open_label(request: Request, reading: PageReading, text: str) -> Respo
         found = await reading.keeping(find, f"https://{settings.host_name}/S/{text}", settings)
     except Refusal as refusal:
         return _draw(request, tidy(text)[:LONGEST_SCAN], refusal)
-    assert found.href is not None
-    return RedirectResponse(found.href, 303)
+    return _lead(request, tidy(text)[:LONGEST_SCAN], found)
 
 
 asks(open_label, None)  # what a telephone or a chat program puts behind a code

@@ -97,7 +97,8 @@ async def change_password(change: PasswordChange, claims: ClaimsDep, bank: BankD
     """Change your own password. Every other session of yours ends."""
     session_id = claims.session_id
     async with own_login(bank, session_id, request.method, request.url.path, first=True) as (act, username):
-        require_strong(change.new_password, username, unlike=change.password)
+        listed = bank.settings.breached_passwords
+        require_strong(change.new_password, username, unlike=change.password, breached=listed)
         proven = await prove_own_password(bank, username, change.password, session_id, change.second_factor)
         fresh = await hash_password(change.new_password)
         await bank.database.write(lambda s: change_own_password(s, act, proven, fresh, session_id))

@@ -41,6 +41,7 @@ from biobank.quality.attachment_limits import require_room
 from biobank.quality.holds import find_scope
 from biobank.quality.schemas import ATTACHMENT_BYTES, ATTACHMENT_MIB, AttachmentPublic, AttachmentRequest
 from biobank.quality.stored_files import attachment, context, require_stored
+from biobank.quality.virus_scanner import require_clean
 from biobank.vault import KeyDestroyed
 from biobank.vault.keystore import NONCE_BYTES
 
@@ -86,9 +87,11 @@ def path_of(bank: Bank, sha256: str, subject: str) -> Path:
 def keep_file(bank: Bank, request: AttachmentRequest) -> StoredFile:
     """Encrypt the file and put it on disk, whole or not at all. Runs in a thread; the same file twice is one file.
 
-    `may_attach` has said yes before: only then does a subject get a key. Raises AttachmentGone when the person was erased.
+    `may_attach` has said yes before: only then does a subject get a key. Raises AttachmentGone when the person was erased,
+    FileNotClean, ScannerAway.
     """
     data = decoded(request)
+    require_clean(data, bank.settings.virus_scanner)
     sha256 = hashlib.sha256(data).hexdigest()
     subject = request.donor or BANK_SUBJECT
     target = path_of(bank, sha256, subject)
@@ -165,19 +168,19 @@ def find_file(session: Session, actor: Actor, sha256: str, donor: str | None = N
 
 
 def readable(session: Session, actor: Actor, hashes: Collection[str]) -> dict[str, list[Mapping[Any, Any]]]:
-    """Return by hash the contexts in which the actor gave these files, or may read them where they belong, the first first.
+    """Return by hash the contexts in which the actor may read these files, where they belong, the first first.
 
     A photograph of a patient is read here by nobody (`withdrawals/photographs.py`).
     """
     if not hashes:
         return {}
     rows = session.execute(_files.where(attachment.c.sha256.in_(list(hashes))).order_by(context.c.id)).mappings().all()
-    others = {row["sha256"] for row in rows if not _may_read(actor, row["stored_by"], row["site_code"])}
+    others = {row["sha256"] for row in rows if not _may_read(actor, row["site_code"])}
     reports = _reports(session, actor, others)
     hidden = photographs_of_patients.get()(session, {row["sha256"] for row in rows})
     found: dict[str, list[Mapping[Any, Any]]] = {}
     for row in rows:
-        own = _may_read(actor, row["stored_by"], row["site_code"])
+        own = _may_read(actor, row["site_code"])
         if row["sha256"] not in hidden and (own or (row["sha256"], row["subject"]) in reports):
             found.setdefault(row["sha256"], []).append(row)
     return found
@@ -190,8 +193,9 @@ def kept_bytes(session: Session, act: Act, sha256: str) -> bytes:
     return read_file(act.bank, sha256, *find_file(session, act.actor, sha256)[1])
 
 
-def _may_read(actor: Actor, stored_by: str, site: str | None) -> bool:
-    return actor.code == stored_by or actor.scope(Permission.DEVIATION_OPEN, Permission.LOG_READ).covers(site)
+def _may_read(actor: Actor, site: str | None) -> bool:
+    """Say whether the actor may read what was given at a site; that they gave it themselves, once, is no right."""
+    return actor.scope(Permission.DEVIATION_OPEN, Permission.LOG_READ).covers(site)
 
 
 def _reports(session: Session, actor: Actor, hashes: Collection[str]) -> frozenset[tuple[str, str]]:

@@ -14,8 +14,9 @@ from sqlalchemy import select, text
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.two_person import Proposed, two_person
+from biobank.acts.two_person import PendingActOver, Proposed, two_person
 from biobank.auth.permissions import Permission
+from biobank.auth.queries import actor_of_user
 from biobank.custody.models import custody
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
@@ -76,8 +77,8 @@ class DonorsMerged(RecordedOnDonor):
 def merge_donors(session: Session, act: Act, code: str, request: MergeDonors) -> DonorsMerged | Proposed:
     """Merge a duplicate into the record that stays, or propose it; two people of quality sign, at the clinics of both.
 
-    Raises NotFound, DonorErased, DonorMerged, IdentitiesContradict, WithdrawalOpen, NotPermitted and what `sign_on_evidence`
-    raises.
+    Raises NotFound, DonorErased, DonorMerged, IdentitiesContradict, WithdrawalOpen, NotPermitted, PendingActOver and what
+    `sign_on_evidence` raises.
     """
     other = request.duplicate
     rows = {one: get_visible_donor(session, act.actor, one, lock=True) for one in sorted((code, other))}
@@ -94,6 +95,9 @@ def merge_donors(session: Session, act: Act, code: str, request: MergeDonors) ->
     )
     if isinstance(step, Proposed):
         return step
+    first_person = actor_of_user(session, step.first_user)
+    if first_person is None or not first_person.may(Permission.QUALITY_DECIDE, at=goes.clinic_site_code):
+        raise PendingActOver("The one who proposed this may no longer do so for both records. It must be proposed again.")
     for row in (stays, goes):
         void_band_in_force(session, act, row.code, "identity_changed", site=row.clinic_site_code)
     specimens = load(session, session.execute(select(custody.c.code).where(custody.c.donor_code == other)).scalars(), lock=True)

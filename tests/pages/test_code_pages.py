@@ -2,6 +2,7 @@
 
 import re
 
+import psycopg
 import pytest
 
 from biobank.foundation.codes import DATED, Prefix, format_code
@@ -71,3 +72,20 @@ def test_the_address_of_a_label_is_read_as_a_guns_scan_of_it_is(api: Api) -> Non
 
     assert {way: to for way, to in led.items() if to != f"/specimens/{tube}"} == {}
     assert set(refused.values()) <= {404, 409, 422}, refused
+
+
+def test_an_address_of_a_label_that_two_issuers_wrote_on_their_tubes_lets_the_reader_choose(api: Api) -> None:
+    visitor = Visitor(base_url=api.url, headers={"Accept": "text/html"}, follow_redirects=False, timeout=60)
+    visitor.log_in("lab_tech")
+    tubes = [a_tube(api), a_tube(api)]
+    said = f"https://{api.test_bank.bank.settings.host_name}/S/OLD 1"
+    with psycopg.connect(api.test_bank.dsn()) as connection:
+        for number, tube in enumerate(tubes):
+            row = "INSERT INTO specimen_alias VALUES (%s, %s, %s, now(), now())"
+            connection.execute(row, (f"clinic_{number}", said, tube))
+
+    answer = visitor.get("/S/OLD 1")
+    visitor.close()
+
+    assert answer.status_code == 200
+    assert all(tube in answer.text for tube in tubes)

@@ -4,11 +4,13 @@ import base64
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.conftest import Api, Client, TestBank
 from tests.donors.stories import erased_by_two, register
 from tests.quality.test_deviations import stored
+from tests.seed import USERS
 from tests.withdrawals.stories import later, refused
 
 DATA = b"%PDF-1.7 the same letter for two"
@@ -87,3 +89,14 @@ def test_all_files_together_have_a_size(narrow: Api) -> None:
     # Under a second key it is kept a second time, and takes its room again.
     refused(given(narrow.clinician, register(narrow.clinician), b"x" * 700_000), 409, "no_room_for_files")
     assert stored(narrow, b"z" * 200_000).status_code == 201
+
+
+def test_that_somebody_gave_a_file_once_is_no_right_to_read_it(api: Api) -> None:
+    donor = register(api.clinician)
+    sha = given(api.clinician, donor).json()["sha256"]
+    assert api.clinician.get(f"/attachments/{sha}").content == DATA
+    with psycopg.connect(api.test_bank.dsn()) as connection:
+        connection.execute("UPDATE user_role SET site_code = 'OTHER' WHERE user_code = %s", (USERS["clinician"].code,))
+
+    refused(api.clinician.get(f"/attachments/{sha}"), 404, "not_found")
+    assert api.clinician2.get(f"/attachments/{sha}").content == DATA

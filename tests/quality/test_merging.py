@@ -10,7 +10,7 @@ from tests.conftest import Api, Client
 from tests.donors import stories as donors
 from tests.donors.stories import consent, of_hospital
 from tests.pages.visitor import Visit
-from tests.seed import A_REPORT
+from tests.seed import A_REPORT, USERS
 from tests.withdrawals.stories import a_donor, a_story, bank_vials, by_two, kinds_of, refused, sign_and_post, state_of
 
 
@@ -179,6 +179,20 @@ def test_one_person_alone_merges_nothing_and_a_file_of_a_third_shows_nothing(api
     proposed = sign_and_post(api.quality, "decided", f"/donors/{stays}/merge", body)
     again = body | {"pending_act": proposed.json()["pending_act"]}
     refused(sign_and_post(api.quality, "decided", f"/donors/{stays}/merge", again), 403, "second_person_must_differ")
+
+
+def test_who_proposed_it_must_still_be_quality_at_both_clinics_when_it_is_completed(api: Api) -> None:
+    stays = a_donor(api)
+    goes = donors.register(api.other_clinician, clinic_site="OTHER", external_ids=[{"issuer": "OTHER-HOSPITAL", "value": "7 7"}])
+    path, body = f"/donors/{stays}/merge", {"duplicate": goes, "evidence_sha256": A_REPORT}
+    half = sign_and_post(api.quality, "decided", path, body).json()
+    whole = body | {"pending_act": half["pending_act"]}
+    with psycopg.connect(api.test_bank.dsn()) as connection:
+        connection.execute("UPDATE user_role SET site_code = 'CLINIC' WHERE user_code = %s", (USERS["quality"].code,))
+    refused(sign_and_post(api.quality2, "decided", path, whole), 409, "pending_act_over")
+    with psycopg.connect(api.test_bank.dsn()) as connection:
+        connection.execute("UPDATE user_role SET site_code = NULL WHERE user_code = %s", (USERS["quality"].code,))
+    assert sign_and_post(api.quality2, "decided", path, whole).status_code == 200
 
 
 def test_a_record_that_was_merged_leads_on_when_its_donor_is_merged_too(api: Api, twice: Any) -> None:

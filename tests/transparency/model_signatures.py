@@ -22,10 +22,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from biobank.transparency.canonical import encode
 from biobank.transparency.verify import People, Rule, Table, Untrue
 
-ADMIN, QUINN, RUTH, TESS = (f"US-000000{n}" for n in range(4))
-"""Ruth of quality and Tess of the laboratory are in the thief's hands."""
-ROLE = {ADMIN: "admin", QUINN: "quality", RUTH: "quality", TESS: "lab_tech"}
-ROLES = {"admin": ["user:manage"], "lab_tech": ["custody:record"], "quality": ["quality:decide", "role:cosign"]}
+ADMIN, QUINN, RUTH, TESS, VERA = (f"US-000000{n}" for n in range(5))
+"""Ruth of quality, Tess of the laboratory and Vera, who decides at LAB alone, are in the thief's hands."""
+ROLE = {ADMIN: "admin", QUINN: "quality", RUTH: "quality", TESS: "lab_tech", VERA: "reviewer"}
+OWNERS = (ADMIN, QUINN, RUTH, TESS)
+"""Who comes and goes; Vera has her key from the beginning and keeps it."""
+ROLES = {
+    "admin": ["user:manage"],
+    "lab_tech": ["custody:record"],
+    "quality": ["quality:decide", "role:cosign"],
+    "reviewer": ["quality:decide"],
+}
 _TWO = dict.fromkeys(("completed_by", "first_signature", "proposed_by", "second_signature"), "null|string")
 KINDS: dict[str, tuple[str | None, dict[str, str]]] = {
     "specimen.quality_decided": ("quality:decide", {"signature": "string"}),
@@ -155,10 +162,16 @@ class World:
         whole["signatures"] = [*first, last | {"over": signed(pair, "signed-entry", whole)}]
         return whole
 
-    def decided(self, user: str, about: str = "AD26-000001-X") -> dict[str, Any]:
-        """A decision that somebody signs with their own key."""
-        entry = self.entry("specimen.quality_decided", about, user)
-        return self.seal(entry, self.once(user), self.signature(user, self.key_of(user)))
+    def decided(self, user: str, stood: str | None = None) -> dict[str, Any]:
+        """A decision at LAB that somebody signs with their own key, as of a site or of all."""
+        entry = self.entry("specimen.quality_decided", "AD26-000001-X", user) | {"site": "LAB"}
+        return self.seal(entry, self.once(user), self.signature(user, self.key_of(user)) | {"stood_at": stood})
+
+    def chosen(self, user: str) -> dict[str, Any]:
+        """Somebody chooses a password, and with it a key that their enrolment vouches for."""
+        said = {"enrolment": public(self.enrolment_of(user)), "key": public(self.key_of(user))}
+        vouched = signed(self.enrolment_of(user), "personal-key", said | {"user": user})
+        return self.entry("user.personal_key_set", user, user, **said, vouched=vouched)
 
     def by_two(self, kind: str, about: str, first: str, second: str, **body: Any) -> dict[str, Any]:
         """An act about a login that two people sign."""
@@ -174,10 +187,10 @@ def begun() -> World:
     """The console has made four logins; nobody has chosen a password yet."""
     world = World()
     for user, role in ROLE.items():
-        granted = world.entry("user.role_granted", user, "SYSTEM", role=role)
+        granted = world.entry("user.role_granted", user, "SYSTEM", role=role, site="LAB" if user == VERA else None)
         opened = world.entry("user.enrolment_opened", user, "SYSTEM", enrolment=public(world.enrolment_of(user)))
         world = after(world, [granted, opened], {})
-    return world
+    return after(world, [world.chosen(VERA)], {})
 
 
 def after(world: World, entries: list[dict[str, Any]], changed: dict[str, Any]) -> World:
@@ -191,12 +204,10 @@ def after(world: World, entries: list[dict[str, Any]], changed: dict[str, Any]) 
 
 def honest(world: World) -> Iterator[Step]:
     """Every step that the program lets honest people take."""
-    for user in ROLE:
+    yield "Vera decides at LAB", [world.decided(VERA, "LAB")], {}
+    for user in OWNERS:
         if user not in world.keyed and user not in world.shut:
-            said = {"enrolment": public(world.enrolment_of(user)), "key": public(world.key_of(user))}
-            vouched = signed(world.enrolment_of(user), "personal-key", said | {"user": user})
-            chosen = world.entry("user.personal_key_set", user, user, **said, vouched=vouched)
-            yield f"{user} chooses a password", [chosen], {"keyed": world.keyed | {user}}
+            yield f"{user} chooses a password", [world.chosen(user)], {"keyed": world.keyed | {user}}
         if user not in world.shut:
             yield f"{user} is shut", [world.entry("user.deactivated", user, ADMIN)], {"shut": world.shut | {user}}
     if world.cosigns(QUINN):
@@ -236,6 +247,8 @@ def thefts(world: World) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         both = world.by_two("user.role_granted", TESS, TESS, RUTH, role="quality")
         yield "a role for Tess by Tess and Ruth", [both]
     yield "a release by Tess, who may not", [world.decided(TESS)]
+    for stood in (None, "NORTH"):
+        yield f"a release by Vera as of {stood or 'every site'}", [world.decided(VERA, stood)]
     again, first = world.signature(RUTH, world.key_of(RUTH), "again"), world.proposed(RUTH, QUINN)
     twice = world.entry("user.password_reset", QUINN, RUTH, proposed_by=RUTH, completed_by=RUTH)
     yield "a reset of Quinn by Ruth and Ruth", [world.seal(twice, world.once(RUTH), again, first)]
@@ -303,6 +316,6 @@ def _could_be_signed(world: World, entry: dict[str, Any]) -> bool:
     return any(world.cosigns(user) for user in ROLE if user != about)
 
 
-def _remarks(people: People) -> tuple[int, int]:
+def _remarks(people: People) -> tuple[int, int, int]:
     """How much of a verdict rests on the bank's word."""
-    return people.found.without_key, len(people.found.alone)
+    return people.found.without_key, len(people.found.alone), len(people.found.elsewhere)

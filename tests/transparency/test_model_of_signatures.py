@@ -21,12 +21,21 @@ def _nothing(*_: Any, **__: Any) -> None:
     return None
 
 
+_held = People._held
+
+
+def _anywhere(people: People, *asked: Any) -> set[str | None]:
+    """As if who holds a role at one site held it at every site."""
+    return {None} if _held(people, *asked) else set()
+
+
 CHECKS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "what an entry without a signature says": (People, "_without_key", _nothing),
     "that somebody else could have co-signed": (People, "_others_cosign", lambda *_: False),
     "whose key it is, and what it signed": (People, "_statement", _nothing),
     "who signed first": (People, "_first", _nothing),
     "which role the signer held": (People, "_permission", _nothing),
+    "at which site they held it": (People, "_held", _anywhere),
     "that a key fits what it signed": (verify, "_signed", lambda *_: True),
     "that what ended is over": (verify.Span, "at", lambda *_: True),
 }

@@ -116,7 +116,7 @@ async def choose_password(request: Request, page: Visiting, bank: BankDep) -> Re
         return render(request, "first_login.html", 422, minimum_length=MINIMUM_LENGTH, errors=errors)
     try:
         async with own_login(bank, page.id, "POST", FIRST_LOGIN, first=True) as (act, username):
-            require_strong(fresh, username, unlike=present)
+            require_strong(fresh, username, unlike=present, breached=bank.settings.breached_passwords)
             proven = await prove_own_password(bank, username, present, page.id, form.get(SECOND))
             hashed = await hash_password(fresh)
             await bank.database.write(lambda s: change_own_password(s, act, proven, hashed, page.id))

@@ -1,1 +1,0 @@
-"""Pages from which files for other systems are taken."""
