@@ -145,7 +145,7 @@ class WordsRead(_DonorEvent):
     kind: Literal["donor.words_read"] = "donor.words_read"
     permission: ClassVar[Permission] = Permission.WITHDRAWAL_READ
 
-    what: Literal["indication", "notification_plan", "death", "safety_contact", "representative", "remark"]
+    what: Literal["indication", "notification_plan", "death", "safety_contact", "representative", "remark", "figure"]
     about: str = CODE
     words: str = COMMIT
 

@@ -4,11 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from biobank.acts.web import CodePath, Reading
+from biobank.acts.web import CodePath, Disclosing, Reading
 from biobank.foundation.paging import Cursor, Paging
 from biobank.registers.api import EntryKey
-from biobank.withdrawals import consequences, outcomes
+from biobank.withdrawals import consequences, outcome_figures, outcomes
 from biobank.withdrawals.consequences import Consequences, EventReach
+from biobank.withdrawals.outcome_figures import OutcomeFigures
 from biobank.withdrawals.outcome_schemas import PlannedMeasureList, Status
 
 router = APIRouter(prefix="/api/v1", tags=["withdrawals"])
@@ -23,6 +24,12 @@ async def read_measures(
 ) -> PlannedMeasureList:
     """Planned measures of units that were given, of withdrawals you may know of, the earliest day first; no figures."""
     return await reading(outcomes.list_measures, status=status, paging=Paging(after, limit))
+
+
+@router.get("/withdrawals/{code}/outcome-figures")
+async def take_figures(code: CodePath, performing: Disclosing) -> OutcomeFigures:
+    """The figures that were measured, for those who treat there or decide. That you asked is recorded."""
+    return await performing(outcome_figures.take_figures, code)
 
 
 @router.get("/adverse-events/{code}/look-back")

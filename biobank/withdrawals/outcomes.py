@@ -184,7 +184,7 @@ def fit_refusals(plan: PlannedMeasure, request: RecordMeasure, day: date) -> lis
 
 
 _RESULT = outcome_result.c
-_LATEST = (
+LATEST = (
     select(outcome_result)
     .ext(distinct_on(_RESULT.measure_id, _RESULT.release_id))
     .order_by(_RESULT.measure_id, _RESULT.release_id, _RESULT.recorded_at.desc())
@@ -201,12 +201,12 @@ ORDERS = {"due_at": _DUE_AT}
 def _status(at: datetime) -> tuple[ColumnElement[str], ColumnElement[bool]]:
     """Return how a measure of a unit stands at an instant, and whether it was missed without a word."""
     today = cast(func.timezone(site.c.timezone, literal(at, DateTime(timezone=True))), Date)
-    gone, unsaid = _PLAN.taken_back_at.is_not(None), _LATEST.c.event_hash.is_(None)
+    gone, unsaid = _PLAN.taken_back_at.is_not(None), LATEST.c.event_hash.is_(None)
     missed = and_(~gone, unsaid, _GIVEN.release_id.is_not(None), today > _UNTIL)
     status = case(
         (gone, "taken_back"),
-        (_LATEST.c.value_commit.is_not(None), "measured"),
-        (or_(_LATEST.c.not_done.is_not(None), missed), "not_done"),
+        (LATEST.c.value_commit.is_not(None), "measured"),
+        (or_(LATEST.c.not_done.is_not(None), missed), "not_done"),
         (and_(_GIVEN.release_id.is_not(None), today >= _DUE_ON), "due"),
         else_="planned",
     )
@@ -221,7 +221,7 @@ def _measures(at: datetime, *, given_only: bool) -> Select[Any]:
         _GIVEN.came_after,
         _GIVEN.release_id,
     )
-    said = [_LATEST.c[name] for name in ("value_commit", "not_done", "photograph_sha256", "measured_at", "recorded_by")]
+    said = [LATEST.c[name] for name in ("value_commit", "not_done", "photograph_sha256", "measured_at", "recorded_by")]
     of_it = and_(_GIVEN.withdrawal_code == _PLAN.withdrawal_code, STANDS)
     return select(
         *columns,
@@ -234,7 +234,7 @@ def _measures(at: datetime, *, given_only: bool) -> Select[Any]:
         outcome_measure.join(withdrawal, withdrawal.c.code == _PLAN.withdrawal_code)
         .join(site, site.c.code == withdrawal.c.clinic_site_code)
         .join(administration, of_it, isouter=not given_only)
-        .outerjoin(_LATEST, and_(_LATEST.c.measure_id == _PLAN.id, _LATEST.c.release_id == _GIVEN.release_id))
+        .outerjoin(LATEST, and_(LATEST.c.measure_id == _PLAN.id, LATEST.c.release_id == _GIVEN.release_id))
     )
 
 
@@ -305,8 +305,14 @@ def plan_measure(session: Session, act: Act, code: str, request: PlanMeasure) ->
         raise MeasurePlannedAlready(f"{request.measure} is planned for day {request.due_days} already.", subject=code)
     members = request.model_dump(include=set(MEMBERS))
     appended = _plan(session, act, opened, request.measure, members, request)
+    return _answer(session, act, code, appended)
+
+
+def _answer(session: Session, act: Act, code: str, appended: Appended) -> OutcomeProtocolAnswer:
+    """Return how it stands after an act. An answer may be kept for whoever sends the same again, so no figure stands in it."""
     read = read_protocol(session, act.actor, act.keystore, code)
-    return OutcomeProtocolAnswer(**read.model_dump(), receipt=acknowledge(act, [appended]))
+    items = [one.model_copy(update={"value": None}) for one in read.items]
+    return OutcomeProtocolAnswer(**dict(read) | {"items": items}, receipt=acknowledge(act, [appended]))
 
 
 MEMBERS = ("unit", "low", "high", "due_days", "window_days", "photograph")
@@ -348,8 +354,7 @@ def take_back_measure(session: Session, act: Act, code: str, measure: UUID, requ
     appended = record_on_case(session, act, opened, event, request)
     said = {"taken_back_because": request.reason, "taken_back_at": act.at, "taken_back_event": appended.leaf_hash}
     session.execute(update(outcome_measure).where(_PLAN.id == measure).values(**said))
-    read = read_protocol(session, act.actor, act.keystore, code)
-    return OutcomeProtocolAnswer(**read.model_dump(), receipt=acknowledge(act, [appended]))
+    return _answer(session, act, code, appended)
 
 
 def planned_for(session: Session, code: str, measure: UUID) -> list[PlannedMeasure]:
@@ -412,8 +417,7 @@ def record_measure(session: Session, act: Act, code: str, request: RecordMeasure
             recorded_by=act.actor.code,
         )
     )
-    read = read_protocol(session, act.actor, act.keystore, code)
-    return OutcomeProtocolAnswer(**read.model_dump(), receipt=acknowledge(act, [appended]))
+    return _answer(session, act, code, appended)
 
 
 def _require_of_donor(session: Session, opened: Case, sha256: str) -> None:

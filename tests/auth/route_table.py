@@ -1048,6 +1048,7 @@ WITHDRAWALS = (
     _step("outcome-results", P.WITHDRAWAL_ADMINISTER, measure=SOME_ID, specimen=SOME_TUBE, value=1),
     _step("photograph-readings", P.WITHDRAWAL_ADMINISTER, photograph_sha256=SOME_HASH),
     Row("GET", "/api/v1/withdrawals/{code}/outcome-protocol", P.WITHDRAWAL_READ, None, _no_withdrawal, missing=True),
+    Row("GET", "/api/v1/withdrawals/{code}/outcome-figures", P.WITHDRAWAL_READ, None, _no_withdrawal, missing=True),
     Row(
         "GET",
         "/api/v1/withdrawals/{code}/photographs/{sha256}",

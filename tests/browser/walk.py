@@ -239,6 +239,7 @@ STOPS: tuple[Stop, ...] = (
         "/withdrawals/{code}/outcomes/{measure}/{unit}",
     ),
     stop("/withdrawals/{given}/photographs/{photograph}", ("clinician",), 8, "/withdrawals/{code}/photographs/{sha256}"),
+    stop("/withdrawals/{given}/outcomes/figures", ("clinician",), 8, "/withdrawals/{code}/outcomes/figures"),
     stop("/adverse-events/{adverse}/look-back", ("quality",), 30, "/adverse-events/{code}/look-back"),
     stop("/lots/{made_lot}/consequences", ("quality",), 12, "/lots/{code}/consequences"),
     stop("/registers/{equipment}/consequences", ("quality",), 12, "/registers/{code}/consequences"),

@@ -170,6 +170,30 @@ def test_a_result_is_taken_on_its_day_within_its_scale_and_read_by_those_entitle
     assert [(one["specimen"], one["value"]) for one in listed] == [(story.vials[0], None)]
 
 
+def test_the_figures_leave_as_a_file_for_those_entitled_and_that_is_recorded(api: Api, visit: Visit) -> None:
+    story = a_story(api, 2).up_to("administer")
+    assert plan(api, story).status_code == 201
+    path = f"/withdrawals/{story.code}/outcome-figures"
+    refused(api.clinician.get(path), 404, "no_words")
+    later(api, days=30)
+    told = record(api, story, value=120)
+    assert [one["value"] for one in told.json()["items"]] == [None], "an answer may be kept, a figure is not"
+
+    for client in (api.lab_tech, api.auditor):
+        refused(client.get(path), 403, "not_permitted")
+    refused(api.other_clinician.get(path), 404, "not_found")
+    (one,) = api.quality.get(path).json()["items"]
+    assert (one["value"], one["unit"], one["low"], one["high"], one["specimen"]) == (120, "hairs_per_cm2", 0, 400, story.vials[0])
+    page, here = visit("clinician"), f"/withdrawals/{story.code}/outcomes"
+    assert "120 hairs per cm2" in page.get_page(here).lower()
+    sent = page.submit(f"{here}/figures", {})
+    assert sent.headers["content-type"].startswith("text/csv"), sent.text[:300]
+    assert f"Hairs in the field,{story.vials[0]},30," in sent.text
+    assert ",120," in sent.text
+    assert kinds_of(api, "donor", story.donor).count("donor.words_read") == 2
+    assert "outcomes/figures" not in visit("lab_tech").get_page(here)
+
+
 def test_what_was_missed_is_not_done_and_a_task_until_somebody_says_why_and_never_a_zero(api: Api, visit: Visit) -> None:
     story = a_story(api, 2).up_to("administer")
     assert plan(api, story).status_code == 201

@@ -9,23 +9,27 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 from markupsafe import Markup
+from pydantic import BaseModel
 from sqlmodel import Session
 
 from biobank.acts.web import BankDep
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.foundation.errors import NotPermitted
 from biobank.foundation.terms import words
-from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, OwnPage
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.addresses import WithdrawalCode
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import day_said
 from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
+from biobank.pages.ui.spreadsheets import as_csv
 from biobank.pages.ui.templating import render
 from biobank.quality.attachments import read_file
 from biobank.withdrawals import outcomes, photographs
 from biobank.withdrawals.case import find_row
+from biobank.withdrawals.outcome_figures import OutcomeFigures, figures_refusals, take_figures
 from biobank.withdrawals.outcome_schemas import (
     OutcomeProtocol,
     PlanMeasure,
@@ -117,8 +121,9 @@ def _cells(one: PlannedMeasure, protocol: OutcomeProtocol, *, records: bool, bac
     scale = f"{one.low} to {one.high} {words(one.unit).lower()}"
     day = "when given" if one.due_on is None or one.until is None else _days(one.due_on, one.until)
     hidden = one.status == "measured" and one.value is None
+    figure = None if one.value is None else f"{one.value} {words(one.unit).lower()}"
     off: Any = None if one.taken_back_because is None else words(one.taken_back_because)
-    result = "kept, for those who treat or decide" if hidden else words(one.not_done) if one.not_done else one.value
+    result = "kept, for those who treat or decide" if hidden else words(one.not_done) if one.not_done else figure
     here = f"/withdrawals/{protocol.withdrawal}"
     if one.id in back:
         off = Markup('<a href="{}/outcomes/{}/take-back">Take it back</a>').format(here, one.id)
@@ -170,6 +175,8 @@ async def show_outcomes(request: Request, code: WithdrawalCode, reading: PageRea
     acts = []
     if actor.may(Permission.WITHDRAWAL_REQUEST, at=None) or against is None:
         acts.append(ActionLink("Plan a measure", f"/withdrawals/{code}/outcomes/plan", "pen", refused=against))
+    if any(one.value is not None for one in protocol.items):
+        acts.append(ActionLink("Take the figures as a file", f"/withdrawals/{code}/outcomes/figures", "download"))
     return render(
         request,
         "dossier.html",
@@ -232,6 +239,50 @@ def _to_take_back(session: Session, actor: Actor, asked: Asked) -> PlannedMeasur
     asked.opens(taking_back_refusals(actor, row, units))
     return units[0]
 
+
+FIGURES = [
+    Column("measure", "What", "words"),
+    Column("specimen", "Unit given", "code"),
+    Column("due_days", "Days after the giving", "number"),
+    Column("measured_at", "Taken", "when"),
+    Column("value", "Figure", "number"),
+    Column("unit", "Unit or scale", "words"),
+    Column("low", "From", "number"),
+    Column("high", "To", "number"),
+    Column("recorded_by", "By", "plain_code"),
+]
+
+
+def _to_take(session: Session, actor: Actor, asked: Asked) -> str:
+    row = find_row(session, actor, asked.code)
+    asked.opens(figures_refusals(actor, row["clinic_site_code"], asked.code))
+    return asked.code
+
+
+async def _take(at: Acting[str]) -> Response:
+    """Send the figures as a file; that they were taken is recorded first, and nobody keeps the answer."""
+    taken = await at.performing.disclose(take_figures, at.code)
+    if not isinstance(taken, OutcomeFigures):
+        raise NotPermitted("They were not sent.", subject=at.code)
+    rows = [one.model_dump() for one in taken.items]
+    return as_csv(f"/withdrawals/{at.code}/figures", FIGURES, rows, at.zone, whole=True)
+
+
+ActPage(
+    address="/withdrawals/{code}/outcomes/figures",
+    reads=_to_take,
+    form=lambda at: ActForm(
+        title="Take the figures as a file",
+        submit="Take the file",
+        icon="person-check",
+        lead="They are of a patient. That you took them is recorded under your name.",
+        back=f"/withdrawals/{at.code}/outcomes",
+        trail=_trail(at.code, "Figures"),
+        more=(),
+    ),
+    model=BaseModel,
+    acts=_take,
+).on(router)
 
 # Before the page of a unit's result, whose address has any code there.
 ActPage(
