@@ -1,7 +1,8 @@
-"""A real PostgreSQL per test process, a fresh database per test, a real server, a client per role.
+"""A real PostgreSQL per test process, a database as good as new per test, a real server, a client per role.
 
 The cluster runs on the embedded binaries, or on an installed server when BIOBANK_TEST_PG_BIN names its programs. The schema
-comes from Alembic once, into a template; each test's database is a copy of it, so that commits are real everywhere.
+comes from Alembic once, into a template; each test's database is a copy of it, so that commits are real everywhere. A copy serves
+one test after another, washed between them (`tests/washing.py`).
 """
 
 import asyncio
@@ -46,6 +47,7 @@ from tests import coverage_of_operations, seed
 from tests.locking import watch_locks
 from tests.scratch import reachable_folder
 from tests.speed import made_quick, work_quickly
+from tests.washing import OF_CONNECTIONS, Pair, create, drop, keys_of
 
 assert event_kinds.MODULES
 
@@ -92,11 +94,15 @@ def secrets_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def template(cluster: EmbeddedPostgres, secrets_dir: Path) -> EmbeddedPostgres:
+def template(cluster: EmbeddedPostgres, secrets_dir: Path) -> Iterator[EmbeddedPostgres]:
     """Two migrated and seeded template databases."""
     if SHARED_CLUSTER not in os.environ:
         make_templates(cluster)
-    return cluster
+    _clean[cluster] = []
+    yield cluster
+    for pair in _clean.pop(cluster):
+        assert pair.bank is not None
+        _throw_away(TestBank(pair.bank, cluster, pair.database, pair))
 
 
 def make_templates(cluster: EmbeddedPostgres) -> None:
@@ -118,6 +124,7 @@ class TestBank:
     bank: Bank
     cluster: EmbeddedPostgres
     database: str
+    pair: Pair | None = None
 
     def dsn(self, role: str = "owner") -> str:
         """The address of this bank's database for a role."""
@@ -158,22 +165,28 @@ class TestBank:
         return Act.of(self.actor(user), self.bank, path="test")
 
 
+_clean: dict[EmbeddedPostgres, list[Pair]] = {}
+"""The washed pairs of databases of a cluster that lasts as long as the tests."""
+
+
 def open_bank(
     template: EmbeddedPostgres, secrets_dir: Path, state_dir: Path, *, copy_of: str | None = None, **settings: Any
 ) -> TestBank:
-    """Open a bank over a fresh copy of the templates, or of the database of another test; close it with `drop_bank`."""
-    number = uuid4().hex[:12]
-    name, keys = f"t_{number}", f"k_{number}"
-    from_main, from_keys = (copy_of, keys_of(copy_of)) if copy_of else (TEMPLATE, KEYS_TEMPLATE)
-    with psycopg.connect(template.dsn("owner", "postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {from_main} STRATEGY FILE_COPY")
-        connection.execute(f"CREATE DATABASE {keys} TEMPLATE {from_keys} STRATEGY FILE_COPY")
+    """Open a bank over databases like the templates, or like those of another test; close it with `drop_bank`."""
+    pair = None
+    if copy_of is not None:
+        name = create(template, copy_of, keys_of(copy_of))
+    elif template in _clean and not settings.keys() & OF_CONNECTIONS:
+        pair = _clean[template].pop() if _clean[template] else Pair(template, create(template, TEMPLATE, KEYS_TEMPLATE))
+        name = pair.database
+    else:
+        name = create(template, TEMPLATE, KEYS_TEMPLATE)
     bank = Bank.open(
         Settings(
             **(
                 {
                     "database_url": template.dsn("app", name),
-                    "keys_database_url": template.dsn("app", keys),
+                    "keys_database_url": template.dsn("app", keys_of(name)),
                     "auditor_database_url": template.dsn("auditor", name),
                     "sealer_database_url": template.dsn("sealer", name),
                     "secrets_dir": secrets_dir,
@@ -186,27 +199,31 @@ def open_bank(
             )
         )
     )
-    return TestBank(bank, template, name)
-
-
-def keys_of(database: str) -> str:
-    """The database of keys beside a test's database."""
-    return "k" + database[1:]
+    if pair is not None:
+        pair.lend(bank)
+    return TestBank(bank, template, name, pair)
 
 
 def hang_up(test_bank: TestBank) -> None:
-    """Close the connections that this process, not its server, has to a bank."""
-    test_bank.bank.database.sync_engine.dispose()
-    if "_keys_sync" in test_bank.bank.__dict__:
-        test_bank.bank._keys_sync.dispose()
+    """Close the connections that this process has to a bank."""
+    if _servers:
+        release_now(test_bank)
+    test_bank.bank.dispose_now()
+    if test_bank.pair is not None:
+        test_bank.pair.hang_up()
 
 
 def drop_bank(test_bank: TestBank) -> None:
-    """Close a bank and drop its databases."""
+    """Close a bank and give its databases back; drop them when they are not as good as new."""
+    if test_bank.pair is not None and test_bank.pair.wash():
+        _clean[test_bank.cluster].append(test_bank.pair)
+    else:
+        _throw_away(test_bank)
+
+
+def _throw_away(test_bank: TestBank) -> None:
     hang_up(test_bank)
-    with psycopg.connect(test_bank.cluster.dsn("owner", "postgres"), autocommit=True) as connection:
-        for name in (test_bank.database, keys_of(test_bank.database)):
-            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    drop(test_bank.cluster, test_bank.database)
 
 
 @pytest.fixture
@@ -322,7 +339,8 @@ def serve() -> Iterator[Callable[[TestBank], str]]:
 
     yield start
     for test_bank in served:
-        release_now(test_bank)
+        if test_bank.pair is None:
+            release_now(test_bank)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from tests.browser.bench_site import Site, running_site
 from tests.browser.chromium import find_chromium, launch
 from tests.browser.furnished import Furnished, furnish
 from tests.browser.watching import Watch
-from tests.conftest import Api, TestBank, drop_bank, open_bank, release_now, serve_now
+from tests.conftest import Api, TestBank, drop_bank, open_bank, serve_now
 
 Open = Callable[..., Page]
 
@@ -109,23 +109,21 @@ def signed_in(api: Api, browser: Browser, watch: Watch) -> Iterator[Open]:
 def furnished_bank(
     template: EmbeddedPostgres, secrets_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Furnished]:
-    bank = open_bank(template, secrets_dir, tmp_path_factory.mktemp("furnished"), merge_delay_s=3600, pool_size=2)
+    bank = open_bank(template, secrets_dir, tmp_path_factory.mktemp("furnished"), merge_delay_s=3600)
     clock.set_offset(timedelta(0), test_mode=True)
     url = serve_now(bank)
     api = Api(url, bank)
     things = furnish(api)
     api.close()
-    release_now(bank)
     yield Furnished(bank, url, things)
     drop_bank(bank)
 
 
 @pytest.fixture
-def furnished(furnished_bank: Furnished) -> Iterator[Furnished]:
+def furnished(furnished_bank: Furnished) -> Furnished:
     """The furnished bank, served. Never change what is in it: other tests look at it too."""
     serve_now(furnished_bank.bank)
-    yield furnished_bank
-    release_now(furnished_bank.bank)
+    return furnished_bank
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from biobank.transparency.sealer import Log, drain
 from biobank.transparency.sealing import LogHalted
 from biobank.transparency.verify import Policy, Untrue, open_checkpoint, open_note
 from biobank.transparency.witnessing import Peer, peers_of
-from tests.conftest import TestBank
+from tests.conftest import TestBank, hang_up
 from tests.sealing import log_of, seal
 from tests.transparency.conftest import record
 
@@ -246,7 +246,7 @@ def entry_index(bank: TestBank, kind: str) -> int:
 def backup_of(bank: TestBank) -> str:
     """Copy the bank's database as it is now, as a backup would."""
     name = f"{bank.database}_old"
-    bank.bank.database.sync_engine.dispose()
+    hang_up(bank)
     with psycopg.connect(bank.cluster.dsn("owner", "postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {bank.database}")
     return name

@@ -24,11 +24,12 @@ from biobank.postgres.cluster import PORT
 from biobank.postgres.embedded import EmbeddedPostgres
 from biobank.transparency.keys import ensure_keys
 from biobank.transparency.sealer import Log, run
-from tests.conftest import Api, TestBank, keys_of, make_templates, open_bank, release_now, serve_now
+from tests.conftest import Api, TestBank, make_templates, open_bank, release_now, serve_now
 from tests.factories import make_specimen
 from tests.operations.test_startup_gate import served
 from tests.scratch import reachable_folder
 from tests.speed import made_quick
+from tests.washing import keys_of
 
 SCAN = {"kind": "specimen.received", "site": "LAB", "expected_seq": 1}
 

@@ -15,7 +15,7 @@ from biobank.transparency.attending import seal_and_attend
 from biobank.transparency.sealer import Log
 from biobank.transparency.sealing import LogHalted
 from biobank.transparency.witnessing import peers_of
-from tests.conftest import TestBank, drop_bank, open_bank
+from tests.conftest import TestBank, drop_bank, hang_up, open_bank
 from tests.transparency.conftest import record
 
 
@@ -62,7 +62,7 @@ def test_a_database_and_its_register_set_back_together_are_seen(
     with psycopg.connect(bank.dsn("app"), autocommit=True) as connection:
         record(connection, 3)
     seal_until(bank, 3)
-    bank.bank.database.sync_engine.dispose()
+    hang_up(bank)
     earlier = open_bank(template, secrets_dir, tmp_path / "earlier", copy_of=bank.database)
     kept = shutil.copy(settings.register_file, tmp_path / "register")
     try:

@@ -16,6 +16,7 @@ from biobank.transparency.register import FileRegister, RegisterMoved
 from biobank.transparency.sealer import Log
 from biobank.transparency.sealing import LogHalted, Sealing
 from biobank.transparency.tree import EMPTY_ROOT, CompactRange
+from tests.conftest import hang_up
 from tests.transparency.conftest import KEY, NEXT_KEY, ORIGIN, LogUnderTest, record
 
 
@@ -23,6 +24,7 @@ from tests.transparency.conftest import KEY, NEXT_KEY, ORIGIN, LogUnderTest, rec
 def copy_of(log: LogUnderTest) -> Iterator[str]:
     """A backup of the log's database, restored under another name."""
     name = f"t_{uuid4().hex[:12]}"
+    hang_up(log.bank)
     with psycopg.connect(log.bank.cluster.dsn("owner", "postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {log.bank.database}")
         yield name
