@@ -6,6 +6,7 @@ answer and log knows one address of a thing. What reads as no code, a wrong chec
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -30,9 +31,15 @@ def as_printed(text: str) -> str:
         return text
 
 
+@lru_cache(maxsize=1024)
+def _part_as_printed(text: str) -> str:
+    """Remember of the parts of addresses, mostly our own words, that they are no codes. No person is named in an address."""
+    return as_printed(text)
+
+
 def path_as_printed(path: str) -> str:
     """Return a path with every code in it as it is printed. Pure."""
-    return "/".join(map(as_printed, path.split("/")))
+    return "/".join(map(_part_as_printed, path.split("/")))
 
 
 def query_as_printed(query: bytes) -> bytes:

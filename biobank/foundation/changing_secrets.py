@@ -4,6 +4,7 @@ The file `<name>` holds today's secret, `<name>.former` the one before while a c
 every use, so no process has to be told. A change that was broken off is gone on with by the same command.
 """
 
+import os
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +13,16 @@ from biobank.foundation import clock
 from biobank.foundation.config import MINIMUM_SECRET_BYTES, read_secret
 from biobank.foundation.durable_files import flush_folder, write_private
 
-_read: dict[Path, tuple[tuple[int, int, int], bytes]] = {}
-"""What was read last of each file, and what the file looked like: asking that again costs a hundredth of reading."""
+_read: dict[str, tuple[tuple[int, int, int], bytes]] = {}
+"""What was read last of each file, and what the file looked like: asking that again costs a hundredth of reading.
+
+Every scan asks twice, so by plain text: joining paths as objects cost it more than the digest did.
+"""
 
 
 def secrets_of(folder: Path, name: str) -> tuple[bytes, ...]:
     """Return a secret, and behind it the one before while it is being changed. Raises WeakSettings."""
-    present, former = _value(folder, name), _value(folder, _former(folder, name).name)
+    present, former = _value(folder, name), _value(folder, f"{name}.former")
     if present is None:
         present = read_secret(folder, name)  # which says what is missing
     return (present,) if former is None else (present, former)
@@ -30,9 +34,9 @@ def changed_at(folder: Path, name: str) -> datetime:
 
 
 def _value(folder: Path, name: str) -> bytes | None:
-    path = folder / name
+    path = f"{folder}/{name}"
     try:
-        found = path.stat()
+        found = os.stat(path)
     except FileNotFoundError:
         return None
     looks = (found.st_ino, found.st_mtime_ns, found.st_mode)
