@@ -32,7 +32,12 @@ EXPLAINED = ROOT / "tools" / "mutants_explained.txt"
 
 DATABASE = "database"
 RULES: dict[str, tuple[str, ...]] = {
-    "custody/legality": ("tests/custody", "tests/withdrawals/test_refusals.py", "tests/quality/test_holds.py"),
+    "custody/legality": (
+        "tests/custody",
+        "tests/withdrawals/test_refusals.py",
+        "tests/withdrawals/test_refusals_at_the_clinic.py",
+        "tests/quality/test_holds.py",
+    ),
     "custody/states": ("tests/custody", "tests/quality", "tests/withdrawals"),
     "custody/events": ("tests/custody", "tests/quality"),
     "custody/recording": ("tests/custody", "tests/storage", "tests/shipping", "tests/specimens/test_runs.py"),
