@@ -47,6 +47,7 @@ from tests import coverage_of_operations, seed
 from tests.locking import watch_locks
 from tests.scratch import reachable_folder
 from tests.speed import made_quick, work_quickly
+from tests.statements import Answering
 from tests.washing import OF_CONNECTIONS, Pair, create, drop, keys_of
 
 assert event_kinds.MODULES
@@ -287,7 +288,9 @@ class SharedServer:
     def __init__(self, test_bank: TestBank) -> None:
         self.app = create_app(test_bank.bank)
         self.loop: asyncio.AbstractEventLoop | None = None
-        config = uvicorn.Config(self.app, host="127.0.0.1", port=0, log_level="warning", lifespan="off", http=BoundedProtocol)
+        config = uvicorn.Config(
+            Answering(self.app), host="127.0.0.1", port=0, log_level="warning", lifespan="off", http=BoundedProtocol
+        )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
