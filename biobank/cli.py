@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 
 from biobank import __version__
-from biobank.commands import custody_log, dumps, importing, inspecting, labelling, measuring, running, validation, witnessing
+from biobank.commands import (
+    custody_log,
+    dumps,
+    exchange,
+    importing,
+    inspecting,
+    labelling,
+    measuring,
+    running,
+    validation,
+    witnessing,
+)
 from biobank.commands.console import console, fail
 from biobank.commands.keys import keys
 from biobank.commands.log import log
@@ -31,6 +42,7 @@ for verb in (
     witnessing.witness,
     custody_log.export,
     custody_log.bundle,
+    exchange.fhir,
     dumps.backup,
     dumps.restore,
     dumps.after_restore,

@@ -30,14 +30,14 @@ def succeeded() -> set[str]:
 
 
 def every_operation() -> set[str]:
-    """`METHOD path` of every operation below /api/v1."""
+    """`METHOD path` of every operation for programs."""
     return {
         f"{method} {path}"
         for router in ROUTERS
         for route in router.routes
         for path in [str(getattr(route, "path", ""))]
         for method in getattr(route, "methods", None) or ()
-        if path.startswith("/api/v1")
+        if path.startswith(("/api/v1", "/fhir"))
     }
 
 

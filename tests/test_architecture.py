@@ -33,6 +33,8 @@ PUBLIC = {
     "/api/v1/log/checkpoint",
     "/api/v1/log/proofs/{leaf_hash}",
     "/api/v1/log/consistency",
+    # What the FHIR server can do, which clients ask before they have a token; nothing of what the bank keeps.
+    "/fhir/{release}/metadata",
     # These are how one gets a token, with credentials in the body.
     "/api/v1/auth/token",
     "/api/v1/auth/passkey-challenge",

@@ -1,7 +1,7 @@
 """One shape for every no: RFC 9457 problem+json for programs, a page with the same words for people."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -83,14 +83,20 @@ def document_problems(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend the schema
 
 
-def problem_response(refusal: Refusal) -> Response:
-    """Render a refusal as problem+json."""
+Shape = Callable[[Refusal], Any]
+"""How a refusal is said to programs of another protocol, as JSON."""
+
+
+def problem_response(refusal: Refusal, shape: tuple[Shape, str] | None = None) -> Response:
+    """Render a refusal as problem+json, or in another protocol's shape, with its media type."""
     headers = {}
     if refusal.status == 401:
         headers["WWW-Authenticate"] = getattr(refusal, "challenge", "Bearer")
     wait_s = refusal.members.get("retry_after_s", getattr(refusal, "retry_after_s", None))
     if wait_s is not None:
         headers["Retry-After"] = str(wait_s)
+    if shape is not None:
+        return JSONResponse(shape[0](refusal), refusal.status, headers, shape[1])
     return JSONResponse(refusal.problem(), refusal.status, headers, PROBLEM_TYPE)
 
 
@@ -105,9 +111,13 @@ def allowed_at(request: Request) -> list[str]:
     return sorted([*methods, "HEAD"] if "GET" in methods else methods)
 
 
+FOR_PROGRAMS = ("/api/", "/fhir/")
+"""Where the addresses of programs begin; all others are pages."""
+
+
 def wants_page(request: Request) -> bool:
     """Say whether a person's browser asked, outside the API."""
-    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
+    return not request.url.path.startswith(FOR_PROGRAMS) and "text/html" in request.headers.get("accept", "")
 
 
 _NO_BODY = frozenset({"missing", "model_attributes_type", "model_type", "dict_type"})
@@ -134,8 +144,15 @@ def _with_code(request: Request, before: str, now: str) -> str | None:
     return None if there == asked else there
 
 
-def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]] | None = None) -> None:
-    """Register the handlers on `app`; `page` renders a refusal for a browser."""
+def install(
+    app: FastAPI,
+    page: Callable[[Request, Refusal], Awaitable[Response]] | None = None,
+    shapes: Mapping[str, tuple[Shape, str]] = {},
+) -> None:
+    """Register the handlers on `app`; `page` renders a refusal for a browser.
+
+    `shapes`: beginning of an address → how refusals are said there, and as which media type.
+    """
 
     document_problems(app)
 
@@ -144,12 +161,13 @@ def install(app: FastAPI, page: Callable[[Request, Refusal], Awaitable[Response]
             cause = refusal.__cause__ or refusal.__context__
             log.warning("not_available", path=request.url.path, code=refusal.code, cause=type(cause).__name__)
         if isinstance(refusal, GoesOnElsewhere) and request.method in ("GET", "HEAD"):
-            there = _with_code(request, refusal.before, refusal.now)
-            if there is not None:
-                return RedirectResponse(there, 308)
+            moved = _with_code(request, refusal.before, refusal.now)
+            if moved is not None:
+                return RedirectResponse(moved, 308)
         if page is not None and wants_page(request):
             return await page(request, refusal)
-        return problem_response(refusal)
+        there = next((shape for begins, shape in shapes.items() if request.url.path.startswith(begins)), None)
+        return problem_response(refusal, there)
 
     async def refused(request: Request, error: Any) -> Response:
         return await answer(request, error)

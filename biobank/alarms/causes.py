@@ -3,10 +3,10 @@
 A cause that stands here and has no open alarm gets one; an open alarm whose cause no longer stands here is resolved.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import and_, func, or_, select
 from sqlmodel import Session
@@ -24,18 +24,23 @@ from biobank.shipping.handover_queries import handover
 from biobank.shipping.handover_queries import item as handover_item
 from biobank.shipping.shipment_queries import DUE, shipment
 from biobank.specimens.models import specimen
+from biobank.storage.limits import CLASSES
 from biobank.storage.queries import specimens_inside
 from biobank.transparency.models import event
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Something wrong: of which kind, about what (a code, or the id of a hand-over), where, since when."""
+    """Something wrong: of which kind, about what (a code, or the id of a hand-over), where, since when.
+
+    `steps`: how bad it is, as marks that it has passed. One that was not there when somebody answered calls again.
+    """
 
     kind: str
     subject: str
     site: str
     since: datetime
+    steps: frozenset[str] = frozenset()
 
 
 def causes_at(session: Session, at: datetime, identities_per_hour: int) -> list[Cause]:
@@ -70,10 +75,35 @@ def _excursions(session: Session) -> Iterator[Cause]:
         select(excursion).where(of.annulled_at.is_(None), or_(of.ended_at.is_(None), and_(left.exists(), ~called.exists())))
     )
     yield from (
-        Cause("excursion", row.code, row.site_code, row.began_at)
+        Cause("excursion", row.code, row.site_code, row.began_at, steps_of(row.worst))
         for row in rows
         if row.ended_at is not None or not done_with(session, row)
     )
+
+
+_MARKS: Final = {
+    "too_warm": sorted({one.limits.highest_mc for one in CLASSES.values() if one.limits.highest_mc is not None}),
+    "too_cold": sorted({one.limits.lowest_mc for one in CLASSES.values() if one.limits.lowest_mc is not None}),
+    "level_too_low": [100_000, 50_000, 1],
+}
+"""What a value passes on its way out: the bounds of classes of places (m°C); of a level 10 %, 5 % and empty, which are ours."""
+
+
+def steps_of(worst: "Sequence[Mapping[str, Any]]") -> frozenset[str]:
+    """Return the ways in which a place is outside, and the marks that each value furthest out has passed. Pure."""
+    found: set[str] = set()
+    for one in worst:
+        way, peak = one["outside"], one["peak"]
+        found.add(way)
+        found |= {f"{way} {mark}" for mark in _MARKS.get(way, ()) if (peak > mark if way == "too_warm" else peak < mark)}
+    return frozenset(found)
+
+
+def steps_now(session: Session, cause: str, subject: str) -> list[str]:
+    """Return how bad the cause of an alarm is now, in an order that is always the same."""
+    if cause != "excursion":
+        return []
+    return sorted(steps_of(session.execute(select(excursion.c.worst).where(excursion.c.code == subject)).scalar_one()))
 
 
 def done_with(session: Session, row: Any) -> bool:

@@ -76,10 +76,11 @@ class AlarmSilenced(_OfAlarm):
 
 
 class AlarmCameBack(_OfAlarm):
-    """Its quiet time is over and its cause is still there."""
+    """Its quiet time is over and its cause is still there, or it got worse than it was when somebody answered."""
 
     kind: Literal["system.alarm_came_back"] = "system.alarm_came_back"
 
+    because: Literal["still_there", "got_worse"]
     told: tuple[str, ...] = Field(default=(), max_length=20)
 
 

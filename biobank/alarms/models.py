@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from biobank.foundation.db import table_of, when
@@ -24,6 +25,7 @@ class Alarm(SQLModel, table=True):
 
     `sounding_since`: since when it calls up the rota; `called`: how many lines of the rota it has reached; `quiet_until`: until
     then it calls nobody, because it was acknowledged or silenced (`quiet`). It ends only when its cause is gone.
+    `heard`: how bad its cause was when it was raised, came back or was answered (`causes.Cause.steps`).
     """
 
     __tablename__ = "alarm"
@@ -43,6 +45,7 @@ class Alarm(SQLModel, table=True):
     raised_at: datetime = Field(sa_column=when())
     sounding_since: datetime = Field(sa_column=when())
     called: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
+    heard: list[str] = Field(sa_column=Column(JSONB, nullable=False))
     acknowledged_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     acknowledged_by: str | None = Field(default=None, sa_column=Column(Text))
     quiet: str | None = Field(default=None, sa_column=Column(Text))

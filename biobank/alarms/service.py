@@ -7,6 +7,7 @@ from sqlalchemy import Row, insert, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.alarms.causes import steps_now
 from biobank.alarms.events import AlarmAcknowledged, AlarmSilenced
 from biobank.alarms.models import alarm, alarm_step
 from biobank.alarms.queries import get_alarm, read_alarm
@@ -138,6 +139,7 @@ def acknowledge_alarm(session: Session, act: Act, code: str, request: Acknowledg
         quiet_until=until,
         acknowledged_at=act.at,
         acknowledged_by=act.actor.code,
+        heard=steps_now(session, row.cause, row.subject),
     )
     return _answer(session, act, code, done)
 
@@ -163,6 +165,7 @@ def silence_alarm(session: Session, act: Act, code: str, request: SilenceAlarm) 
         reason=request.reason,
         quiet="silenced",
         quiet_until=request.until,
+        heard=steps_now(session, row.cause, row.subject),
     )
     return _answer(session, act, code, done)
 

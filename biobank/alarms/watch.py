@@ -4,7 +4,7 @@ Two workers raise one alarm: a timer runs at one worker at a time, and the datab
 """
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -44,12 +44,14 @@ def watch_for_alarms(session: Session, act: Act) -> int:
     steps = 0
     for row in known:
         here = rota_of(known_rotas, row.cause, row.site_code)
-        if causes.pop((row.cause, row.subject), None) is None:
+        cause = causes.pop((row.cause, row.subject), None)
+        if cause is None:
             _resolve(session, act, row)
             steps += 1
         elif row.quiet_until is not None:
-            if row.quiet_until <= act.at:
-                _come_back(session, act, row, here)
+            worse = not cause.steps.issubset(row.heard)
+            if worse or row.quiet_until <= act.at:
+                _come_back(session, act, row, here, cause, "got_worse" if worse else "still_there")
                 steps += 1
         else:
             steps += _escalate(session, act, row, here)
@@ -69,6 +71,7 @@ def _raise(session: Session, act: Act, cause: Cause, rota: Rota) -> int:
             raised_at=act.at,
             sounding_since=act.at,
             called=due,
+            heard=sorted(cause.steps),
         )
         .on_conflict_do_nothing()
         .returning(alarm)
@@ -90,7 +93,9 @@ def _escalate(session: Session, act: Act, row: Any, rota: Rota) -> int:
     return 1
 
 
-def _come_back(session: Session, act: Act, row: Any, rota: Rota) -> None:
+def _come_back(
+    session: Session, act: Act, row: Any, rota: Rota, cause: Cause, because: Literal["still_there", "got_worse"]
+) -> None:
     """Sound again, from the foot of the rota: who looked after it has to say so again."""
     due = rota.due(act.at, act.at)
     told = rota.told(0, due)
@@ -99,9 +104,11 @@ def _come_back(session: Session, act: Act, row: Any, rota: Rota) -> None:
         act,
         row,
         "came_back",
-        AlarmCameBack(alarm=row.code, told=told),
+        AlarmCameBack(alarm=row.code, because=because, told=told),
         NOW,
         told=told,
+        reason=because,
+        heard=sorted(cause.steps),
         quiet=None,
         quiet_until=None,
         acknowledged_at=None,

@@ -20,6 +20,7 @@ ORDER: Final = (
     "storage_container",
     "register_entry",
     "alarm",
+    "excursion",
 )
 """Tables by name, the first to be locked first."""
 

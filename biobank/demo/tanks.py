@@ -45,9 +45,7 @@ def make_tanks(session: Session, bank: Bank, actors: dict[str, Actor]) -> list[I
         tank = add_container(
             session,
             act,
-            ContainerCreate(
-                site=BANK, kind="tank", name=f"Tank {t}", parent=room.code, temperature_class="ln2_vapour", highest_mc=-130_000
-            ),
+            ContainerCreate(site=BANK, kind="tank", name=f"Tank {t}", parent=room.code, temperature_class="ln2_vapour"),
         )
         boxes = []
         for r in range(1, RACKS + 1):

@@ -20,16 +20,14 @@ from biobank.custody.reversal import evidence_stored
 from biobank.donors import events
 from biobank.donors.events import ConsentKind, Tissue
 from biobank.donors.identity import keep_document
-from biobank.donors.models import Consent, donor
+from biobank.donors.models import consent as _consent
+from biobank.donors.models import donor
 from biobank.donors.recording import record_on_donor, recorded
 from biobank.donors.schemas import ConsentPublic, ConsentRecorded, GiveConsent, RevokeConsent
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.clock import now, rfc3339
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, Refusal
 from biobank.foundation.from_above import FromAbove
-
-_consent = table_of(Consent)
 
 treatment_revoked: FromAbove[Callable[[Session, str, datetime], object]] = FromAbove("withdrawals")
 """What ends when a donor takes the consent to treatment back: open bedside releases."""

@@ -302,6 +302,7 @@ class Wristband(SQLModel, table=True):
 
 
 # The tables, by the names under which everybody imports them.
+consent = table_of(Consent)
 donor = table_of(Donor)
 donor_agreement = table_of(DonorAgreement)
 donor_move = table_of(DonorMove)

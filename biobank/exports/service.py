@@ -95,6 +95,11 @@ def start_copy(session: Session, act: Act, format_name: str, selection: Selectio
     return Copy(_record_start(session, act, format_name, selection))
 
 
+def start_copy_as_bank(session: Session, act: Act, format_name: str, selection: Selection) -> Copy:
+    """The same for the command line."""
+    return Copy(_record_start(session, act, format_name, selection))
+
+
 def _record_start(session: Session, act: Act, format_name: str, selection: Selection) -> UUID:
     identity = uuid4()
     event = ExportStarted(export=str(identity), format=format_name, filters=selection.named())

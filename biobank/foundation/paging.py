@@ -24,7 +24,7 @@ COUNTED = 1000
 Cursor = Annotated[
     str, StringConstraints(max_length=2000, pattern=r"^[\x21-\x7e]+$"), Field(description="`next` of the page before.")
 ]
-LONGEST_KEY = 40
+LONGEST_KEY = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -128,6 +128,7 @@ WORDING: dict[str, str] = {
     "import.check": "Check of a file to import",
     "import.commit": "Import",
     "labels.send": "Labels to a printer",
+    "fhir.export": "Everything as FHIR",
     "ln2_vapour": "LN2 vapour",
     "ln2_liquid": "LN2 liquid",
     "minus_150": "−150 °C",

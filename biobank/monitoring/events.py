@@ -81,8 +81,17 @@ class _OfExcursion(Event):
     specimens_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the sorted codes, one a line.")
 
 
-class ExcursionOpened(_OfExcursion):
-    """A place was outside its limits; everything that was inside then is held.
+class _HowFar(_OfExcursion):
+    """How far outside a place was: in which ways, and of what was read outside the warmest, the coldest and the lowest level."""
+
+    outside_in: tuple[Outside, ...] = Field(default=(), max_length=5)
+    warmest_mc: int | None = None
+    coldest_mc: int | None = None
+    lowest_level_ppm: int | None = None
+
+
+class ExcursionOpened(_HowFar):
+    """A place was outside its limits; everything that was inside then is held. `outside`, `peak`: the gravest of it.
 
     `by_limit`: nothing outside was read when it began: a limit was set then, and what was read last (`peak`) lies outside it.
     """
@@ -97,10 +106,9 @@ class ExcursionOpened(_OfExcursion):
     by_limit: bool = False
 
 
-class ExcursionChanged(_OfExcursion):
-    """A reading that came, came late or was withdrawn changed when it was or whom it reached. `annulled`: nothing is left.
-
-    `by_limit`: as of `ExcursionOpened`.
+class ExcursionChanged(_HowFar):
+    """A reading that came, came late or was withdrawn changed when it was, in which way the place was outside, or whom it
+    reached. `annulled`: nothing is left. `by_limit`: as of `ExcursionOpened`.
     """
 
     kind: Literal["container.excursion_changed"] = "container.excursion_changed"

@@ -11,7 +11,7 @@ came, as what stood there.
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ from biobank.custody import holds
 from biobank.custody.coming_in import came_in
 from biobank.custody.entry import Head
 from biobank.custody.ledger import Appended, Fact, append
+from biobank.custody.locks import locked
 from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
 from biobank.foundation.clock import rfc3339
@@ -33,7 +34,7 @@ from biobank.monitoring.events import ExcursionChanged, ExcursionOpened
 from biobank.monitoring.limits_met import outside_since_set
 from biobank.monitoring.models import excursion, excursion_item, reading
 from biobank.monitoring.presence import inside_during
-from biobank.monitoring.spans import Span, Standing, spans_of
+from biobank.monitoring.spans import Span, Standing, Worst, spans_of
 from biobank.storage.cold_then import ever_around
 from biobank.storage.queries import boxes_named
 
@@ -84,15 +85,13 @@ def reckon(
     Raises NotPermitted or SignatureRequired when it takes specimens out of a set and quality did not sign.
     """
     done = Followed()
-    around = session.execute(
-        select(excursion)
-        .where(
-            excursion.c.container_code == container,
-            excursion.c.annulled_at.is_(None),
-            or_(excursion.c.ended_at.is_(None), excursion.c.ended_at >= at),
-        )
-        .order_by(excursion.c.began_at)
-    ).all()
+    statement = select(excursion).where(
+        excursion.c.container_code == container,
+        excursion.c.annulled_at.is_(None),
+        or_(excursion.c.ended_at.is_(None), excursion.c.ended_at >= at),
+    )
+    rows = session.execute(locked(statement.order_by(excursion.c.code), excursion)).all()
+    around = sorted(rows, key=lambda row: row.began_at)
     here = next((row for row in around if row.began_at <= at), None)
     if here is None and not outside:
         return done
@@ -127,13 +126,16 @@ def reckon_again(
     met = select(excursion).where(
         excursion.c.annulled_at.is_(None), or_(excursion.c.ended_at.is_(None), excursion.c.ended_at > since)
     )
-    rows = session.execute(met.order_by(excursion.c.code)).all()
-    around = ever_around(session, set(boxes_named(session, places).values())) if rows else set()
-    for row in rows:
-        if row.container_code in around:
-            head = head_of(session, act, NOW, subject=None, site=row.site_code)
-            span = Span(row.began_at, row.last_at, row.ended_at, row.measure, row.outside, row.peak, row.by_limit)
-            _change(session, Cause(act, head, came, None, only_adds=True, came_in=frozenset(tubes)), row, span, done)
+    if session.execute(met.limit(1)).first() is None:
+        return []
+    around = ever_around(session, set(boxes_named(session, places).values()))
+    theirs = met.where(excursion.c.container_code.in_(sorted(around))).order_by(excursion.c.code)
+    # Locked only where there are some: a place that is right asks nobody to wait.
+    found = session.execute(theirs).first() is not None
+    for row in session.execute(locked(theirs, excursion)).all() if found else ():
+        head = head_of(session, act, NOW, subject=None, site=row.site_code)
+        span = Span(row.began_at, row.last_at, row.ended_at, tuple(Worst(**one) for one in row.worst), row.by_limit)
+        _change(session, Cause(act, head, came, None, only_adds=True, came_in=frozenset(tubes)), row, span, done)
     return done.appended
 
 
@@ -200,9 +202,8 @@ def _open(session: Session, cause: Cause, container: str, span: Span, done: Foll
         excursion=code,
         specimens=len(affected),
         specimens_sha256=digest_of(affected),
-        measure=span.measure,
-        outside=span.outside,
-        peak=span.peak,
+        **asdict(span.gravest),
+        **_how_far(span),
         began_at=rfc3339(span.began),
         last_at=rfc3339(span.last),
         by_limit=span.by_limit,
@@ -216,10 +217,7 @@ def _open(session: Session, cause: Cause, container: str, span: Span, done: Foll
             began_at=span.began,
             last_at=span.last,
             ended_at=span.ended,
-            measure=span.measure,
-            outside=span.outside,
-            peak=span.peak,
-            by_limit=span.by_limit,
+            **_as_columns(span),
             opened_event=opened.leaf_hash,
         )
     )
@@ -248,8 +246,7 @@ def _change(session: Session, cause: Cause, row: "Row[Any]", span: Span | None, 
     times = {"began_at": row.began_at, "last_at": row.last_at, "ended_at": row.ended_at}
     if span is not None:
         times = {"began_at": span.began, "last_at": span.last, "ended_at": span.ended}
-        values = times | {"peak": span.peak, "by_limit": span.by_limit}
-        session.execute(update(excursion).where(excursion.c.code == row.code).values(**values))
+        session.execute(update(excursion).where(excursion.c.code == row.code).values(**times, **_as_columns(span)))
     moved = {item.specimen_code for item in items if affected.get(item.specimen_code, item.since) != item.since}
     fresh = {code: affected[code] for code in added | again | moved}
     if fresh:
@@ -258,7 +255,8 @@ def _change(session: Session, cause: Cause, row: "Row[Any]", span: Span | None, 
         _remove(session, cause, row.code, removed)
     if span is None:
         session.execute(update(excursion).where(excursion.c.code == row.code).values(annulled_at=cause.act.at))
-    if added or removed or again or span is None or span.ended != row.ended_at:
+    another_way = span is not None and {one.outside for one in span.worst} != {one["outside"] for one in row.worst}
+    if added or removed or again or another_way or span is None or span.ended != row.ended_at:
         standing = (known | affected.keys()) - removed
         event = ExcursionChanged(
             excursion=row.code,
@@ -270,6 +268,7 @@ def _change(session: Session, cause: Cause, row: "Row[Any]", span: Span | None, 
             by_limit=row.by_limit if span is None else span.by_limit,
             because=cause.event.leaf_hash.hex(),
             signature=signature,
+            **({} if span is None else _how_far(span)),
             **{name: None if at is None else rfc3339(at) for name, at in times.items()},
         )
         done.appended += append(session, [Fact(StreamKind.CONTAINER, row.container_code, event, cause.head)])
@@ -282,6 +281,23 @@ def _change(session: Session, cause: Cause, row: "Row[Any]", span: Span | None, 
         _hold(session, cause, row.code, row.container_code, done)
     if freed and signature is not None:
         done.appended += lift_if_settled(session, cause.head, row.code, signature)
+
+
+def _as_columns(span: Span) -> dict[str, Any]:
+    return {**asdict(span.gravest), "worst": [asdict(one) for one in span.worst], "by_limit": span.by_limit}
+
+
+def _how_far(span: Span) -> dict[str, Any]:
+    """Return what an entry says of a span: the ways, and the furthest values."""
+    warm = [one.peak for one in span.worst if one.measure == "temperature_mc" and one.outside != "too_cold"]
+    cold = [one.peak for one in span.worst if one.outside == "too_cold"]
+    level = [one.peak for one in span.worst if one.measure == "level_ppm"]
+    return {
+        "outside_in": tuple(one.outside for one in span.worst),
+        "warmest_mc": max(warm, default=None),
+        "coldest_mc": min(cold, default=None),
+        "lowest_level_ppm": min(level, default=None),
+    }
 
 
 def _exposed_again(session: Session, row: "Row[Any]", span: Span | None, decided: Collection[str]) -> set[str]:

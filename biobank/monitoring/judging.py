@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from biobank.foundation.errors import Conflict
 from biobank.storage.limits import PlaceLimits
 
 Measure = Literal["temperature_mc", "level_ppm"]
@@ -22,6 +23,19 @@ PACE_WITHIN: Final = timedelta(hours=2)
 _COLDEST_MC, _WARMEST_MC = -200_000, 60_000
 _JUMP = {"temperature_mc": 30_000, "level_ppm": -300_000}
 _JUMP_PER_MIN = {"temperature_mc": 10_000, "level_ppm": -50_000}
+
+
+class NoLevelHere(Conflict):
+    """A level is of a nitrogen tank, and what stands in one has that of the tank."""
+
+    code = "no_level_here"
+    title = "It has no level"
+
+
+def require_level(code: str, limits: PlaceLimits) -> None:
+    """Raise NoLevelHere for a place that is judged by no level: whatever is read there would be said to be right."""
+    if limits.lowest_level_ppm is None:
+        raise NoLevelHere(f"{code} is no nitrogen tank and stands in none, so it has no level.", subject=code)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,18 @@ from biobank.foundation.paging import Listed
 from biobank.monitoring.events import LoggerFileRecorded
 from biobank.monitoring.excursions import Cause, Followed
 from biobank.monitoring.following import follow
-from biobank.monitoring.judging import PACE_OVER, PACE_WITHIN, Before, Doubt, Measure, Outside, Read, doubt_of, outside_of
+from biobank.monitoring.judging import (
+    PACE_OVER,
+    PACE_WITHIN,
+    Before,
+    Doubt,
+    Measure,
+    Outside,
+    Read,
+    doubt_of,
+    outside_of,
+    require_level,
+)
 from biobank.monitoring.loggers import Dates, Logged, LoggerFile, read_logger
 from biobank.monitoring.models import logger_file, reading
 from biobank.monitoring.paces import judge_paces
@@ -163,6 +174,8 @@ def record_logger_file(session: Session, act: Act, code: str, request: RecordLog
     first, last = file.readings[0].at, file.readings[-1].at
     _require_possible(session, act, code, file)
     limits = limits_over(session, code, first, last)
+    if any(one.measure == "level_ppm" for one in file.readings):
+        require_level(code, limits(first))
     found: dict[Measure, list[Judged]] = {}
     for measure in sorted({one.measure for one in file.readings}):
         rows = [one for one in file.readings if one.measure == measure]

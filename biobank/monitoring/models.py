@@ -18,6 +18,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from biobank.foundation.db import table_of, when
@@ -90,7 +91,9 @@ class Excursion(SQLModel, table=True):
     """A container was outside its limits from `began_at` to `last_at`, the first and the last reading that say so.
 
     `ended_at`: the first reading after them in which everything was within limits again. `hold_id`: the one hold over its set.
-    `annulled_at`: every reading that made it was withdrawn. `by_limit`: it began when a limit was set (`limits_met.py`).
+    `worst`: of each measure, in each way in which it was outside, the value furthest out (`spans.Worst`); `measure`, `outside`
+    and `peak` are the gravest of them. `annulled_at`: every reading that made it was withdrawn. `by_limit`: it began when a limit
+    was set (`limits_met.py`).
     """
 
     __tablename__ = "excursion"
@@ -110,6 +113,7 @@ class Excursion(SQLModel, table=True):
     measure: str = Field(sa_column=Column(Text, nullable=False))
     outside: str = Field(sa_column=Column(Text, nullable=False))
     peak: int = Field(sa_column=Column(Integer, nullable=False))
+    worst: list[dict[str, object]] = Field(sa_column=Column(JSONB, nullable=False))
     by_limit: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     opened_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))
     hold_id: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("hold.id")))

@@ -1,5 +1,6 @@
 """Questions about excursions. Whoever may know of the place may know of its excursions."""
 
+import hashlib
 from typing import Any
 
 from sqlalchemy import Row, bindparam, func, select, update
@@ -9,6 +10,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.ledger import Appended
+from biobank.custody.locks import locked
 from biobank.custody.models import custody
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
@@ -31,6 +33,7 @@ _COUNTED = (
         func.count().label("specimens"),
         func.count(custody.c.donor_code.distinct()).label("donors"),
         _left,
+        func.max(func.greatest(excursion_item.c.included_at, excursion_item.c.assessed_at)).label("changed_at"),
     )
     .select_from(_set)
     .where(excursion_item.c.excursion_code.in_(bindparam("codes", expanding=True)), _standing)
@@ -66,9 +69,10 @@ _LEFT = (
 )
 
 
-def get_excursion(session: Session, actor: Actor, code: str) -> "Row[Any]":
+def get_excursion(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
     """Return an excursion's row; raise NotFound when the actor may not know of it."""
-    row = session.execute(select(excursion).where(excursion.c.code == code)).first()
+    statement = select(excursion).where(excursion.c.code == code)
+    row = session.execute(locked(statement, excursion) if lock else statement).first()
     if row is None or not actor.may(Permission.SPECIMEN_READ, at=row.site_code):
         raise NotFound(f"There is no excursion {code} that you may see.", subject=code)
     return row
@@ -81,10 +85,28 @@ def _public(session: Session, rows: "list[Row[Any]]") -> list[ExcursionPublic]:
     for row in rows:
         one = counts.get(row.code)
         numbers = {} if one is None else {name: getattr(one, name) for name in ("specimens", "donors", "to_assess")}
-        same = ("code", "began_at", "last_at", "ended_at", "measure", "outside", "peak", "by_limit", "annulled_at", "hold_id")
+        same = (
+            "code",
+            "began_at",
+            "last_at",
+            "ended_at",
+            "measure",
+            "outside",
+            "peak",
+            "worst",
+            "by_limit",
+            "annulled_at",
+            "hold_id",
+        )
         of_row = {name: getattr(row, name) for name in same}
-        found.append(ExcursionPublic(container=row.container_code, site=row.site_code, **of_row, **numbers))
+        seen = hashlib.sha256(repr((of_row, numbers, one and one.changed_at)).encode()).hexdigest()
+        found.append(ExcursionPublic(container=row.container_code, site=row.site_code, seen=seen, **of_row, **numbers))
     return found
+
+
+def seen_now(session: Session, row: "Row[Any]") -> str:
+    """Return `ExcursionPublic.seen` of a row."""
+    return _public(session, [row])[0].seen
 
 
 def list_excursions(

@@ -30,6 +30,7 @@ from biobank.monitoring.judging import (
     Read,
     doubt_of,
     outside_of,
+    require_level,
 )
 from biobank.monitoring.models import reading
 from biobank.monitoring.paces import judge_paces
@@ -86,11 +87,14 @@ def record_reading(session: Session, act: Act, code: str, request: ReadingCreate
 
     `alone`: False where it replaces a reading that is withdrawn next; then what was read after both is judged anew there.
 
-    Raises NotFound, NotPermitted, ImplausibleReading, what `following.follow` raises, and what is wrong with the time.
+    Raises NotFound, NotPermitted, NoLevelHere, ImplausibleReading, what `following.follow` raises, and what is wrong with the
+    time.
     """
     row = get_container(session, act.actor, code, lock=True)
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
     head = head_of(session, act, request, subject=None, site=row.site_code)
+    if request.reading == "level_ppm":
+        require_level(code, limits_of_place_then(session, code, head.occurred_at))
     said = judge(session, code, request.reading, Read(request.value, head.occurred_at))
     if said.doubt is not None and not request.confirmed:
         raise ImplausibleReading(

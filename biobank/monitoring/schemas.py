@@ -63,6 +63,14 @@ class ReadingList(Listed[ReadingPublic]):
     """Readings, newest first."""
 
 
+class FurthestOutside(BaseModel):
+    """Of one measure, in one way in which it was outside, the value furthest out."""
+
+    measure: str
+    outside: str
+    peak: int = Field(description="m°C, or millionths of full.")
+
+
 class ExcursionPublic(BaseModel):
     """When a place was outside its limits, how far, and how many specimens of how many donors that reached."""
 
@@ -72,9 +80,10 @@ class ExcursionPublic(BaseModel):
     began_at: AwareDatetime
     last_at: AwareDatetime = Field(description="The last reading outside.")
     ended_at: AwareDatetime | None = Field(default=None, description="The first reading within limits again.")
-    measure: str
+    measure: str = Field(description="With `outside` and `peak`: the gravest of `worst`.")
     outside: str
     peak: int = Field(description="m°C, or millionths of full.")
+    worst: list[FurthestOutside]
     by_limit: bool = Field(
         default=False,
         description="It began when a limit was set: nothing outside was read then, and `peak` is what was read last before.",
@@ -84,6 +93,7 @@ class ExcursionPublic(BaseModel):
     specimens: int = 0
     donors: int = 0
     to_assess: int = 0
+    seen: str = Field(description="Changes with anything that is said here, and with the set. Who assesses sends it back.")
 
 
 class ExcursionList(Listed[ExcursionPublic]):

@@ -28,6 +28,7 @@ from biobank.foundation.errors import AlreadyExists, Conflict, NotFound, Refusal
 from biobank.foundation.names import name_key
 from biobank.foundation.paging import Paging, read_page
 from biobank.monitoring.events import SensorChanged, SensorKeyDrawn, SensorKeyGranted, SensorMade, SensorWithdrawn
+from biobank.monitoring.judging import require_level
 from biobank.monitoring.models import sensor, sensor_doubt, sensor_place
 from biobank.monitoring.sensor_schemas import (
     ChangeSensor,
@@ -43,6 +44,7 @@ from biobank.monitoring.sensor_schemas import (
     WithdrawSensor,
 )
 from biobank.people.service import people_of
+from biobank.storage.limits import limits_of_place
 from biobank.storage.queries import get_container
 
 KEY_BYTES: Final = 32
@@ -228,6 +230,8 @@ def _keep_places(session: Session, act: Act, code: str, containers: list[str], m
         gone = and_(of.sensor_code == code, of.container_code == container, of.measure == measure)
         session.execute(delete(sensor_place).where(gone))
     for container, measure in sorted(wanted - known):
+        if measure == "level_ppm":
+            require_level(container, limits_of_place(session, container))
         named = {"sensor_code": code, "container_code": container, "measure": measure}
         session.execute(insert(sensor_place).values(named | {"since": act.at}))
 

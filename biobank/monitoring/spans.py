@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 
 @dataclass(frozen=True)
@@ -22,20 +23,40 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Worst:
+    """The value furthest outside of a measure in one way: m°C, or millionths of full."""
+
+    measure: str
+    outside: str
+    peak: int
+
+    def with_(self, other: "Worst") -> "Worst":
+        """Return the one of both, which are outside in the same way, that is further out."""
+        lower = self.measure == "level_ppm" or self.outside == "too_cold"
+        return (min if lower else max)(self, other, key=lambda one: one.peak)
+
+
+GRAVITY: Final = ("too_warm", "too_cold", "level_too_low", "warming_too_fast", "level_falling_too_fast")
+
+
+@dataclass(frozen=True)
 class Span:
     """From the first to the last reading outside; `ended`: the first afterwards in which every measure was within again.
 
-    `measure`, `outside`, `peak` are of what was outside first: its warmest or coldest value, or its lowest level. `by_limit`: it
-    began when a limit was set (see `Standing`).
+    `worst`: of each measure, in each way in which it was outside, the reading furthest out, in the order in which they began.
+    `by_limit`: it began when a limit was set (see `Standing`).
     """
 
     began: datetime
     last: datetime
     ended: datetime | None
-    measure: str
-    outside: str
-    peak: int
+    worst: tuple[Worst, ...]
     by_limit: bool = False
+
+    @property
+    def gravest(self) -> Worst:
+        """What is named where there is room for one: warmth before cold, both before a level, all before a pace."""
+        return min(self.worst, key=lambda one: GRAVITY.index(one.outside))
 
 
 def spans_of(readings: Iterable[Standing]) -> list[Span]:
@@ -51,7 +72,8 @@ def spans_of(readings: Iterable[Standing]) -> list[Span]:
     for one in readings:
         if one.outside is not None:
             outside.add((one.measure, one.source))
-            now = _begun(one, one.outside) if now is None else _longer(now, one)
+            began = now or Span(one.at, one.at, None, (), one.by_limit)
+            now = _longer(began, Worst(one.measure, one.outside, one.value), one.at)
         elif now is not None:
             outside = {other for other in outside if not _speaks_for(one, *other)}
             if not outside:
@@ -60,17 +82,13 @@ def spans_of(readings: Iterable[Standing]) -> list[Span]:
     return done if now is None else [*done, now]
 
 
-def _begun(one: Standing, outside: str) -> Span:
-    return Span(one.at, one.at, None, one.measure, outside, one.value, one.by_limit)
-
-
 def _speaks_for(one: Standing, measure: str, source: str | None) -> bool:
     """Say whether a reading within settles what `source` read of a measure."""
     return one.measure == measure and (one.source is None or source is None or source == one.source)
 
 
-def _longer(span: Span, one: Standing) -> Span:
-    if one.measure != span.measure:
-        return replace(span, last=one.at)
-    worse = min if span.measure == "level_ppm" or span.outside == "too_cold" else max
-    return replace(span, last=one.at, peak=worse(span.peak, one.value))
+def _longer(span: Span, one: Worst, at: datetime) -> Span:
+    worst = {(known.measure, known.outside): known for known in span.worst}
+    way = (one.measure, one.outside)
+    worst[way] = worst[way].with_(one) if way in worst else one
+    return replace(span, last=at, worst=tuple(worst.values()))

@@ -237,7 +237,8 @@ _HOMES = _homes_of(adverse_event.c.deviation_code).correlate(adverse_event)
 """Where its units are kept: a lot of that bank may be concerned, so its quality reads and judges it as the clinic's does."""
 
 
-def _within(scope: Scope) -> ColumnElement[bool]:
+def within(scope: Scope) -> ColumnElement[bool]:
+    """Return the condition under which an adverse event belongs to a scope: its clinic, or where its units are kept."""
     if scope.everywhere:
         return true()
     return or_(scope.of(adverse_event.c.site_code), _HOMES.where(scope.of(specimen.c.home_site_code)).exists())
@@ -250,7 +251,7 @@ def sites_of_adverse(session: Session, code: str, clinic: str) -> list[str]:
 
 
 def _find(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
-    found = _rows().where(adverse_event.c.deviation_code == code, _within(deviation_scope(actor)))
+    found = _rows().where(adverse_event.c.deviation_code == code, within(deviation_scope(actor)))
     row = session.execute(found.with_for_update(of=adverse_event) if lock else found).first()
     if row is None:
         raise NotFound(f"There is no adverse event {code} that you may see.", subject=code)
@@ -265,7 +266,7 @@ def list_adverse(session: Session, actor: Actor, *, open_only: bool = False, pag
     scope = deviation_scope(actor)
     if not scope:
         actor.require(Permission.DEVIATION_OPEN, at=ANYWHERE)
-    statement = _rows().where(_within(scope))
+    statement = _rows().where(within(scope))
     if open_only:
         statement = statement.where(adverse_event.c.reported_at.is_(None))
     page = read_page(session, statement, paging, key=adverse_event.c.deviation_code, orders=ORDERS, default="-known_at")
@@ -280,7 +281,7 @@ def adverse_to_do(session: Session, actor: Actor, most: int) -> list[AdversePubl
     # What is serious waits for its report also where the site has set no days: that the rule is missing is itself to do.
     reportable = reporting_rule.c.days.is_not(None) | (adverse_event.c.seriousness == "serious")
     waits = (adverse_event.c.causality == "not_assessed") | (adverse_event.c.reported_at.is_(None) & reportable)
-    statement = _rows().where(_within(scope), waits).order_by(adverse_event.c.known_at).limit(most)
+    statement = _rows().where(within(scope), waits).order_by(adverse_event.c.known_at).limit(most)
     found = [AdversePublic(**_public(row)) for row in session.execute(statement)]
     behind = harm_behind(session, {one.deviation for one in found}) if found else {}
     barred = {code for code, touches in behind.items() if independence_refusals(actor, code, touches)}

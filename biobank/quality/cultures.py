@@ -31,10 +31,9 @@ from biobank.quality.ending import PAIRS, WITNESSED, Facts, Route, sampling_ends
 from biobank.quality.ending_facts import read_facts
 from biobank.quality.releases import end_held_releases
 from biobank.registers.using import Use, keep_warnings, require_fit
-from biobank.specimens.bench import processing
 from biobank.specimens.culture_events import CultureSeen, MediumChanged, VesselsDiscarded
 from biobank.specimens.lots import hold_lot, sharing_with
-from biobank.specimens.models import culture_record, lot, specimen
+from biobank.specimens.models import culture_record, lot, processing, specimen
 
 MEDIUM, LOOK, DISCARD = "medium_changed", "looked_at", "vessels_discarded"
 CONTAMINATED: Final = "culture_contaminated"

@@ -15,10 +15,18 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Circumstances, Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import StreamKind
-from biobank.foundation.errors import Conflict, Refusal, raise_first
+from biobank.foundation.errors import Conflict, Refusal, StaleSequence, raise_first
 from biobank.monitoring.events import ExcursionAssessed
 from biobank.monitoring.excursions import digest_of, lift_if_settled
-from biobank.monitoring.queries import entries_behind, get_excursion, is_still_inside, keep_assessment, read_excursion, to_assess
+from biobank.monitoring.queries import (
+    entries_behind,
+    get_excursion,
+    is_still_inside,
+    keep_assessment,
+    read_excursion,
+    seen_now,
+    to_assess,
+)
 from biobank.monitoring.schemas import ExcursionDetail
 from biobank.quality.events import Decision, QualityDecided, RegulatoryBasis
 from biobank.quality.independence import Capacity, independence_refusals, read_touches, touches_of_entries
@@ -47,6 +55,7 @@ class AssessRequest(Circumstances):
     donors: list[Code] | None = Field(default=None, min_length=1, max_length=5_000)
     decision: Literal["released", "rejected"]
     reason: Reason
+    seen: str = Field(pattern=r"^[0-9a-f]{64}$", description="`seen` of the excursion that the person looked at.")
     signature: Token = None
 
     @model_validator(mode="after")
@@ -96,20 +105,24 @@ def _dependent(session: Session, actor: Actor, row: "Row[Any]", group: "list[Row
 def assess(session: Session, act: Act, code: str, request: AssessRequest) -> AssessedExcursion:
     """Assess a group, signed "released" or "rejected". Of the last group the hold is lifted.
 
-    Raises NotFound, NotPermitted, NothingLeftToAssess, StillOutside, and what `use_signature` raises.
+    Raises NotFound, NotPermitted, NothingLeftToAssess, StillOutside, StaleSequence when a reading or another assessment changed
+    it since the person looked, and what `use_signature` raises.
     """
-    row = get_excursion(session, act.actor, code)
+    get_excursion(session, act.actor, code)
     group = to_assess(session, code, specimens=request.specimens, donors=request.donors)
-    raise_first(assessing_refusals(session, act.actor, row, group))
     rejected = request.decision == "rejected"
+    found = load(session, [one.code for one in group], lock=True) if rejected else {}
+    row = get_excursion(session, act.actor, code, lock=True)
+    raise_first(assessing_refusals(session, act.actor, row, group))
+    if seen_now(session, row) != request.seen:
+        raise StaleSequence(f"{code} is not any more what you looked at: look at it again, and decide.", subject=code)
     signature = use_signature(session, act, request.signature, Meaning.REJECTED if rejected else Meaning.RELEASED)
     codes = [one.code for one in group]
     appended = []
     if rejected:
-        found = load(session, codes, lock=True)
         appended += record(session, act, [_rejection(found[one], request, str(signature.id)) for one in codes], request)
         end_releases.get()(session, codes, at=act.at, because="rejected")
-    head = head_of(session, act, request, subject=None, site=row.site_code)
+    head = head_of(session, act, request, subject=None, site=row.site_code, relies_on=(bytes(row.opened_event),))
     event = ExcursionAssessed(
         excursion=code,
         specimens=len(codes),

@@ -12,6 +12,7 @@ from biobank.custody import reversal
 from biobank.donors import erasure, safety_contact
 from biobank.importing import jobs as imports
 from biobank.importing import uploads
+from biobank.interchange.fhir import bulk as fhir_bulk
 from biobank.jobs import queue
 from biobank.jobs.running import JOB_KINDS
 from biobank.labels import batches
@@ -76,6 +77,7 @@ MODULES = (
     unfinished,
     withdrawals,
     given_before,
+    fhir_bulk,
 )
 assert TIMERS
 assert JOB_KINDS

@@ -24,6 +24,8 @@ item = shipment_item
 
 LONG_UNDERWAY: Final = timedelta(days=2)
 """After this a shipment is due of which nobody said when it is. Ours, not from a source."""
+LONGEST_UNDERWAY: Final = timedelta(days=14)
+"""No shipment is said to be on its way, or its shipper cold, for longer: a slip in a date would silence the alarm. Ours."""
 DUE: Final = func.coalesce(func.least(shipment.c.expected_by, shipment.c.cold_until), shipment.c.dispatched_at + LONG_UNDERWAY)
 """When a shipment should be there: as it was said, and before its cold has ended; what `due_at` says, as a column."""
 

@@ -27,7 +27,7 @@ from biobank.shipping.events import Created, Dispatched, Packed
 from biobank.shipping.handover_rules import EvidenceRequired
 from biobank.shipping.onward import require_onward
 from biobank.shipping.schemas import ShipmentAnswer, ShipmentRequest
-from biobank.shipping.shipment_queries import detail_of, item, shipment
+from biobank.shipping.shipment_queries import LONGEST_UNDERWAY, detail_of, item, shipment
 from biobank.storage.rules import CRYOGENIC, Standing, class_faults
 
 clinics_of_withdrawals: FromAbove[Callable[[Session, Collection[str]], dict[str, str]]] = FromAbove("withdrawals")
@@ -55,6 +55,13 @@ class ArrivesBeforeItLeaves(Conflict):
     title = "Wrong dates"
 
 
+class TooLongUnderway(Conflict):
+    """A shipment is due, or its shipper said to be cold, later than any is on its way."""
+
+    code = "too_long_underway"
+    title = "On its way for so long?"
+
+
 def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAnswer:
     """Give specimens to a courier. They are underway from now on, and the courier holds them."""
     act.require(Permission.SHIPMENT_RECORD, at=request.from_site)
@@ -77,6 +84,8 @@ def dispatch(session: Session, act: Act, request: ShipmentRequest) -> ShipmentAn
     left = request.occurred_at or act.at
     if any(end is not None and end <= left for end in (request.expected_by, request.cold_until)):
         raise ArrivesBeforeItLeaves("Its arrival and the end of the hold time lie after it leaves. Check the dates.")
+    if any(end is not None and end - left > LONGEST_UNDERWAY for end in (request.expected_by, request.cold_until)):
+        raise TooLongUnderway(f"Nothing is on its way for more than {LONGEST_UNDERWAY.days} days. Check the dates.")
     carrier = require_carrier(session, act, request, left)
     box_of = boxes_of_tubes(request.boxes, codes)
     code = new_code(session, "SH")

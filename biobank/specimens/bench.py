@@ -20,19 +20,15 @@ from biobank.custody.snapshots import get_all_visible
 from biobank.donors.consents import require_consent
 from biobank.donors.visibility import lock_donor
 from biobank.foundation.codes import parse_code
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict
 from biobank.people.queries import get_site
 from biobank.registers.fitness import Finding
 from biobank.registers.schemas import RegisterKind
 from biobank.registers.using import Use, keep_warnings, require_fit
 from biobank.specimens.materials import tissue_of
-from biobank.specimens.models import Processing, ProcessingInput
+from biobank.specimens.models import processing, processing_input
 from biobank.specimens.processing_schemas import FreezingRun, MakingRun, ThawingRun
 from biobank.specimens.run_rules import MaterialNotTaken, SeveralDonors
-
-processing = table_of(Processing)
-processing_input = table_of(ProcessingInput)
 
 
 class SpecimenElsewhere(Conflict):

@@ -1,6 +1,6 @@
 """Questions about harvests. Each takes the actor; what the actor may not know of is not found."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +29,7 @@ def list_harvests(
     paging: Paging = Paging(),
 ) -> HarvestList:
     """Answer GET /harvests: newest first."""
-    statement = _select(actor)
+    statement = harvests_of(actor)
     if of_donor is not None:
         statement = statement.where(harvest.c.donor_code == of_donor)
     if site is not None:
@@ -40,7 +40,7 @@ def list_harvests(
 
 def describe_harvest(session: Session, actor: Actor, code: str) -> HarvestPublic:
     """Answer GET /harvests/{code}."""
-    row = session.execute(_select(actor).where(harvest.c.code == code)).first()
+    row = session.execute(harvests_of(actor).where(harvest.c.code == code)).first()
     if row is None:
         raise NotFound(f"There is no harvest {code} that you may see.", subject=code)
     codes = session.execute(
@@ -57,19 +57,34 @@ def _containers(session: Session, codes: list[str]) -> list[ContainerTaken]:
         event.c.stream_id.in_(codes),
         or_(event.c.seq == 1, event.c.kind == "specimen.amended"),
     )
-    told: dict[str, dict[str, Any]] = {}
-    of: dict[str, str] = {}
+    of: dict[str, list[tuple[str, bytes]]] = {}
     for row in session.execute(asked.order_by(event.c.stream_id, event.c.seq)):
-        entry = parse_entry(bytes(row.entry))
-        if entry["kind"] == "specimen.collected":
-            told[row.stream_id], of[row.leaf_hash.hex()] = entry["body"], row.stream_id
-        elif entry["body"].get("corrects") in of:
-            told[row.stream_id] = told[row.stream_id] | {entry["body"]["field"]: entry["body"]["value"]}
+        of.setdefault(row.stream_id, []).append((row.leaf_hash.hex(), bytes(row.entry)))
+    told = {code: body for code, entries in of.items() if (body := told_at_first(entries, only="specimen.collected"))}
     names = ("material", "unit", "amount", "method", "anatomical_site", "side", "started_at")
     return [ContainerTaken(specimen=code, **{name: body.get(name) for name in names}) for code, body in told.items()]
 
 
-def _select(actor: Actor) -> Any:
+def told_at_first(entries: Iterable[tuple[str, bytes]], *, only: str | None = None) -> dict[str, Any]:
+    """Return what the first event of a stream says, as it was corrected since. Pure.
+
+    `entries`: (leaf hash in hex, bytes) of the first event and of the corrections of the stream, in order. Empty where there is
+    none, or its kind is not `only`.
+    """
+    told: dict[str, Any] = {}
+    first = None
+    for leaf, data in entries:
+        entry = parse_entry(data)
+        if first is None:
+            if only is not None and entry["kind"] != only:
+                return {}
+            first, told = leaf, dict(entry["body"])
+        elif entry["body"].get("corrects") == first:
+            told[entry["body"]["field"]] = entry["body"]["value"]
+    return told
+
+
+def harvests_of(actor: Actor) -> Any:
     """Harvests the actor may know of: at the place of harvest, at the bank that keeps it, at the donor's clinic."""
     mine = at_sites_of(actor, harvest.c.site_code, harvest.c.home_site_code, donor.c.clinic_site_code)
     return select(harvest).join(donor, donor.c.code == harvest.c.donor_code).where(mine)

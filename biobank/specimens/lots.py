@@ -30,9 +30,8 @@ from biobank.registers.fitness import Finding
 from biobank.registers.queries import result_due
 from biobank.registers.schemas import RegisterKind
 from biobank.registers.using import Use, findings_of, keep_warnings
-from biobank.specimens.bench import processing, processing_input
 from biobank.specimens.events import LotTested
-from biobank.specimens.models import lot, lot_test, specimen, specimen_parent
+from biobank.specimens.models import lot, lot_test, processing, processing_input, specimen, specimen_parent
 from biobank.specimens.processes import ProcessName
 from biobank.specimens.processing_schemas import (
     Found,

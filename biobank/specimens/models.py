@@ -386,9 +386,7 @@ class ViabilityAssay(SQLModel, table=True):
 
 
 class MaterialLimit(SQLModel, table=True):
-    """What a site allows a material in one condition: how long it is fit for use, how long it may be out of the cold,
-    in its cryoprotectant and on its way into the tank, seconds; and up to which passage it is grown.
-    """
+    """What a site allows a material in one condition: seconds of use, out of the cold, in cryoprotectant; the last passage."""
 
     __tablename__ = "material_limit"
     __table_args__ = (
@@ -445,6 +443,8 @@ harvest = table_of(Harvest)
 lot = table_of(Lot)
 specimen = table_of(Specimen)
 specimen_parent = table_of(SpecimenParent)
+processing = table_of(Processing)
+processing_input = table_of(ProcessingInput)
 lot_test = table_of(LotTest)
 viability_assay = table_of(ViabilityAssay)
 material_limit = table_of(MaterialLimit)

@@ -11,8 +11,8 @@ from biobank.donors.models import donor
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.registers.queries import warnings_of
-from biobank.specimens.bench import processing, processing_input
 from biobank.specimens.making import balance_of
+from biobank.specimens.models import processing, processing_input
 from biobank.specimens.processes import PROCESSES, ProcessName
 from biobank.specimens.processing_schemas import ProcessingList, ProcessingPublic, RunInputPublic
 from biobank.specimens.scoping import at_sites_of
@@ -31,7 +31,7 @@ def list_processings(
     paging: Paging = Paging(),
 ) -> ProcessingList:
     """Answer GET /processings: newest first; `specimen` finds the runs it went into or through."""
-    statement = _select(actor)
+    statement = runs_of(actor)
     wanted = ((processing.c.donor_code, of_donor), (processing.c.process, process), (processing.c.lot_code, lot))
     for column, value in wanted:
         if value is not None:
@@ -47,13 +47,14 @@ def list_processings(
 
 def describe_processing(session: Session, actor: Actor, run: UUID) -> ProcessingPublic:
     """Answer GET /processings/{id}."""
-    row = session.execute(_select(actor).where(processing.c.id == run)).first()
+    row = session.execute(runs_of(actor).where(processing.c.id == run)).first()
     if row is None:
         raise NotFound("There is no such run that you may see.")
     return _public(row, _inputs_of(session, [run])[run], warnings_of(session, [str(run)])[str(run)])
 
 
-def _select(actor: Actor) -> Any:
+def runs_of(actor: Actor) -> Any:
+    """Runs the actor may know of: at the place of the run, at the donor's clinic."""
     return (
         select(processing)
         .join(donor, donor.c.code == processing.c.donor_code)

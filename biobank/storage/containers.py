@@ -81,7 +81,6 @@ def add_containers(session: Session, act: Act, requests: Sequence[ContainerCreat
             purpose=row["purpose"],
             rows=row["rows"],
             cols=row["cols"],
-            highest_mc=row["highest_mc"],
         )
         head = head_of(session, act, NOW, subject=None, site=row["site_code"])
         facts.append(Fact(StreamKind.CONTAINER, row["code"], event, head))
@@ -120,7 +119,6 @@ def _container_row(code: str, request: ContainerCreate) -> dict[str, Any]:
         "name_key": name_key(request.name),
         "purpose": request.purpose,
         "temperature_class": request.temperature_class,
-        "highest_mc": request.highest_mc,
         "rows": request.rows,
         "cols": request.cols,
         "isolated": request.isolated,

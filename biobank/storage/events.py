@@ -91,7 +91,7 @@ class Safeguarded(Event):
 
 
 class ContainerAdded(Event):
-    """A room, tank, rack or box came into use. `highest_mc`: the warmest it may be, m°C; version 1 did not say it."""
+    """A room, tank, rack or box came into use. Limits of its own are set afterwards, signed (`ContainerLimitsSet`)."""
 
     stream: ClassVar[StreamKind] = StreamKind.CONTAINER
     kind: Literal["container.added"] = "container.added"
@@ -104,7 +104,6 @@ class ContainerAdded(Event):
     purpose: str = Field(pattern=r"^[a-z]{3,20}$")
     rows: int | None = Field(default=None, ge=1, le=100)
     cols: int | None = Field(default=None, ge=1, le=100)
-    highest_mc: int | None = Field(default=None, ge=-273_150, le=60_000)
 
 
 OF_ITS_PLACE: frozenset[str] = frozenset({"container.moved", "container.lifted", "container.put_back"})

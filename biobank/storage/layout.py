@@ -42,7 +42,6 @@ class LayoutPlan(BaseModel):
     cols: Annotated[int, Field(ge=1, le=100)] | None = None
     purpose: Purpose = "storage"
     temperature_class: TemperatureClass | None = None
-    highest_mc: Annotated[int, Field(ge=-273_150, le=60_000)] | None = None
     isolated: bool = False
 
     @model_validator(mode="after")
@@ -127,7 +126,6 @@ def _request(plan: LayoutPlan, kind: ContainerKind, name: str, parent: str | Non
         parent=parent,
         purpose=plan.purpose,
         temperature_class=plan.temperature_class,
-        highest_mc=plan.highest_mc,
         rows=plan.rows if places else None,
         cols=plan.cols if places else None,
         isolated=plan.isolated,

@@ -79,7 +79,8 @@ class ClassEntry:
 
 
 _STARTING = "starting value of this registry, without a published source; quality sets the site's own"
-_LN2 = PlaceLimits(highest_mc=-130_000, lowest_level_ppm=200_000, rise_mc_per_min=5_000, fall_ppm_per_h=150_000)
+_OF_A_LEVEL = PlaceLimits(lowest_level_ppm=200_000, fall_ppm_per_h=150_000)
+_LN2 = PlaceLimits(highest_mc=-130_000, rise_mc_per_min=5_000).with_stricter(_OF_A_LEVEL)
 _POMEROY = "-130 °C: Pomeroy 2019, doi 10.1007/s10815-019-01597-5; level and rates: " + _STARTING
 CLASSES: Final[Mapping[str, ClassEntry]] = {
     "ln2_vapour": ClassEntry(_LN2, _POMEROY),
@@ -102,6 +103,13 @@ def class_judged_by(chain: list[Any]) -> str:
     return class_around(chain) or own_class(chain[-1].kind, None) or "ambient"
 
 
+def with_own_level(chain: list[Any], limits: PlaceLimits) -> PlaceLimits:
+    """Return limits of a class with those of a nitrogen level where the thing that keeps the cold is a tank, whatever its class.
+    Pure. `chain`: as for `class_judged_by`.
+    """
+    return limits.with_stricter(_OF_A_LEVEL) if up_to_its_cold(chain)[-1].kind == "tank" else limits
+
+
 _CHAIN = text(
     """
     WITH RECURSIVE above AS (
@@ -117,7 +125,7 @@ _CHAIN = text(
 def limits_of_place(session: Session, code: str, *, without_own: bool = False) -> PlaceLimits:
     """Return the limits by which a container is judged; `without_own`: those that would stand without its own. Two statements."""
     chain = up_to_its_cold(list(session.execute(_CHAIN, {"codes": [code]})))
-    found = class_limits(session, {chain[0].site_code})[class_judged_by(chain)]
+    found = with_own_level(chain, class_limits(session, {chain[0].site_code})[class_judged_by(chain)])
     for row in chain[1:] if without_own else chain:
         found = found.with_stricter(PlaceLimits(**{one: getattr(row, one) for one in NAMES}))
     return found

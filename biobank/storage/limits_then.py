@@ -16,7 +16,7 @@ from biobank.custody.holds_then import Stay, places_around, places_since
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import now
 from biobank.storage.cold_then import ever_around
-from biobank.storage.limits import CLASSES, NAMES, PlaceLimits, class_judged_by
+from biobank.storage.limits import CLASSES, NAMES, PlaceLimits, class_judged_by, with_own_level
 from biobank.storage.maps import site_of_root
 from biobank.storage.models import storage_container
 from biobank.storage.rules import up_to_its_cold
@@ -32,7 +32,7 @@ def limits_of_place_then(session: Session, code: str, at: datetime) -> PlaceLimi
     whole = _rows(session, places_around.get()(session, code, at, now()))
     chain = up_to_its_cold(whole)
     site = site_of_root(session, whole[-1].code) or whole[-1].site_code
-    found = _class_limits(session, site, class_judged_by(whole), at)
+    found = with_own_level(chain, _class_limits(session, site, class_judged_by(whole), at))
     for row in chain:
         found = found.with_stricter(_own(session, row, at))
     return found
@@ -78,16 +78,16 @@ def _changes(session: Session, around: Collection[str], first: datetime, last: d
 
 
 def _own(session: Session, row: Any, at: datetime) -> PlaceLimits:
-    """What had been set for a container itself by then; before anything was, that with which it was added."""
+    """What had been set for a container itself by then."""
     of = event.c
     entries = session.scalars(
         select(of.entry)
         .where(of.stream_kind == StreamKind.CONTAINER.value, of.stream_id == row.code)
-        .where(or_(of.kind == "container.added", and_(of.kind == _SET, of.recorded_at <= at)))
+        .where(of.kind == _SET, of.recorded_at <= at)
         .order_by(of.seq.desc())
         .limit(1)
     ).all()
-    return _said(entries[0]) if entries else PlaceLimits(**{one: getattr(row, one) for one in NAMES})
+    return _said(entries[0]) if entries else PlaceLimits()
 
 
 def _class_limits(session: Session, site: str, name: str, at: datetime) -> PlaceLimits:

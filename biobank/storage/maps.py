@@ -219,12 +219,12 @@ def _counted_then(session: Session, codes: Sequence[str], at: datetime, known: d
 
 
 def _highest_then(session: Session, code: str, at: datetime, known: datetime) -> int | None:
-    """Return the warmest that was allowed in a container itself: as it was set last by then, or as it was added."""
+    """Return the warmest that was allowed in a container itself: as it was set last by then."""
     of = event.c
     entry = session.execute(
         select(of.entry)
         .where(of.stream_kind == "container", of.stream_id == code)
-        .where(of.kind.in_(("container.added", "container.limits_set")), of.occurred_at <= at, of.recorded_at <= known)
+        .where(of.kind == "container.limits_set", of.occurred_at <= at, of.recorded_at <= known)
         .order_by(of.seq.desc())
         .limit(1)
     ).scalar()

@@ -33,9 +33,6 @@ class ContainerCreate(BaseModel):
     parent: Code | None = None
     purpose: Purpose = "storage"
     temperature_class: TemperatureClass | None = None
-    highest_mc: Annotated[int, Field(ge=-273_150, le=60_000)] | None = Field(
-        default=None, description="Above this temperature (m°C) everything inside goes on hold."
-    )
     rows: Annotated[int, Field(ge=1, le=100)] | None = None
     cols: Annotated[int, Field(ge=1, le=100)] | None = None
     isolated: bool = False

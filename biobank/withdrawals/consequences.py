@@ -22,8 +22,7 @@ from biobank.quality.look_back import reached
 from biobank.quality.models import adverse_event, deviation_subject
 from biobank.quality.schemas import Criteria, ReachedSpecimen
 from biobank.registers.queries import row_of
-from biobank.specimens.bench import processing, processing_input
-from biobank.specimens.models import harvest, kit, lot, specimen, specimen_parent
+from biobank.specimens.models import harvest, kit, lot, processing, processing_input, specimen, specimen_parent
 from biobank.transparency.models import event
 from biobank.withdrawals.case import STANDS, administration
 from biobank.withdrawals.models import outcome_measure, outcome_result, withdrawal_outcome

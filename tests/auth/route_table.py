@@ -87,9 +87,10 @@ PUBLIC = {
     ("GET", "/api/v1/log/proofs/{leaf_hash}"),
     ("GET", "/api/v1/log/consistency"),
     ("POST", "/api/v1/sensor-readings"),
+    ("GET", "/fhir/{release}/metadata"),
 }
 """Routes that ask for no token: two that give one, what a passkey is asked, the keys to check a token with, the proofs of the
-log, and the one that asks for the key of a sensor (`tests/monitoring/test_sensors.py`)."""
+log, what the FHIR server can do, and the one that asks for the key of a sensor (`tests/monitoring/test_sensors.py`)."""
 
 
 class _Slashed(str):
@@ -499,7 +500,7 @@ STORAGE = (
         "POST",
         "/api/v1/excursions/{code}/assess",
         P.HOLD_LIFT,
-        lambda _: {"decision": "released", "reason": "test"},
+        lambda _: {"decision": "released", "reason": "test", "seen": "0" * 64},
         lambda _: {"code": "EX-0000000"},
         missing=True,
     ),
@@ -1119,6 +1120,22 @@ VIABILITY = (
     ),
 )
 
+
+def _fhir(kind: str, code: Callable[[World], str] = lambda _: "") -> Callable[[World], dict[str, str]]:
+    return lambda w: {"release": "R4", "kind": kind, "id": code(w), "job": SOME_ID, "code": w.donor}
+
+
+FHIR: tuple[Row, ...] = (
+    Row("GET", "/fhir/{release}/$export", P.LOG_EXPORT, None, _fhir("")),
+    Row("GET", "/fhir/{release}/$export-status/{job}", None, None, _fhir(""), missing=True),
+    Row("DELETE", "/fhir/{release}/$export-status/{job}", None, None, _fhir(""), missing=True),
+    Row("GET", "/fhir/{release}/$export-file/{job}/{kind}", None, None, _fhir("Patient"), missing=True),
+    Row("GET", "/fhir/{release}/Patient/{code}", P.DONOR_READ, None, _fhir("")),
+    Row("GET", "/fhir/{release}/Patient/{code}/$everything", P.DONOR_READ, None, _fhir("")),
+    Row("GET", "/fhir/{release}/{kind}", P.SPECIMEN_READ, None, _fhir("Specimen")),
+    Row("GET", "/fhir/{release}/{kind}/{id}", P.SPECIMEN_READ, None, _fhir("Specimen", lambda w: w.specimen)),
+)
+
 TABLE: tuple[Row, ...] = (
     *ACTS,
     *PEOPLE,
@@ -1133,6 +1150,7 @@ TABLE: tuple[Row, ...] = (
     *CUSTODY,
     *QUALITY,
     *VIABILITY,
+    *FHIR,
     *SIGN_IN,
 )
 """Sign-in comes last: signing out ends the caller's session."""

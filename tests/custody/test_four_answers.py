@@ -25,6 +25,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.transparency.verify import Record, Table
 from tests.conftest import Api
 from tests.factories import make_donor
+from tests.monitoring.stories import assess
 from tests.monitoring.test_excursions import LN2, OPEN
 from tests.quality.test_look_back import derive
 from tests.storage.test_every_way_of_placing import a_tube
@@ -241,9 +242,7 @@ def assessed(world: World, _tube: str) -> Any:
     items = world.api.quality.get("/excursions").json()["items"]
     if not items:
         return world.api.quality.get("/excursions")
-    body = {"decision": "released", "reason": "short_and_known"}
-    code = world.chance.choice(items)["code"]
-    return sign_and_post(world.api.quality, "released", f"/excursions/{code}/assess", body)
+    return assess(world.api.quality, world.chance.choice(items)["code"])
 
 
 ACTS: list[Callable[[World, str], Any]] = [

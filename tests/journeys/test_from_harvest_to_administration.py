@@ -79,7 +79,7 @@ def storage(api: Api) -> str:
     tank = made(
         api.admin.post(
             "/storage-containers",
-            json={"site": "LAB", "kind": "tank", "name": "Tank 1", "temperature_class": "ln2_vapour", "highest_mc": -130_000},
+            json={"site": "LAB", "kind": "tank", "name": "Tank 1", "temperature_class": "ln2_vapour"},
         )
     )["code"]
     box = {"site": "LAB", "kind": "box", "name": "Box A", "parent": tank, "rows": 9, "cols": 9}

@@ -4,11 +4,12 @@ from typing import Any
 
 from biobank.foundation import clock
 from tests.conftest import Api
+from tests.monitoring.stories import assess
 from tests.monitoring.test_excursions import OPEN, a_tank, frozen, held, put
 from tests.monitoring.test_sensors import a_sensor, key_of, send
 from tests.pages.test_alarm_pages import TECH, TECH2, alarms, set_rota, steps, watch
 from tests.storage.test_storing import a_box
-from tests.withdrawals.stories import by_two, later, sign_and_post
+from tests.withdrawals.stories import by_two, later
 
 TUBES = 6
 
@@ -116,7 +117,6 @@ def both_come_back_while_the_cause_is_there_and_end_with_it(api: Api, tank: str,
 
 def quality_decides_once(api: Api, excursion: str, tubes: list[str]) -> None:
     """The temperature never left its limits: the whole set is released by one signature."""
-    body = {"decision": "released", "reason": "stayed_cold"}
-    done = sign_and_post(api.quality, "released", f"/excursions/{excursion}/assess", body)
+    done = assess(api.quality, excursion)
     assert (done.status_code, done.json()["assessed"], done.json()["to_assess"]) == (200, TUBES, 0), done.text
     assert [held(api, tube) for tube in (tubes[0], tubes[-1])] == [[], []]

@@ -7,20 +7,24 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlmodel import Session
 
 from biobank.custody.recording import NOW, Move, record
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.monitoring.presence import inside_during
-from biobank.monitoring.spans import Span, Standing, spans_of
+from biobank.monitoring.spans import Span, Standing, Worst, spans_of
 from biobank.specimens.events import Frozen
 from tests.conftest import Api
 from tests.factories import make_donor, make_received
+from tests.monitoring.stories import assess
 from tests.quality.test_look_back import derive
 from tests.storage.test_every_way_of_placing import a_tube, seq_of
 from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import later, sign_and_post
+from tests.withdrawals.test_journeys import body_of
 
 OPEN = {"rows": None, "cols": None}
 LN2 = {"temperature_class": "ln2_vapour"}
@@ -164,9 +168,8 @@ def test_an_answer_about_the_past_holds_what_was_made_of_affected_material_as_th
 
     assert [held(api, one) for one in (parent, made_before, made_after)] == [["excursion"]] * 3
     read(api, tank, -180_000)
-    body = {"decision": "released", "reason": "short_and_known"}
-    answer = sign_and_post(api.quality, "released", f"/excursions/{code}/assess", body)
-    assert answer.status_code in (200, 201), answer.text
+    answer = assess(api.quality, code)
+    assert answer.status_code == 200, answer.text
     later(api, minutes=1)
 
     assert [held(api, one) for one in (parent, made_before, made_after)] == [[], [], []]
@@ -191,8 +194,7 @@ def test_what_was_released_and_warmed_again_was_free_in_between_also_in_an_answe
     elsewhere = a_box(api, parent=a_tank(api, "Other"))
     for one in (tube, other):
         put(api, one, elsewhere)
-    body = {"decision": "released", "reason": "short_and_known", "specimens": [tube]}
-    answer = sign_and_post(api.quality, "released", f"/excursions/{code}/assess", body)
+    answer = assess(api.quality, code, specimens=[tube])
     assert answer.status_code == 200, answer.text
     note()
     put(api, tube, box)
@@ -238,26 +240,27 @@ def test_a_group_is_released_and_a_group_rejected_by_one_signature_each(api: Api
         put(api, tube, box)
     (code,) = read(api, tank, -50_000)["excursions"]
     path = f"/excursions/{code}/assess"
-    release = {"specimens": good, "decision": "released", "reason": "short"}
-    early = sign_and_post(api.quality, "released", path, release)
+    early = assess(api.quality, code, specimens=good)
     assert (early.status_code, early.json()["code"]) == (409, "excursion_still_open")
     later(api, minutes=5)
     read(api, tank, -180_000)
     (hold,) = api.quality.get("/holds", params={"active": True}).json()["items"]
     by_hand = sign_and_post(api.quality, "hold_lifted", f"/holds/{hold['id']}/lift", {"reason": "fine"})
     assert (by_hand.status_code, by_hand.json()["code"]) == (409, "held_by_excursion")
+    seen = api.quality.get(f"/excursions/{code}").json()["seen"]
+    release = {"specimens": good, "decision": "released", "reason": "short", "seen": seen}
     assert api.lab_tech.post(path, json=release).status_code == 403
     assert api.quality.post(path, json=release).status_code == 428
 
-    released = sign_and_post(api.quality, "released", path, release)
+    released = assess(api.quality, code, specimens=good)
     assert (released.status_code, released.json()["to_assess"]) == (200, 2), released.text
     assert ([held(api, tube) for tube in good], held(api, bad[0])) == ([[], []], ["excursion"])
-    rejected = sign_and_post(api.quality, "rejected", path, {"decision": "rejected", "reason": "thawed"})
+    rejected = assess(api.quality, code, "rejected")
     assert rejected.status_code == 200, rejected.text
     custody = [api.quality.get(f"/specimens/{tube}").json()["custody"]["quality"] for tube in bad]
     assert custody == ["rejected", "rejected"]
     assert api.quality.get("/holds", params={"active": True}).json()["items"] == []
-    nothing = sign_and_post(api.quality, "released", path, {"decision": "released", "reason": "again"})
+    nothing = assess(api.quality, code)
     assert (nothing.status_code, nothing.json()["code"]) == (409, "nothing_to_assess")
     logged = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
     for kind in ("container.excursion_opened", "container.excursion_changed", "container.excursion_assessed"):
@@ -418,7 +421,8 @@ def test_a_span_goes_from_the_first_to_the_last_reading_outside() -> None:
         at(4, None, "level_ppm"),
     ]
     minute = [start + timedelta(minutes=n) for n in range(10)]
-    assert spans_of(warm) == [Span(minute[1], minute[2], minute[4], "temperature_mc", "too_warm", -90)]
+    worst = (Worst("temperature_mc", "too_warm", -90), Worst("level_ppm", "level_too_low", 5))
+    assert spans_of(warm) == [Span(minute[1], minute[2], minute[4], worst)]
     assert spans_of([at(0, None)]) == []
     assert spans_of([at(0, "too_warm"), at(1, None), at(2, "too_warm")])[1].ended is None
     top, bottom = "SN-TOP", "SN-BOTTOM"
@@ -543,10 +547,87 @@ def test_whoever_entered_a_reading_or_made_a_unit_does_not_assess_its_excursion(
     (code,) = read(api, tank, -50_000, client=api.acts_here if hand == "read" else None)["excursions"]
     later(api, minutes=5)
     read(api, tank, -180_000)
-    body = {"decision": "released", "reason": "short"}
 
-    answer = sign_and_post(api.acts_here, "released", f"/excursions/{code}/assess", body)
+    answer = assess(api.acts_here, code)
 
     assert (answer.status_code, answer.json()["code"]) == ((200, code) if hand == "neither" else (403, "not_independent"))
     if hand != "neither":
-        assert sign_and_post(api.quality, "released", f"/excursions/{code}/assess", body).status_code == 200
+        assert assess(api.quality, code).status_code == 200
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["too_warm", "too_cold", "level_too_low"]), st.integers(-200_000, 60_000)),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_a_span_keeps_the_worst_of_every_way_in_which_it_was_outside(read_outside: list[tuple[str, int]]) -> None:
+    start = datetime(2026, 11, 29, tzinfo=clock.now().tzinfo)
+    of = {"too_warm": "temperature_mc", "too_cold": "temperature_mc", "level_too_low": "level_ppm"}
+    readings = [Standing(start + timedelta(minutes=n), of[way], value, way) for n, (way, value) in enumerate(read_outside)]
+
+    (span,) = spans_of(readings)
+
+    values = {way: [value for other, value in read_outside if other == way] for way, _ in read_outside}
+    expected = {way: max(all_of) if way == "too_warm" else min(all_of) for way, all_of in values.items()}
+    assert {one.outside: one.peak for one in span.worst} == expected
+    assert span.gravest.outside == min(values, key=["too_warm", "too_cold", "level_too_low"].index)
+
+
+def ways(api: Api, code: str) -> dict[str, int]:
+    one = api.quality.get(f"/excursions/{code}").json()
+    gravest = {"measure": one["measure"], "outside": one["outside"], "peak": one["peak"]}
+    assert gravest in one["worst"], one
+    return {each["outside"]: each["peak"] for each in one["worst"]}
+
+
+def test_a_fridge_that_froze_and_then_warmed_says_both(api: Api) -> None:
+    fridge = a_box(api, kind="freezer", name="Fridge", temperature_class="fridge", **OPEN)
+    (code,) = read(api, fridge, -5_000)["excursions"]
+    for degrees in (25_000, 4_000):
+        later(api, minutes=10)
+        read(api, fridge, degrees)
+
+    assert ways(api, code) == {"too_cold": -5_000, "too_warm": 25_000}
+    over = body_of(api, "container", fridge, "container.excursion_changed")
+    assert (over["coldest_mc"], over["warmest_mc"]) == (-5_000, 25_000)
+
+
+def test_quality_releases_what_it_looked_at_and_not_what_a_late_reading_made_of_it(api: Api) -> None:
+    tank = a_tank(api)
+    box, tubes = a_box(api, parent=tank), frozen(api, 2)
+    for tube in tubes:
+        put(api, tube, box)
+    later(api, minutes=5)
+    (code,) = read(api, tank, -125_000)["excursions"]
+    later(api, minutes=10)
+    between = clock.now()
+    later(api, minutes=10)
+    read(api, tank, -180_000)
+    looked_at = api.quality.get(f"/excursions/{code}").json()["seen"]
+    read(api, tank, 15_000, at=between)
+
+    answer = assess(api.quality, code, seen=looked_at)
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "stale_sequence")
+    assert [held(api, tube) for tube in tubes] == [["excursion"], ["excursion"]]
+    assert assess(api.quality, code, specimens=tubes[:1]).status_code == 200
+    assert assess(api.quality, code, seen=None).status_code == 422
+    assert ways(api, code) == {"too_warm": 15_000}
+
+
+def test_an_assessment_is_not_dated_before_the_excursion_was_known(api: Api) -> None:
+    tank = a_tank(api)
+    box, (tube,) = a_box(api, parent=tank), frozen(api)
+    put(api, tube, box)
+    later(api, hours=4)
+    (code,) = read(api, tank, -125_000)["excursions"]
+    later(api, minutes=10)
+    read(api, tank, -180_000)
+    earlier = rfc3339(clock.now() - timedelta(hours=3))
+
+    answer = assess(api.quality, code, occurred_at=earlier, late_entry=True, reason_text="Decided by telephone.")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "before_its_authority")
+    assert held(api, tube) == ["excursion"]

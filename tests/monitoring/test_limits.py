@@ -35,6 +35,8 @@ def a_rack_in_a_tank(api: Api, **tank: Any) -> tuple[str, str]:
         ({"kind": "tank"} | LN2, "level_ppm", 0, "level_too_low"),
         ({"kind": "tank"} | LN2, "level_ppm", 20_000, "level_too_low"),
         ({"kind": "tank"} | LN2, "level_ppm", 820_000, None),
+        ({"kind": "tank", "temperature_class": "minus_150"}, "level_ppm", 0, "level_too_low"),
+        ({"kind": "tank"}, "level_ppm", 190_000, "level_too_low"),
     ],
 )
 def test_every_place_has_limits(api: Api, place: dict[str, Any], reading: str, value: int, outside: str | None) -> None:
@@ -135,3 +137,24 @@ def test_limits_of_a_room_say_nothing_of_a_tank_in_it(api: Api) -> None:
         assert sign_and_post(api.quality, "decided", "/place-limits", body).status_code == 200
         limits = api.lab_tech.get(f"/storage-containers/{inside}/limits").json()
         assert (limits["lowest_mc"], limits["highest_mc"]) == (None, -130_000)
+
+
+def test_a_level_is_of_a_tank_and_of_nothing_else_whoever_reads_it(api: Api) -> None:
+    freezer = a_box(api, kind="freezer", name="Freezer", **OPEN, temperature_class="minus_80")
+    in_a_tank = a_box(api, kind="rack", name="Rack", parent=a_box(api, kind="tank", name="Tank", **OPEN, **LN2), **OPEN)
+
+    by_hand = read(api, freezer, 0, "level_ppm")
+    sensor = api.admin.post(
+        "/sensors", json={"name": "Probe", "containers": [freezer], "measures": ["level_ppm"], "silent_after_min": 60}
+    )
+
+    for answer in (by_hand, sensor):
+        assert (answer.status_code, answer.json()["code"]) == (409, "no_level_here"), answer.text
+    assert api.lab_tech.get(f"/storage-containers/{freezer}/readings").json()["items"] == []
+    assert read(api, in_a_tank, 100_000, "level_ppm", confirmed=True).json()["outside"] == "level_too_low"
+
+
+def test_no_container_is_made_with_limits_that_nobody_signed(api: Api) -> None:
+    body = {"site": "LAB", "kind": "tank", "name": "T9", "temperature_class": "ln2_vapour", "highest_mc": -200_000}
+
+    assert api.admin.post("/storage-containers", json=body).status_code == 422

@@ -5,6 +5,7 @@ from typing import Any
 
 from biobank.foundation import clock
 from tests.conftest import Api
+from tests.monitoring.stories import assess
 from tests.monitoring.test_excursions import a_tank, frozen, held, move, put, read
 from tests.storage.test_every_way_of_placing import seq_of
 from tests.storage.test_storing import a_box
@@ -164,8 +165,7 @@ def test_who_read_what_a_limit_judges_does_not_assess_it(api: Api) -> None:
     later(api, minutes=5)
     assert read(api, tank, -170_000)["excursions"] == [code]
 
-    body = {"decision": "released", "reason": "short_and_known"}
-    answer = sign_and_post(api.quality, "released", f"/excursions/{code}/assess", body)
+    answer = assess(api.quality, code)
 
     assert (answer.status_code, answer.json()["code"]) == (403, "not_independent"), answer.text
 

@@ -14,6 +14,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.pages.today import read_tasks
 from tests import seed
 from tests.conftest import Api
+from tests.monitoring.stories import assess
 from tests.monitoring.test_excursions import a_tank, frozen, move, put, read
 from tests.pages.visitor import Visit
 from tests.shipping.stories import offered, ship, stage, tubes
@@ -221,8 +222,8 @@ def test_the_database_keeps_one_open_alarm_of_a_cause_and_none_that_is_quiet_for
     assert set_rota(api, ("lab_tech", 0)).status_code == 200
     watch(api)
     again = (
-        "INSERT INTO alarm (code, cause, subject, site_code, raised_at, sounding_since) "
-        "SELECT 'AL-0000000', cause, subject, site_code, raised_at, sounding_since FROM alarm"
+        "INSERT INTO alarm (code, cause, subject, site_code, raised_at, sounding_since, heard) "
+        "SELECT 'AL-0000000', cause, subject, site_code, raised_at, sounding_since, heard FROM alarm"
     )
     for name, statement in (
         ("an_alarm_is_quiet_until_a_time", "UPDATE alarm SET quiet = 'silenced'"),
@@ -245,8 +246,7 @@ def test_the_alarm_of_a_tank_that_failed_ends_when_it_is_empty_and_all_is_assess
     move(api, box, other)
     later(api, minutes=5)
     assert watch(api) == 0, "what it reached is not assessed"
-    done = {"decision": "released", "reason": "short"}
-    assert sign_and_post(api.quality, "released", f"/excursions/{code}/assess", done).status_code == 200
+    assert assess(api.quality, code).status_code == 200
 
     assert watch(api) == 1
 
@@ -316,8 +316,7 @@ def test_an_excursion_that_is_over_before_anybody_looks_calls_and_is_qualitys_un
     assert (one["cause"], one["subject"], one["state"]) == ("excursion", found[0], "sounding")
     assert ("Assess what an excursion reached", found[0]) in every_task(api, "quality")
     assert "Assess what an excursion reached" not in {what for what, _ in every_task(api, "lab_tech")}
-    body = {"decision": "released", "reason": "short_and_cold_enough"}
-    assert sign_and_post(api.quality, "released", f"/excursions/{found[0]}/assess", body).status_code == 200
+    assert assess(api.quality, found[0]).status_code == 200
     assert (watch(api), watch(api)) == (1, 0)
     assert [one["state"] for one in alarms(api)] == ["resolved"]
     log = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
@@ -336,3 +335,29 @@ def test_an_excursion_that_somebody_was_called_for_is_over_with_its_place(api: A
 
     assert (watch(api), watch(api)) == (1, 0)
     assert [one["state"] for one in alarms(api)] == ["resolved"], "what is left to assess is quality's task, and calls nobody"
+
+
+@pytest.mark.parametrize("answer", ["acknowledge", "silence"])
+def test_an_alarm_that_somebody_answered_calls_again_as_soon_as_it_gets_worse(api: Api, visit: Visit, answer: str) -> None:
+    assert set_rota(api, ("lab_tech", 0)).status_code == 200
+    tank = a_tank(api)
+    read(api, tank, 100_000, reading="level_ppm")
+    watch(api)
+    (one,) = alarms(api)
+    quiet = {} if answer == "acknowledge" else {"until": rfc3339(clock.now() + timedelta(hours=6)), "reason": "being_filled"}
+    assert api.lab_tech.post(f"/alarms/{one['code']}/{answer}", json=quiet).status_code == 200
+
+    later(api, minutes=10)
+    read(api, tank, 99_000, reading="level_ppm")
+    assert watch(api) == 1, "below 10 %"
+    assert api.lab_tech.post(f"/alarms/{one['code']}/acknowledge", json={}).status_code == 200
+    later(api, minutes=10)
+    read(api, tank, 98_000, reading="level_ppm")
+    assert watch(api) == 0, "no worse than it was when somebody answered"
+    for degrees in (-125_000, -50_000, 20_000):
+        read(api, tank, degrees)
+        assert watch(api) == 1, degrees
+        assert steps(api, one["code"])[-1] == ("came_back", ["lab_tech"])
+        assert api.lab_tech.post(f"/alarms/{one['code']}/acknowledge", json={}).status_code == 200
+        later(api, minutes=10)
+    assert "got worse" in visit("lab_tech").get_page(f"/alarms/{one['code']}").lower()

@@ -8,11 +8,12 @@ from biobank.foundation.clock import rfc3339
 from biobank.monitoring.series import Part, gaps_of
 from tests import seed
 from tests.conftest import Api
-from tests.monitoring.test_excursions import LN2, OPEN, a_tank, frozen, held, put, read
+from tests.monitoring.test_excursions import LN2, OPEN, a_tank, frozen, held, put, read, ways
 from tests.monitoring.test_logger_files import a_file, keep
 from tests.pages.visitor import Visit
 from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import later
+from tests.withdrawals.test_journeys import body_of
 
 
 def test_a_doubtful_reading_is_asked_back_on_the_page_in_what_people_read(api: Api, visit: Visit) -> None:
@@ -145,3 +146,18 @@ def test_a_file_is_read_on_a_page_that_asks_what_the_file_leaves_open(api: Api, 
 
     assert "The file is read." in done.text and "1 value read" in done.text
     assert sha256[:16] in tech.get_page(f"/storage/{tank}/chart?span=month")
+
+
+def test_a_tank_that_ran_dry_and_then_warmed_says_both_on_its_page_and_in_the_log(api: Api, visit: Visit) -> None:
+    tank = a_tank(api)
+    (code,) = read(api, tank, 100_000, reading="level_ppm")["excursions"]
+    for degrees in (-100_000, 20_000, -20_000):
+        later(api, minutes=10)
+        read(api, tank, degrees)
+
+    assert ways(api, code) == {"level_too_low": 100_000, "too_warm": 20_000}
+    assert api.quality.get(f"/excursions/{code}").json()["outside"] == "too_warm"
+    page = visit("quality").get_page(f"/excursions/{code}")
+    assert "Level too low, 10%; too warm, 20 °C" in page.replace("\u202f", " ").replace("\xa0", " ")
+    changed = body_of(api, "container", tank, "container.excursion_changed")
+    assert (changed["outside_in"], changed["lowest_level_ppm"]) == (["level_too_low", "too_warm"], 100_000)

@@ -25,6 +25,8 @@ FOR_PROGRAMS: dict[str, str] = {
     "exports/bundle.py": "parts of the log for programs that check it",
     "exports/log_queries.py": "proofs of the log for programs that check it",
     "importing/profile_faults.py": "a profile written by hand, for the command line",
+    "interchange/fhir/bulk.py": "how a program asks; a page begins it with a form",
+    "interchange/fhir/sources.py": "search parameters of a program",
     "monitoring/sensor_readings.py": "what an instrument is answered",
     "operations": "what a monitor, a proxy or an operator is answered",
     "scanning/frames.py": "a frame of a camera, which a page's own script sends",

@@ -162,6 +162,33 @@ def test_what_was_sent_back_is_judged_by_the_file_of_its_logger(api: Api) -> Non
     assert body_of(api, "shipment", code, "shipment.refused")["logged_highest_mc"] == -90_000
 
 
+@pytest.mark.parametrize("how", ["received", "sent back"])
+def test_nobody_cuts_the_warm_end_off_a_loggers_file_by_stating_an_earlier_arrival(api: Api, how: str) -> None:
+    pair = tubes(api, 1, frozen=True)
+    code = shipped(api, pair, temperature_class="ln2_vapour", logger="LOG-7")
+    left = clock.now()
+    withdrawals.later(api, hours=2)
+    back = how == "sent back"
+    client, site = (api.lab_tech, "LAB") if back else (api.north_tech, "NORTH")
+    sha256 = a_file(client, left, list(range(1, 60, 10)), site=site)
+    warm = a_file(client, left, [*range(1, 60, 10), *range(61, 119, 10)], site=site, value="-20,0")
+    assert sha256 != warm
+    said = {
+        "logger_sha256": warm,
+        "occurred_at": rfc3339(left + timedelta(minutes=1)),
+        "late_entry": True,
+        "reason_text": "It came then.",
+    }
+
+    if back:
+        answer = api.lab_tech.post(f"/shipments/{code}/refuse", json={"reason": "too_warm", **said})
+    else:
+        answer = receive(api, code, pair, **said)
+
+    assert answer.status_code == 200, answer.text
+    assert "arrived_too_warm" in holds_of(api, code)
+
+
 def test_what_was_carried_by_hand_and_what_came_back_need_a_record_of_the_whole_way(api: Api) -> None:
     story = withdrawals.a_story(api).up_to("issue")
     left = clock.now()

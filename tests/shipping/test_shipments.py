@@ -409,6 +409,12 @@ def test_a_shipment_is_not_due_before_it_leaves(api: Api) -> None:
     refused(ship(api, api.lab_tech, tubes(api, 1), expected_by=due), 409, "arrives_before_it_leaves")
 
 
+@pytest.mark.parametrize("member", ["expected_by", "cold_until"])
+def test_no_slip_in_a_date_keeps_a_shipment_from_being_overdue(api: Api, member: str) -> None:
+    far = {member: rfc3339(clock.now() + timedelta(days=15))}
+    refused(ship(api, api.lab_tech, tubes(api, 1), **far), 409, "too_long_underway")
+
+
 def test_the_loggers_file_is_kept_read_and_judged_on_arrival_and_a_hash_of_no_file_is_refused(api: Api) -> None:
     pair = tubes(api, 2, frozen=True)
     code = shipped(api, pair, temperature_class="ln2_vapour")

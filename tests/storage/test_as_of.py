@@ -5,6 +5,7 @@ from typing import Any
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from tests.conftest import Api
+from tests.monitoring.stories import set_limits
 from tests.monitoring.test_excursions import OPEN
 from tests.storage.test_every_way_of_placing import a_tube
 from tests.storage.test_exposure import COLD, VALIDATED, a_stored_tube, check_out, exposure, put
@@ -26,7 +27,8 @@ def moment(api: Api) -> dict[str, str]:
 
 
 def test_tanks_racks_and_boxes_answer_as_they_were(api: Api) -> None:
-    tank = a_box(api, kind="tank", name="T1", highest_mc=-140_000, **OPEN, **COLD)
+    tank = a_box(api, kind="tank", name="T1", **OPEN, **COLD)
+    set_limits(api, tank, highest_mc=-140_000)
     other = a_box(api, kind="tank", name="T2", **OPEN, **COLD)
     safe = a_box(api, kind="tank", name="Evacuation", purpose="evacuation", **OPEN, **COLD)
     rack = a_box(api, kind="rack", name="R", parent=tank, **OPEN)
@@ -42,8 +44,7 @@ def test_tanks_racks_and_boxes_answer_as_they_were(api: Api) -> None:
 
     check_out(api, out)
     assert put(api, out, empty).status_code == 201
-    limits = {"container": tank, "highest_mc": -150_000}
-    assert sign_and_post(api.quality, "decided", "/place-limits", limits).status_code == 200
+    set_limits(api, tank, highest_mc=-150_000)
     assert api.lab_tech.post(f"/storage-containers/{rack}/move", json={"to": safe}).status_code == 200
 
     assert {place: shown(api, place, **then) for place in places} == before

@@ -149,7 +149,7 @@ def test_a_box_cannot_be_put_into_itself(api: Api) -> None:
 
 
 def test_a_warm_reading_holds_everything_inside(api: Api) -> None:
-    tank = a_box(api, kind="tank", name="Tank", rows=None, cols=None, highest_mc=-130_000)
+    tank = a_box(api, kind="tank", name="Tank", rows=None, cols=None)
     box, (code,) = a_box(api, parent=tank), received(api)
     api.lab_tech.post(f"/specimens/{code}/store", json={"container": box, "expected_seq": 2})
 

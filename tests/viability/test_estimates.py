@@ -11,6 +11,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.specimens.events import Imported
 from tests.conftest import Api, TestBank
 from tests.factories import fresh_code, make_donor
+from tests.monitoring.stories import set_limits
 from tests.viability.stories import DAY, HOUR, Past, begin, count_many, happen, let_the_worker_look, make_vial, thaw_and_count
 
 Json = dict[str, Any]
@@ -153,15 +154,17 @@ def test_time_out_of_the_tank_counts_as_uncontrolled(api: Api, bank: TestBank) -
     assert refused(api, code) == "viability_storage_uncontrolled"
 
 
-@pytest.mark.parametrize("limit", [-130_000, None])
+@pytest.mark.parametrize("limit", [-140_000, None])
 def test_a_warm_reading_of_the_tank_ends_the_estimate_whether_or_not_the_tank_had_a_limit(
     api: Api, bank: TestBank, limit: int | None
 ) -> None:
     let_the_worker_look(bank)
     box = api.admin.post(
         "/storage-containers",
-        json={"site": "LAB", "kind": "tank", "name": "T", "temperature_class": "ln2_vapour", "highest_mc": limit},
+        json={"site": "LAB", "kind": "tank", "name": "T", "temperature_class": "ln2_vapour"},
     ).json()["code"]
+    if limit is not None:
+        set_limits(api, box, highest_mc=limit)
     code = vial(bank, box=box)
     before = rfc3339(clock.now())
     asked(api, code)

@@ -199,6 +199,7 @@ def _draw(at: Opened[Known], told: Told | None = None) -> OwnPage:
     if actor.may(Permission.SPECIMEN_READ, at=ANYWHERE):
         acts.append(ActionLink("Every hold there was on this donor", f"/holds?on={at.code}&state=all", "octagon"))
     acts.append(ActionLink("Print the file", f"/donors/{at.code}/dossier", "print"))
+    acts.append(ActionLink("Files for other systems", f"/donors/{at.code}/files", "download"))
     if actor.may(Permission.LOG_EXPORT, at=ANYWHERE):
         asked = "That you took this copy of the log will be recorded. Go on?"
         acts.append(ActionLink("Print the file with its log", f"/donors/{at.code}/dossier", "print", "post", confirm=asked))

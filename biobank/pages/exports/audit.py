@@ -183,6 +183,7 @@ Listing(
     read=read_exports,
     row=export_row,
     default="-started_at",
+    links=[Link("Take everything as FHIR", "/log/exports/fhir", "download", Permission.LOG_EXPORT)],
     empty="No copy was taken yet",
     hint="Search the log and download what you found.",
     whole=True,

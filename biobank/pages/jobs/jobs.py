@@ -62,6 +62,7 @@ async def show_job(request: Request, identity: UUID, reading: PageReading) -> Re
         counts=[(OUTCOMES[outcome].capitalize(), number) for outcome, number in counted.items()],
         ready=counted.get("ready", 0),
         upload=params.get("upload"),
+        counted=[(words(one["type"]), one["count"]) for one in job.answer.get("parts", ())],
     )
 
 

@@ -56,9 +56,9 @@ def state_of(one: ExcursionPublic) -> str:
 
 def row_of(one: ExcursionPublic) -> Mapping[str, Any]:
     """Return the cells of one excursion."""
-    peak = f"{words(one.outside)}, {quantity_text(one.peak, UNITS[one.measure])}"
-    peak += ", read before its limit was set" if one.by_limit else ""
-    return one.model_dump() | {"what": peak, "stands": state_of(one).capitalize()}
+    said = [f"{words(each.outside).lower()}, {quantity_text(each.peak, UNITS[each.measure])}" for each in one.worst]
+    what = "; ".join(said) + (", read before its limit was set" if one.by_limit else "")
+    return one.model_dump() | {"what": what[:1].upper() + what[1:], "stands": state_of(one).capitalize()}
 
 
 Listing(
@@ -135,6 +135,7 @@ def _draw(at: Opened[ExcursionDetail]) -> ActForm:
         icon="pen",
         lead=f"Left to assess: {counted(one.to_assess, 'specimen')}. Tick the donors of this group; none ticked means all.",
         fields=fields,
+        hidden={"seen": at.form.get("seen") or one.seen},
         statement="You assessed what this excursion did to the specimens of this group.",
         said="I take responsibility for this decision.",
     )
@@ -146,7 +147,7 @@ ASSESS = ActPage(
     reads=_opened,
     form=_draw,
     model=AssessRequest,
-    names=("donors", "decision", "reason"),
+    names=("donors", "decision", "reason", "seen"),
     labels=LABELS,
     given=lambda at: {} if at.form.all_of("donors") else {"donors": None},
     meaning=lambda _at, body: Meaning.REJECTED if body.decision == "rejected" else Meaning.RELEASED,

@@ -22,7 +22,7 @@ router = APIRouter(include_in_schema=False)
 ASKED = (
     *("site", "parent", "kind", "name", "how_many", "first_number"),
     *("inner_kind", "inner_name", "inner_count", "rows", "cols"),
-    *("purpose", "temperature_class", "highest_mc", "isolated"),
+    *("purpose", "temperature_class", "isolated"),
 )
 LABELS = {
     "parent": "In (scan the tank or rack)",
@@ -35,7 +35,6 @@ LABELS = {
     "rows": "Rows of places",
     "cols": "Columns of places",
     "temperature_class": "How cold",
-    "highest_mc": "Warmest allowed",
     "isolated": "Kept apart",
 }
 INSIDE = {"room": "tank", "tank": "rack", "freezer": "shelf", "rack": "box", "shelf": "box"}
@@ -63,7 +62,6 @@ def _proposed(sites: Choices, place: ContainerPublic | None) -> dict[str, str]:
         "name": kind.capitalize(),
         "purpose": place.purpose,
         "temperature_class": place.temperature_class or "",
-        "highest_mc": "" if place.highest_mc is None else f"{place.highest_mc / 1000:g}",
     } | ({"rows": "9", "cols": "9"} if kind == "box" else {})
 
 

@@ -1,0 +1,1 @@
+"""Pages from which files for other systems are taken."""
