@@ -43,6 +43,7 @@ for verb in (
     custody_log.export,
     custody_log.bundle,
     exchange.fhir,
+    exchange.exchange,
     dumps.backup,
     dumps.restore,
     dumps.after_restore,

@@ -1,5 +1,6 @@
 """Files for other systems."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -19,3 +20,19 @@ def fhir(
     with open_bank() as bank:
         written = fhir_to_file(bank, output, release.upper(), kind or [])
     errors.print(f"{written.rows} resources, {written.size} bytes, SHA-256 {written.sha256}", highlight=False)
+
+
+def exchange(
+    code: Annotated[str, typer.Argument(help="The specimen.")],
+    output: Annotated[Path, typer.Argument(help="File to write; `-` is standard output.")],
+    fmt: Annotated[str, typer.Option("--format", help="epcis, prov, miabis, fhir-r4 or fhir-r5.")] = "epcis",
+) -> None:
+    """Write what is recorded of one specimen for another system; nobody is named in it."""
+    from biobank.interchange.command import file_of_specimen
+
+    with open_bank() as bank:
+        data = file_of_specimen(bank, code.upper(), fmt)
+    if str(output) == "-":
+        sys.stdout.buffer.write(data)
+    else:
+        output.write_bytes(data)

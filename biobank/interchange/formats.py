@@ -8,8 +8,10 @@ import orjson
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.interchange import biobanking, epcis, provenance
 from biobank.interchange.fhir import bundles, service
 from biobank.interchange.fhir.saying import Release, Saying
+from biobank.interchange.life import Life, life_of
 from biobank.interchange.naming import Naming
 
 Write = Callable[[Session, Actor, Naming, str], Any]
@@ -48,6 +50,13 @@ def _fhir_of_specimen(release: Release) -> Write:
     return write
 
 
+def _of_life(document: Callable[[Life, Naming], Any]) -> Write:
+    def write(session: Session, actor: Actor, naming: Naming, code: str) -> Any:
+        return document(life_of(session, actor, code), naming)
+
+    return write
+
+
 def _fhir(of: Callable[[Release], Write], holds: str) -> tuple[FileFormat, ...]:
     return tuple(
         FileFormat(f"fhir-{one.value.lower()}", f"HL7 FHIR {one.value}", holds, bundles.MEDIA_TYPE, "json", of(one))
@@ -63,5 +72,32 @@ OF_A_DONOR: Final[Mapping[str, FileFormat]] = {
     )
 }
 OF_A_SPECIMEN: Final[Mapping[str, FileFormat]] = {
-    one.name: one for one in _fhir(_fhir_of_specimen, "For hospital systems: what it is, its counts and what happened to it.")
+    one.name: one
+    for one in (
+        *_fhir(_fhir_of_specimen, "For hospital systems: what it is, its counts and what happened to it."),
+        FileFormat(
+            "epcis",
+            "GS1 EPCIS 2.0",
+            "For couriers and partners: what happened when, where and why, and the temperatures that were read.",
+            "application/ld+json",
+            "jsonld",
+            _of_life(epcis.document),
+        ),
+        FileFormat(
+            "prov",
+            "W3C PROV",
+            "For archives and studies: from what it was made, what was made from it, by which acts.",
+            "application/json",
+            "json",
+            _of_life(provenance.document),
+        ),
+        FileFormat(
+            "miabis",
+            "MIABIS and SPREC attributes",
+            "For research networks: kind of sample, place on the body, delay and storage, as far as they are recorded.",
+            "application/json",
+            "json",
+            _of_life(biobanking.document),
+        ),
+    )
 }

@@ -17,6 +17,7 @@ from biobank.donors.api import router as donors_api
 from biobank.exports.api import router as exports_api
 from biobank.exports.bundle_api import router as bundle_api
 from biobank.exports.log_api import router as log_api
+from biobank.interchange.api import router as exchange_api
 from biobank.interchange.fhir.api import router as fhir_api
 from biobank.jobs.api import router as jobs_api
 from biobank.labels.api import router as labels_api
@@ -82,6 +83,7 @@ ROUTERS = (
     viability_api,
     withdrawals_api,
     afterwards_api,
+    exchange_api,
     fhir_api,
 )
 

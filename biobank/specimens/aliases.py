@@ -16,6 +16,7 @@ from biobank.foundation.codes import ForeignLabel, MalformedCode, resolve_payloa
 from biobank.foundation.errors import AlreadyExists, Conflict
 from biobank.foundation.scanned_text import spellings
 from biobank.specimens.events import Aliased
+from biobank.specimens.foreign_codes import ForeignCodeWrong, require_readable
 from biobank.specimens.resolving import alias, same_identifier
 from biobank.specimens.schemas import AddAlias, AliasAdded
 from biobank.vault import put_document
@@ -31,8 +32,8 @@ class AliasLooksLikeOurs(Conflict):
 def add_alias(session: Session, act: Act, code: str, request: AddAlias) -> AliasAdded:
     """Let another issuer's identifier stand for a specimen.
 
-    Raises NotFound, NotPermitted, StaleSequence, AliasLooksLikeOurs, AlreadyExists when the issuer's identifier is taken;
-    IllegalTransition and ReservedElsewhere once the specimen is chosen for a patient or out.
+    Raises NotFound, NotPermitted, StaleSequence, AliasLooksLikeOurs, ForeignCodeWrong, AlreadyExists when the issuer's identifier
+    is taken; IllegalTransition and ReservedElsewhere once the specimen is chosen for a patient or out.
     """
     specimen = get_visible(session, act.actor, code, lock=True)
     require_expected(specimen, request.expected_seq)
@@ -41,6 +42,7 @@ def add_alias(session: Session, act: Act, code: str, request: AddAlias) -> Alias
             "This reads as a code of ours or as the address on a label, not as another issuer's identifier. Scan the tube.",
             subject=code,
         )
+    require_readable(request.issuer, request.value)
     known = select(alias.c.specimen_code).where(alias.c.issuer == request.issuer, same_identifier.in_(spellings(request.value)))
     added = None
     if session.execute(known.limit(1)).first() is None:
@@ -83,7 +85,8 @@ def may_be_an_alias(issuer: str, value: str) -> bool:
     """Say whether a value can be another issuer's identifier: what `add_alias` takes. Pure."""
     try:
         AddAlias(issuer=issuer, value=value)
-    except ValidationError:
+        require_readable(issuer, value)
+    except (ValidationError, ForeignCodeWrong):
         return False
     # An address reads as ours whatever its host is.
     return not _reads_as_ours(value, "bank.invalid")

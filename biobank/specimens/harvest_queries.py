@@ -1,6 +1,6 @@
 """Questions about harvests. Each takes the actor; what the actor may not know of is not found."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -57,24 +57,23 @@ def _containers(session: Session, codes: list[str]) -> list[ContainerTaken]:
         event.c.stream_id.in_(codes),
         or_(event.c.seq == 1, event.c.kind == "specimen.amended"),
     )
-    of: dict[str, list[tuple[str, bytes]]] = {}
+    of: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for row in session.execute(asked.order_by(event.c.stream_id, event.c.seq)):
-        of.setdefault(row.stream_id, []).append((row.leaf_hash.hex(), bytes(row.entry)))
+        of.setdefault(row.stream_id, []).append((row.leaf_hash.hex(), parse_entry(bytes(row.entry))))
     told = {code: body for code, entries in of.items() if (body := told_at_first(entries, only="specimen.collected"))}
     names = ("material", "unit", "amount", "method", "anatomical_site", "side", "started_at")
     return [ContainerTaken(specimen=code, **{name: body.get(name) for name in names}) for code, body in told.items()]
 
 
-def told_at_first(entries: Iterable[tuple[str, bytes]], *, only: str | None = None) -> dict[str, Any]:
+def told_at_first(entries: Iterable[tuple[str, Mapping[str, Any]]], *, only: str | None = None) -> dict[str, Any]:
     """Return what the first event of a stream says, as it was corrected since. Pure.
 
-    `entries`: (leaf hash in hex, bytes) of the first event and of the corrections of the stream, in order. Empty where there is
+    `entries`: (leaf hash in hex, entry) of the first event and of the corrections of the stream, in order. Empty where there is
     none, or its kind is not `only`.
     """
     told: dict[str, Any] = {}
     first = None
-    for leaf, data in entries:
-        entry = parse_entry(data)
+    for leaf, entry in entries:
         if first is None:
             if only is not None and entry["kind"] != only:
                 return {}

@@ -1126,6 +1126,8 @@ def _fhir(kind: str, code: Callable[[World], str] = lambda _: "") -> Callable[[W
 
 
 FHIR: tuple[Row, ...] = (
+    Row("GET", "/api/v1/specimens/{code}/files/{format}", P.SPECIMEN_READ, None, lambda w: _specimen(w) | {"format": "epcis"}),
+    Row("GET", "/api/v1/donors/{code}/files/{format}", P.DONOR_READ, None, lambda w: _donor(w) | {"format": "fhir-r4"}),
     Row("GET", "/fhir/{release}/$export", P.LOG_EXPORT, None, _fhir("")),
     Row("GET", "/fhir/{release}/$export-status/{job}", None, None, _fhir(""), missing=True),
     Row("DELETE", "/fhir/{release}/$export-status/{job}", None, None, _fhir(""), missing=True),

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.custody.entry import parse_entry
 from biobank.custody.models import custody
 from biobank.custody.snapshots import expiry_of
 from biobank.custody.states import HOLDS_A_POSITION, TERMINAL, State
@@ -19,6 +20,7 @@ from biobank.foundation.scanned_text import spellings
 from biobank.foundation.terms import words
 from biobank.interchange.fhir.saying import Resource, Saying, instant, slim
 from biobank.interchange.fhir.sources import Source, equal
+from biobank.specimens.foreign_codes import ISBT_128, SEC
 from biobank.specimens.harvest_queries import told_at_first
 from biobank.specimens.materials import MaterialName, material_of
 from biobank.specimens.models import processing as run
@@ -90,6 +92,13 @@ def _specimens(actor: Actor) -> "Select[Any]":
     )
 
 
+_SYSTEMS: Final = {
+    ISBT_128: "https://www.isbt128.org/uri/DonationIdentificationNumber",
+    SEC: "https://www.isbt128.org/uri/SingleEuropeanCode",
+}
+"""How HL7's own examples name the two identifiers that are known by their form."""
+
+
 def status_of(row: "Row[Any]") -> str | None:
     """Return HL7's status of a specimen, where one is true: a tube that nobody released is neither here nor gone."""
     if row.state in TERMINAL or row.state == State.MISSING:
@@ -101,12 +110,12 @@ def status_of(row: "Row[Any]") -> str | None:
 
 def identifiers(say: Saying, row: "Row[Any]") -> list[Resource]:
     """Return the code of a tube, and what others call it."""
-    others = [{"value": value, "assigner": {"display": issuer}} for issuer, value in row.foreign or []]
+    others = [slim(system=_SYSTEMS.get(issuer), value=value, assigner={"display": issuer}) for issuer, value in row.foreign or []]
     return [say.identifier("specimen", row.code), *others]
 
 
 def _specimen(say: Saying, row: "Row[Any]") -> Resource:
-    body = told_at_first((leaf, text.encode()) for leaf, text in row.told or [])
+    body = told_at_first((leaf, parse_entry(text.encode())) for leaf, text in row.told or [])
     site = body.get("anatomical_site")
     place = say.reference("Location", row.container_code) or say.site(row.site_code)
     held = say.quantity(row.amount, row.unit)
