@@ -83,6 +83,7 @@ class _HarvestMoved(Event):
     permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
 
     harvest: str = HARVEST
+    home_site: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$", description="The bank that keeps it, whose quality signed.")
     specimens: int = COUNT
     evidence_sha256: FileHash
     signatures: tuple[str, str] = TWO

@@ -122,8 +122,8 @@ def reattribute_harvest(session: Session, act: Act, code: str, request: Reattrib
         "signatures": step.signatures,
     }
     clinics = {one: row.clinic_site_code for one, row in rows.items()}
-    left = HarvestLeft.of(specimens=len(codes), **said)
-    joined = HarvestJoined.of(specimens=len(codes), **said)
+    left = HarvestLeft.of(specimens=len(codes), home_site=home, **said)
+    joined = HarvestJoined.of(specimens=len(codes), home_site=home, **said)
     appended = record_on_donor(session, act, before, [left], NOW, site=clinics[before])
     appended += record_on_donor(session, act, request.donor, [joined], NOW, site=clinics[request.donor])
     note_move(session, act, before, request.donor, appended[0], code)

@@ -10,7 +10,11 @@ from tests.conftest import Api
 from tests.donors.stories import erased_by_two, register
 from tests.keyed import Keyed
 from tests.quality.test_identity_changes import complete, propose
+from tests.quality.test_reattributing import OTHER, harvest_of
+from tests.seed import A_REPORT
+from tests.specimens import stories
 from tests.transparency.audited import Audited
+from tests.withdrawals.stories import by_two
 
 
 class Told:
@@ -55,4 +59,24 @@ def test_who_a_donor_is_is_changed_by_clinic_and_quality_who_sign_by_key(api: Ap
 
     assert (whole["verdict"], part["verdict"]) == ("true", "true"), (whole, part)
     assert whole["signatures"]["by_key"] == part["signatures"]["by_key"] == 1
+    people.close()
+
+
+def test_a_harvest_is_given_to_another_person_by_two_of_the_bank_that_keeps_it_and_both_records_know_that_bank(
+    api: Api, tmp_path: Path
+) -> None:
+    audited = Audited(api.test_bank, tmp_path)
+    donor, other = stories.donor(api), stories.donor(api, **OTHER)
+    raw = stories.raw_fat(api, donor)
+    stories.raw_fat(api, other)
+    harvest = harvest_of(api, raw["code"])
+    at_lab = RoleGrant(Role.QUALITY, "LAB")
+    people = Keyed(api, quinn=at_lab, quade=at_lab)
+    path, body = f"/harvests/{harvest}/reattribution", {"donor": other, "evidence_sha256": A_REPORT}
+    done = by_two(people.clients["quinn"], people.clients["quade"], path, body)
+    assert (done.status_code, done.json()["status"]) == (200, "done"), done.text
+    audited.seal()
+
+    for verdict in (audited.verdict(), audited.verdict(Wish(donor=donor)), audited.verdict(Wish(donor=other))):
+        assert (verdict["verdict"], verdict["signatures"]["permitted_elsewhere"]) == ("true", []), verdict
     people.close()
