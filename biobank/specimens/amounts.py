@@ -1,8 +1,9 @@
-"""Amounts as people type them: volumes in mL, cells as 2.4e6, everything else as a whole number.
+"""Amounts as people type them: volumes in mL, cells as 2.4 M or 2.4e6, everything else as a whole number.
 
 What is kept is an integer in the unit of the registry (µL, cells, follicles); nothing is rounded on the way.
 """
 
+import re
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 
@@ -11,7 +12,10 @@ from biobank.specimens.materials import MATERIALS, MaterialName, Unit
 
 VOLUMES = frozenset({Unit.UL, Unit.UL_RAW, Unit.UL_WASHED})
 _SHOWN = {Unit.UL: "mL", Unit.UL_RAW: "mL raw", Unit.UL_WASHED: "mL washed"}
+COUNTED = frozenset({Unit.CELLS, Unit.PARTICLES})
 LARGEST = 10**13
+_AS_TYPED = re.compile(r"(?P<number>.*?)(?:(?P<many>k|M|G|million)?(?P<unit>mL|ml|cells|particles)?)", re.DOTALL)
+_MANY = {None: 1, "k": 10**3, "M": 10**6, "million": 10**6, "G": 10**9}
 
 
 def unit_shown(unit: Unit | str) -> str:
@@ -22,21 +26,30 @@ def unit_shown(unit: Unit | str) -> str:
 def read_amount(text: str, unit: Unit | str) -> int:
     """Turn what a person typed into the kept integer; raise ValueError with a sentence.
 
-    Takes a comma or a point, thin and plain spaces between thousands, and powers of ten (2.4e6).
+    Takes a comma or a point, thin and plain spaces between thousands, powers of ten (2.4e6), thousands and millions of cells as
+    labels write them (2.4 M, 800 k), and the unit behind the number.
     """
+    unit = Unit(unit)
+    typed = _AS_TYPED.fullmatch("".join(text.replace(",", ".").split()))
+    assert typed is not None, "the number takes whatever the rest leaves"
+    said, many = typed["unit"], typed["many"]
+    fits = said is None or (said.lower() == "ml") == (unit in VOLUMES)
     try:
-        number = Decimal("".join(text.replace(",", ".").split()))
+        number = Decimal(typed["number"]) * _MANY[many] if fits and (many is None or unit in COUNTED) else Decimal("NaN")
     except InvalidOperation:
         number = Decimal("NaN")
-    unit = Unit(unit)
     if not number.is_finite() or abs(number) > LARGEST:
-        raise ValueError(f"enter a number in {unit_shown(unit)}, such as {'12.5' if unit in VOLUMES else '40'}.")
+        raise ValueError(f"enter a number in {unit_shown(unit)}, such as {_example(unit)}.")
     kept = number * 1000 if unit in VOLUMES else number
     if kept != int(kept):
         raise ValueError("give at most three decimals." if unit in VOLUMES else "enter a whole number.")
     if not 0 < kept <= LARGEST:
         raise ValueError("enter an amount above zero." if kept <= 0 else "this is more than one container holds.")
     return int(kept)
+
+
+def _example(unit: Unit) -> str:
+    return "12.5" if unit in VOLUMES else "2.4 M" if unit in COUNTED else "40"
 
 
 def write_amount(amount: int, unit: Unit | str) -> str:

@@ -103,7 +103,7 @@ def require_reconciled(request: RecordHarvest, labels: set[str]) -> list[str]:
     """
     used = [container.specimen for container in request.containers if container.specimen is not None]
     if len(used) != len(request.containers):
-        raise MalformedRequest("With a kit, every container names the code on its label.")
+        raise MalformedRequest("Scan the label on every container: this kit came with labels.")
     told = used + request.unused
     foreign = sorted(set(told) - labels)
     missing = sorted(labels - set(told))

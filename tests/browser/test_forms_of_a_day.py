@@ -126,7 +126,7 @@ def test_fat_becomes_svf_becomes_adsc_is_frozen_and_counted(api: Api, signed_in:
     fat = lab.received(api.lab_tech, harvested)["code"]
     page = signed_in("lab_tech")
     washed = make(page, "wash", fat, "40")
-    svf = make(page, "svf_isolation", washed, "2.4e6")
+    svf = make(page, "svf_isolation", washed, "2.4 M")
     culture = make(page, "expansion", svf, "5e6", **{"vessel_count-outputs-0": "2"})
     specimen = api.lab_tech.get(f"/specimens/{culture}").json()
     assert (specimen["material"], specimen["passage"], specimen["custody"]["amount"]) == ("adsc", 0, 5_000_000)
@@ -138,6 +138,11 @@ def test_fat_becomes_svf_becomes_adsc_is_frozen_and_counted(api: Api, signed_in:
     expect(page.locator("[name=specimen-inputs-0]")).to_have_value(culture)
     press(page, "Record the freezing")
     expect(page.get_by_text("Freezing recorded: 1 specimen.")).to_be_visible()
+    expect(page.locator("main")).to_contain_text("Cryoprotectant contact")
+    expect(page.locator("main")).not_to_contain_text("sha256")
+    expect(page.get_by_role("link", name="Scan them into their places")).to_be_visible()
+    page.get_by_role("link", name="Store them where they fit").click()
+    expect(page.locator("main")).to_contain_text(culture)
 
     page.goto(f"/specimens/{culture}")
     page.get_by_role("link", name="Record a viability assay").click()

@@ -7,9 +7,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from biobank.pages.ui.filters import said
+from tests import seed
 from tests.browser.conftest import Open
 from tests.browser.furnished import Furnished
 from tests.conftest import Api
+from tests.withdrawals.stories import a_donor
 
 pytestmark = pytest.mark.browser
 
@@ -72,6 +74,23 @@ def test_scripts_write_the_times_of_a_refusal_as_pages_do(look: Open) -> None:
     heard = page.evaluate("async ([at, text]) => (await import(at)).told(text)", [module, told])
     assert heard == said(told, ZoneInfo(zone))
     assert zone != "UTC" and "2026-07-01" not in heard
+
+
+SENT = """input => { input.form.addEventListener("submit", (event) => { event.preventDefault(); window.sent = input.value; });
+  input.form.dispatchEvent(new Event("submit", { cancelable: true, bubbles: true })); return window.sent; }"""
+
+
+def test_a_colleague_typed_by_login_is_their_badge_also_when_the_button_is_pressed_at_once(api: Api, signed_in: Open) -> None:
+    page = signed_in("clinician", f"/donors/{a_donor(api)}/consent")
+    field = page.locator("[name=witnessed_by]")
+    field.fill("clinic_staff")
+    expect(page.locator("#f-witnessed_by-colleagues option")).to_have_count(1)
+    assert field.evaluate(SENT) == seed.USERS["clinic_staff"].code
+
+
+def test_codes_in_one_line_are_counted_one_by_one(look: Open, furnished: Furnished) -> None:
+    page = look("lab_tech", f"/handovers/new?specimens={furnished.things['tube']}+{furnished.things['held']}")
+    expect(page.locator("[data-scan-count]").first).to_have_text("2 in the list")
 
 
 def test_one_more_opens_the_form_with_what_is_common_and_no_draft_of_the_last(api: Api, signed_in: Open) -> None:

@@ -140,7 +140,7 @@ def test_one_more_like_it_opens_the_form_again_with_what_the_next_has_in_common_
     assert (
         'value="Asia/Tokyo"' in form and '<option value="clinic" selected>' in form and "Third" not in form.partition("<form")[2]
     )
-    assert "Add the site, then one more like this" in form
+    assert "Do it, then one more like this" in form
     assert api.admin.get("/sites/THIRD").status_code == 200
     done = admin.submit(
         "/sites/new",

@@ -17,7 +17,18 @@ def test_what_is_written_is_read_back(amount: int, unit: Unit) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "unit", "kept"),
-    [("120,5", "ul_raw", 120_500), ("0.001", "ul", 1), ("2.4e6", "cells", 2_400_000), ("2 400", "cells", 2_400)],
+    [
+        ("120,5", "ul_raw", 120_500),
+        ("0.001", "ul", 1),
+        ("2.4e6", "cells", 2_400_000),
+        ("2 400", "cells", 2_400),
+        ("2.4 M", "cells", 2_400_000),
+        ("8M cells", "cells", 8_000_000),
+        ("1,5 million", "cells", 1_500_000),
+        ("800 k", "cells", 800_000),
+        ("12.5 mL", "ul_washed", 12_500),
+        ("36", "follicles", 36),
+    ],
 )
 def test_people_type_millilitres_powers_of_ten_and_spaces(typed: str, unit: str, kept: int) -> None:
     assert read_amount(typed, unit) == kept
@@ -29,6 +40,14 @@ def test_anything_else_is_refused_with_a_sentence(text: str, unit: Unit) -> None
         assert 0 < read_amount(text, unit) <= LARGEST
     except ValueError as error:
         assert str(error).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("typed", "unit"), [("2 M", "ul"), ("3 mL", "cells"), ("5 k", "follicles"), ("2 cells", "ul_raw"), ("M", "cells")]
+)
+def test_a_unit_of_something_else_is_no_amount(typed: str, unit: str) -> None:
+    with pytest.raises(ValueError, match="enter a number in"):
+        read_amount(typed, unit)
 
 
 @pytest.mark.parametrize("typed", ["", "0", "-1", "nan", "inf", "1e99", "1e-9", "0.0001", "ten"])

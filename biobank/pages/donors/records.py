@@ -32,7 +32,7 @@ CONSENT_LABELS = {
     "form_version": "Version of the form",
     "document_sha256": "The signed form",
     "given_at": "Signed at",
-    "witnessed_by": "Witness (scan the badge)",
+    "witnessed_by": "Witness (scan the badge, or type the name)",
     "tissues": "Tissues it covers",
     "on_death": "After death",
     "at_end_of_term": "At the end of the term",

@@ -14,8 +14,8 @@ router = APIRouter(include_in_schema=False)
 
 LABELS = {
     "form_sha256": "The form, scanned or photographed",
-    "did_by": "Badge of who did it",
-    "second": "Badge of the second person",
+    "did_by": "Who did it (badge or name)",
+    "second": "The second person (badge or name)",
     "began_at": "When the form begins",
     "reason": "Why on paper, in a few words",
     "description": "What happened",

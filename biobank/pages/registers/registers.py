@@ -59,7 +59,7 @@ LABELS = {
     "least_charge_g": "Nitrogen a shipper leaves with at least, in grams",
     "change": "What happened",
     "reason": "Why",
-    "person": "Badge of the person",
+    "person": "The person (badge or name)",
     "since": "From the beginning of",
     "until": "Until the end of",
     "problem": "When it is",

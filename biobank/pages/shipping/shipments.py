@@ -140,6 +140,7 @@ async def _packed(at: Acting[Any]) -> dict[str, Any]:
 
 ActPage(
     address="/shipments/new",
+    asks=("specimens", "to_site"),
     reads=_sites,
     model=ShipmentRequest,
     names=(
@@ -152,7 +153,7 @@ ActPage(
         subject="Shipment",
         icon="truck",
         lead="The courier holds the tubes once its acceptance is recorded here.",
-        values={"from_site": only(at.read[0])},
+        values=at.filled(from_site=only(at.read[0])),
         options={"from_site": at.read[0], "to_site": at.read[1], "courier": at.read[2]},
         rows=[rows_to_pack(at.form if at.sent else None)],
     ),

@@ -153,7 +153,7 @@ ActPage(
 
 def _draw_discard(at: Opened[Read]) -> ActForm:
     found, one = at.read
-    hint = f"Of {amount_text(one.projection.amount, one.unit)}, as far as it is known. Cells as 2.4e6."
+    hint = f"Of {amount_text(one.projection.amount, one.unit)}, as far as it is known. Cells as 2.4 M or 2.4e6."
     return ActForm(
         title="Discard some vessels",
         submit="Sign and propose",

@@ -7,6 +7,7 @@ container is ticked as left over, one by one: a label that nobody can account fo
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -15,6 +16,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.custody.states import State
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging
@@ -294,7 +296,12 @@ async def show_harvest(request: Request, code: KitCode, reading: PageReading) ->
             acts.append(ActionLink("Its kit and labels", f"/kits/{code}", "tray"))
         if actor.may(Permission.QUALITY_DECIDE, at=harvest.home_site):
             acts.append(ActionLink("It is another person's (two people)", f"/harvests/{code}/reattribute", "pen"))
-        return harvest, list_specimens(session, actor, words=code, paging=Paging(limit=100)), acts
+        found = list_specimens(session, actor, words=code, paging=Paging(limit=100))
+        waiting = [one.code for one in found.items if one.state == State.COLLECTED]
+        if waiting and harvest.site != harvest.home_site and actor.may(Permission.SHIPMENT_RECORD, at=harvest.site):
+            what = urlencode({"to_site": harvest.home_site, "specimens": " ".join(waiting)})
+            acts.insert(0, ActionLink("Send them to the bank", f"/shipments/new?{what}", "truck", "get", "main"))
+        return harvest, found, acts
 
     harvest, specimens, acts = await reading.agreeing(query)
     return render(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -14,17 +15,20 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.legality import Snapshot
+from biobank.custody.projection import Projection
+from biobank.custody.states import Condition, State
 from biobank.foundation.clock import now
 from biobank.foundation.codes import SPECIMENS, Prefix
 from biobank.foundation.terms import counted, words
 from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.specimens.run_forms import input_codes, known_specimens, loss_of, run_inputs, run_outputs
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
+from biobank.pages.ui.entries import facts_of
 from biobank.pages.ui.filters import code as code_markup
-from biobank.pages.ui.filters import when
+from biobank.pages.ui.filters import day_and_time, when
 from biobank.pages.ui.forms import Field, FormFault, fields_of
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
-from biobank.pages.ui.parts import Column
+from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.posted import Form
 from biobank.pages.ui.rows import draw_rows
 from biobank.pages.ui.session import PageReading, see
@@ -218,7 +222,7 @@ def _input_fields(row: Any) -> list[Field]:
     consumed = fresh or "consumed" in row or "specimen" not in row
     return [
         Field("specimen", "Specimen", "scan", row.get("specimen", ""), accepts="HF AD"),
-        Field("amount", "How much (empty: all)", "text", row.get("amount", ""), hint="Volumes in mL, cells as 2.4e6."),
+        Field("amount", "How much (empty: all)", "text", row.get("amount", ""), hint="Volumes in mL, cells as 2.4 M or 2.4e6."),
         Field("consumed", "Nothing of it is left", "checkbox", consumed),
     ]
 
@@ -227,7 +231,7 @@ def _output_fields(row: Any, process: Process, choices: list[tuple[str, str]]) -
     what = row.get("what") or (choices[0][0] if len(choices) == 1 else "")
     fields = [
         Field("what", "What came out", "select", what, options=choices),
-        Field("amount", "Amount in each", "text", row.get("amount", ""), hint="Volumes in mL, cells as 2.4e6."),
+        Field("amount", "Amount in each", "text", row.get("amount", ""), hint="Volumes in mL, cells as 2.4 M or 2.4e6."),
         Field("count", "How many containers", "number", row.get("count") or "1"),
     ]
     if process.culture:
@@ -278,13 +282,14 @@ RUN.on(router)
 async def show_run(request: Request, run_id: UUID, reading: PageReading) -> Response:
     """Draw a run."""
 
-    def query(session: Session, actor: Actor) -> tuple[ProcessingPublic, list[str], dict[str, str]]:
+    def query(session: Session, actor: Actor) -> tuple[ProcessingPublic, list[str], Mapping[str, Snapshot]]:
         run = processing_queries.describe_processing(session, actor, run_id)
         made = [] if run.lot is None else describe_lot(session, actor, run.lot).codes
         known = known_specimens(session, actor, [one.specimen for one in run.inputs])
-        return run, made, {code: one.unit for code, one in known.items()}
+        return run, made, known
 
-    run, made, units = await reading.agreeing(query)
+    run, made, known = await reading.agreeing(query)
+    zone, actor = request.state.zone, request.state.actor
     facts: list[tuple[str, Any]] = [
         ("Process", words(run.process)),
         ("Procedure", run.procedure_version),
@@ -292,13 +297,13 @@ async def show_run(request: Request, run_id: UUID, reading: PageReading) -> Resp
         ("Lot", None if run.lot is None else code_markup(run.lot)),
         ("At", run.site),
         ("Operator", run.operator),
-        ("When", when(run.started_at, request.state.zone)),
+        ("When", when(run.started_at, zone)),
         ("At the workstation in", None if run.bench_session is None else code_markup(run.bench_session)),
         ("Equipment", ", ".join(run.equipment) or None),
         ("Reagent lots", ", ".join(run.reagent_lots) or None),
     ]
     facts += [("Used despite a warning", warning) for warning in run.warnings]
-    facts += [(words(name), value) for name, value in sorted(run.parameters.items())]
+    facts += sorted(facts_of(run.parameters), key=lambda one: str(one[0]))
     if run.balance is not None:
         facts.append(("Used", amount_text(run.balance.used, run.balance.used_unit)))
         facts.append(("Made", amount_text(run.balance.made, run.balance.made_unit)))
@@ -306,7 +311,7 @@ async def show_run(request: Request, run_id: UUID, reading: PageReading) -> Resp
     inputs = [
         {
             "specimen": one.specimen,
-            "amount": None if one.amount is None else amount_text(one.amount, units[one.specimen]),
+            "amount": None if one.amount is None else amount_text(one.amount, known[one.specimen].unit),
             "left": "Nothing left" if one.consumed else "Goes on",
         }
         for one in run.inputs
@@ -319,9 +324,29 @@ async def show_run(request: Request, run_id: UUID, reading: PageReading) -> Resp
         request,
         "dossier.html",
         kind=words(run.process),
-        code=str(run.processing)[:8],
+        code=day_and_time(run.started_at, zone),
         facts=facts,
         tables=tables,
-        acts=[],
+        acts=_next(run, known, actor),
         trail=[("Processing", "/processings"), (words(run.process), None)],
     )
+
+
+def _next(run: ProcessingPublic, known: Mapping[str, Snapshot], actor: Actor) -> list[ActionLink]:
+    """Return what follows a run: what was frozen goes to its place, what was made gets its labels."""
+    acts: list[ActionLink] = []
+    if run.lot is not None:
+        acts.append(ActionLink("What came out: labels, tests, freezing", f"/lots/{run.lot}", "vial", "get", "main"))
+    waiting = [code for code, one in known.items() if one.projection.condition == Condition.FROZEN and _is_out(one.projection)]
+    if waiting and actor.may(Permission.CUSTODY_RECORD, at=run.site):
+        where = urlencode([("specimens", one) for one in waiting])
+        acts += [
+            ActionLink("Store them where they fit", f"/specimens/store-where-they-fit?{where}", "tank", "get", "main"),
+            ActionLink("Scan them into their places", "/scan?codes=" + "+".join(waiting), "scan"),
+        ]
+    return acts
+
+
+def _is_out(projection: Projection) -> bool:
+    """Say whether a specimen is in the laboratory's hands and in no place yet."""
+    return projection.container_code is None and projection.state in (State.RECEIVED, State.IN_PROCESS, State.CHECKED_OUT)

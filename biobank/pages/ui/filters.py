@@ -24,6 +24,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _UNITS: dict[str, tuple[str, int, int]] = {
     "nl": ("nL", 1, 0),
     "ul": ("µL", 1, 0),
+    "ul_raw": ("µL raw", 1, 0),
+    "ul_washed": ("µL washed", 1, 0),
     "ml": ("mL", 1, 0),
     "ug": ("µg", 1, 0),
     "mg": ("mg", 1, 0),
@@ -50,6 +52,8 @@ _UNITS: dict[str, tuple[str, int, int]] = {
 # (From this many stored units on, this larger symbol, stored units per larger unit).
 _LARGER: dict[str, tuple[int, str, int]] = {
     "ul": (1000, "mL", 1000),
+    "ul_raw": (1000, "mL raw", 1000),
+    "ul_washed": (1000, "mL washed", 1000),
     "nl": (1000, "µL", 1000),
     "mg": (1000, "g", 1000),
     "seconds": (120, "min", 60),

@@ -128,7 +128,7 @@ HINTS = {
     "paper": "The code under which the form was filed, such as DV-0000000. Then say when it happened.",
     "occurred_at": "Leave empty for now; more than 15 minutes ago needs a reason.",
     "comment": "Kept in the vault, never in the log. No names.",
-    "performed_by": "Badge of the colleague whose hands it was, if not yours.",
+    "performed_by": "The colleague whose hands it was, if not yours: scan the badge, or type the name.",
     "started_at": "Leave empty when it was the same minute.",
     "anatomical_site": "Such as abdomen or scalp vertex.",
     "transport_medium": "Scan its RG label; what is missing is entered under Registers.",
@@ -138,7 +138,7 @@ HINTS = {
     "units": "The longest banked ones are taken. Without meaning when tubes are ticked.",
     "indication": "Kept in the vault under the donor's key, never in the log. No names.",
     "tube": None,
-    "to_id": "Scan the badge, or write the code.",
+    "to_id": "Scan the badge, or type the name.",
     "evidence": "The reference under which the courier's acceptance is recorded.",
 }
 

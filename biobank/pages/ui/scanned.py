@@ -16,11 +16,13 @@ from biobank.scanning.racks import read_scans
 from biobank.specimens.resolving import codes_named, resolve_all
 from biobank.specimens.scanned_labels import PrintedLabels, labels_in, outdated
 
+A_PERSON = "Scan the badge, or type the name and choose the colleague from the list."
+
 
 def scanned_code(form: Form, name: str, settings: Settings, *prefixes: Prefix) -> str:
     """Return the code in a field; raise FormFault when it is missing, misread, another bank's, or of another kind."""
     if name not in form:
-        raise FormFault({name: f"Scan a code that begins with {_listed(prefixes)}."})
+        raise FormFault({name: A_PERSON if prefixes == (Prefix.BADGE,) else f"Scan a code that begins with {_listed(prefixes)}."})
     return code_of(form[name], name, settings, *prefixes)
 
 
@@ -34,7 +36,7 @@ def code_of(text: str, name: str, settings: Settings, *prefixes: Prefix) -> str:
     try:
         code = resolve_payload(text, settings.host_name, settings.former_hosts)
     except Refusal as error:
-        raise FormFault({name: error.detail}) from None
+        raise FormFault({name: A_PERSON if prefixes == (Prefix.BADGE,) else error.detail}) from None
     if code.prefix not in prefixes:
         raise FormFault({name: f"{code.text} is another kind of code. Scan one that begins with {_listed(prefixes)}."})
     return code.text

@@ -6,8 +6,9 @@ import { say } from "./scan.js";
 const lists = [...document.querySelectorAll("[data-scan-list]")];
 // A list without prefixes takes whatever is scanned: in an emergency nothing is turned away.
 const takes = (list, prefix) => !list.dataset.scanList || list.dataset.scanList.split(" ").includes(prefix || "AD");
-// An identifier that somebody else gave may hold blanks and commas: a line is one.
-const lines = (list) => list.value.split("\n").map((line) => line.trim()).filter(Boolean);
+// An identifier that somebody else gave may hold blanks and commas: a line is one, unless it is nothing but codes of ours.
+const parts = (line) => (line.split(/[\s,;]+/).every((one) => readLabel(one)) ? line.split(/[\s,;]+/) : [line]);
+const lines = (list) => list.value.split("\n").map((line) => line.trim()).filter(Boolean).flatMap(parts);
 
 function count(list) {
   const n = lines(list).length;

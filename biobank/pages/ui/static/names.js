@@ -69,26 +69,35 @@ function offer(input) {
   let items = [];
   const who = beside("");
   list.after(who);
+  const look = async (typed) => {
+    items = (await ask("/colleagues", [["q", typed]]))?.items ?? [];
+    list.replaceChildren(...items.map((one) => new Option(`${one.name} (${one.username})`, one.code)));
+  };
+  // A name or login typed whole, which only one colleague has, is that colleague's badge. The beginning of one is nobody's.
+  const settle = () => {
+    const typed = input.value.trim().toLowerCase();
+    const found = items.filter((one) => [one.username, one.name].some((text) => text?.toLowerCase() === typed));
+    if (found.length !== 1) return;
+    input.value = found[0].code;
+    who.textContent = ` ${found[0].name}`;
+  };
+  const isName = (typed) => typed.length > 1 && !BADGE.test(typed.toUpperCase());
   input.addEventListener("input", () => {
     clearTimeout(timer);
     who.textContent = "";
     const typed = input.value.trim();
-    if (typed.length < 2 || BADGE.test(typed)) return;
-    timer = setTimeout(async () => {
-      items = (await ask("/colleagues", [["q", typed]]))?.items ?? [];
-      list.replaceChildren(...items.map((one) => new Option(`${one.name} (${one.username})`, one.code)));
-    }, 200);
+    if (isName(typed)) timer = setTimeout(() => look(typed), 200);
   });
-  // A name or login typed whole, which only one colleague has, is that colleague's badge. The beginning of one is nobody's.
   input.addEventListener("change", async () => {
     const typed = input.value.trim();
-    if (typed.length < 2 || BADGE.test(typed.toUpperCase())) return;
-    const same = (one) => [one.username, one.name].some((text) => text?.toLowerCase() === typed.toLowerCase());
-    const found = ((await ask("/colleagues", [["q", typed]]))?.items ?? []).filter(same);
-    if (found.length !== 1 || input.value.trim() !== typed) return;
-    input.value = found[0].code;
-    who.textContent = ` ${found[0].name}`;
+    if (!isName(typed)) return;
+    settle();
+    if (input.value.trim() !== typed) return;
+    await look(typed);
+    if (input.value.trim() === typed) settle();
   });
+  // Who presses the button at once has left the field no time to ask again; what was offered while they typed will do.
+  input.form?.addEventListener("submit", settle, { capture: true });
 }
 
 if (token) {
