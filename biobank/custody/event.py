@@ -48,6 +48,8 @@ class Event(BaseModel):
     - `to_state`: the state after, or None to leave it. A state that holds no position vacates it.
     - `act`: the act that a hold may block; `toward_use`: refused while the log lags behind its promise.
     - `unreserved`: refused on behalf of nobody but the withdrawal that the specimen is reserved for, as what a hold may block is.
+    - `reserved_from`: what is reserved for a withdrawal takes it from these states only (default: any legal one): it takes the
+      specimen away, which what is reserved leaves by its issue.
     - `cold_first`: never refused for state, hold, reservation or lag: cold comes before paperwork.
     - `arrives`: it ends a journey: what was seen is judged, for the tube and what travelled with it (`arriving.py`).
     - `taken_from_its_site`: it may take the specimen to another site, and needs the right where the specimen is.
@@ -61,6 +63,7 @@ class Event(BaseModel):
     - `amendable`: payload fields that `specimen.amended` may correct later; never one that the effect reads.
     - `signers`: what whoever signs it last must be allowed, one of these; empty: `permission`, where it names signatures.
     - `call`: below /api/v1, the POST that causes a kind which the events endpoint does not take; `label`: what a button says.
+    - `verb`: a past participle for sentences, where that of the kind is none.
     - `undone_by`: it is not undone by itself (one step with an event of another record, or a tube nobody has seen since); in
       words, what is done instead.
     - `effect`: further changes of the projection (`effects.py`).
@@ -80,6 +83,7 @@ class Event(BaseModel):
     act: ClassVar[HoldAct | None] = None
     toward_use: ClassVar[bool] = False
     unreserved: ClassVar[bool] = False
+    reserved_from: ClassVar[frozenset[State] | None] = None
     cold_first: ClassVar[bool] = False
     arrives: ClassVar[bool] = False
     taken_from_its_site: ClassVar[bool] = False
@@ -97,6 +101,7 @@ class Event(BaseModel):
     signers: ClassVar[frozenset[Permission]] = frozenset()
     call: ClassVar[str] = ""
     label: ClassVar[str] = ""
+    verb: ClassVar[str] = ""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -239,6 +244,7 @@ def rule_of(kind: str, cls: type[Event]) -> dict[str, Any]:
         "permission": None if cls.permission is None else cls.permission.value,
         "signed_with": sorted(permission.value for permission in signers_of(cls)),
         "blocked_by_holds_on": None if cls.act is None else cls.act.value,
+        "reserved_from": None if cls.reserved_from is None else sorted(state.value for state in cls.reserved_from),
         "toward_use": cls.toward_use,
         "cold_first": cls.cold_first,
         "places_hold": None if cls.places_hold is None else cls.places_hold.value,

@@ -169,7 +169,7 @@ def refusal_of(
 
 def verb_of(event: type[Event]) -> str:
     """The event's kind in plain words: `specimen.checked_out` → "checked out"."""
-    return str(event.model_fields["kind"].default).partition(".")[2].replace("_", " ")
+    return event.verb or str(event.model_fields["kind"].default).partition(".")[2].replace("_", " ")
 
 
 def _state_refusal(event: type[Event], specimen: Snapshot) -> Refusal | None:

@@ -53,7 +53,7 @@ from biobank.specimens.scoping import at_sites_of, lots_at_sites_of, specimens_a
 from biobank.storage.counts import findings_to_settle, list_counts
 from biobank.storage.queries import kept_with_others, stored_without_a_slot
 from biobank.unfinished.kinds import open_acts
-from biobank.withdrawals.next_acts import COUNT, PRINT, acts_waiting_for
+from biobank.withdrawals.next_acts import COUNT, PRINT, STOPPED, acts_waiting_for
 from biobank.withdrawals.outcomes import measures_to_do
 from biobank.withdrawals.service import APPROVE_BY_TWO
 
@@ -108,6 +108,7 @@ STEP_TASKS: Mapping[str, str] = {
 }
 """What the next act of a withdrawal is called, by the name of its step."""
 
+STANDS_STILL = "A withdrawal stands still: see why"
 SECOND = ", as the second person"
 EXPECTED = ("receive", "outcome")
 """Acts that wait for something else to happen first, which may be done at once all the same."""
@@ -142,6 +143,9 @@ def read_tasks(session: Session, actor: Actor, bank: Bank) -> list[Task]:
         _measures,
     )
     found = [*_withdrawals(session, actor, bank, at), *(task for source in sources for task in source(session, actor, at))]
+    stands = {one.subject for one in found if one.what == STANDS_STILL}
+    told_twice = NEWS["withdrawal_stopped"]
+    found = [one for one in found if not (one.what == told_twice and one.subject in stands)]
     return sorted(found, key=lambda task: (_ORDER.index(task.urgency), task.at or at))
 
 
@@ -156,6 +160,10 @@ def _withdrawals(session: Session, actor: Actor, bank: Bank, at: datetime) -> It
     for one in acts_waiting_for(session, actor, bank):
         shown[one.name] += 1
         if shown[one.name] > SHOWN_EACH:
+            continue
+        if one.name == STOPPED:
+            said = f"{', '.join(one.why).lower()}; {words(one.material)} for {one.donor}"
+            yield Task(STANDS_STILL, one.withdrawal, code_href(one.withdrawal), "waiting", one.needed_at, said)
             continue
         late = one.needed_at is not None and one.needed_at < at and one.name != "outcome"
         urgency: Urgency = "overdue" if late else "expected" if one.name in EXPECTED else "waiting"

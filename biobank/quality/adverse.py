@@ -1,4 +1,5 @@
-"""Adverse reactions and adverse events: recorded by the clinic with the withdrawal, judged and reported by quality.
+"""Adverse reactions and adverse events: recorded by the clinic with the withdrawal, reported by quality, which judges them
+(`judging.py`).
 
 Each has a deviation, whose code it goes by, and clocks of its own: when it was seen, when the bank knew, when it was reported.
 How many days there are to report is the site's to set, for its own authority; where nothing is set no date is shown. Where the
@@ -27,17 +28,17 @@ from biobank.custody.recording import AHEAD, Circumstances, ImplausibleTime, Ins
 from biobank.custody.snapshots import load
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
+from biobank.foundation.errors import Conflict, NotFound, Refusal
 from biobank.foundation.paging import Listed, Paging, read_page
 from biobank.people.queries import get_site
 from biobank.quality.adverse_holds import hold_concerned
 from biobank.quality.deviations import add_deviation, deviation_scope, words_kept
-from biobank.quality.dispositions import UNCAUSED, cause_refusals, units_of_withdrawals
-from biobank.quality.incident_events import AdverseAssessed, AdverseRecorded, AdverseReported, ReportingRuleSet
+from biobank.quality.dispositions import cause_refusals
+from biobank.quality.incident_events import AdverseRecorded, AdverseReported, ReportingRuleSet
 from biobank.quality.independence import harm_behind, independence_refusals
 from biobank.quality.models import adverse_event, reporting_rule
 from biobank.quality.models import deviation_subject as subject_table
-from biobank.quality.schemas import Reason, Recorded, Token
+from biobank.quality.schemas import Recorded, Token
 from biobank.quality.streams import record_on_stream
 from biobank.specimens.models import specimen
 from biobank.vault import Keystore, put_document
@@ -59,16 +60,6 @@ class AdverseReportedAlready(Conflict):
 
     code = "adverse_reported"
     title = "Reported already"
-
-
-class AssessAdverse(Circumstances):
-    """Quality's judgement; the latest counts."""
-
-    seriousness: Seriousness
-    causality: Causality = Field(description="How likely it is that the material or its handling caused it.")
-    in_lot: bool = Field(description="The cause may be in the material, so that other units of its lot are concerned.")
-    reason: Reason
-    signature: Token = None
 
 
 class ReportAdverse(Circumstances):
@@ -250,7 +241,8 @@ def sites_of_adverse(session: Session, code: str, clinic: str) -> list[str]:
     return sorted({clinic, *(home for home in homes if home is not None)})
 
 
-def _find(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
+def find_adverse(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
+    """Return the row of one that the actor may know of, with its rule of reporting; raise NotFound."""
     found = _rows().where(adverse_event.c.deviation_code == code, within(deviation_scope(actor)))
     row = session.execute(found.with_for_update(of=adverse_event) if lock else found).first()
     if row is None:
@@ -270,7 +262,7 @@ def list_adverse(session: Session, actor: Actor, *, open_only: bool = False, pag
     if open_only:
         statement = statement.where(adverse_event.c.reported_at.is_(None))
     page = read_page(session, statement, paging, key=adverse_event.c.deviation_code, orders=ORDERS, default="-known_at")
-    return AdverseList(items=[AdversePublic(**_public(row)) for row in page.rows], **page.ends)
+    return AdverseList(items=[AdversePublic(**public_of(row)) for row in page.rows], **page.ends)
 
 
 def adverse_to_do(session: Session, actor: Actor, most: int) -> list[AdversePublic]:
@@ -282,7 +274,7 @@ def adverse_to_do(session: Session, actor: Actor, most: int) -> list[AdversePubl
     reportable = reporting_rule.c.days.is_not(None) | (adverse_event.c.seriousness == "serious")
     waits = (adverse_event.c.causality == "not_assessed") | (adverse_event.c.reported_at.is_(None) & reportable)
     statement = _rows().where(within(scope), waits).order_by(adverse_event.c.known_at).limit(most)
-    found = [AdversePublic(**_public(row)) for row in session.execute(statement)]
+    found = [AdversePublic(**public_of(row)) for row in session.execute(statement)]
     behind = harm_behind(session, {one.deviation for one in found}) if found else {}
     barred = {code for code, touches in behind.items() if independence_refusals(actor, code, touches)}
     return [one for one in found if one.causality != "not_assessed" or one.deviation not in barred]
@@ -297,13 +289,13 @@ def reads_words(actor: Actor, site: str, judged_at: Collection[str] = ()) -> boo
 
 def describe_adverse(session: Session, actor: Actor, keystore: Keystore, code: str) -> AdverseDetail:
     """Return one, with its words for those who treat at its site or decide on deviations there."""
-    row = _find(session, actor, code)
+    row = find_adverse(session, actor, code)
     judged_at = sites_of_adverse(session, code, row.site_code)
     reads = reads_words(actor, row.site_code, judged_at)
     words = words_kept(session, keystore, row.words_commit, "adverse") if reads else None
     return AdverseDetail(
-        **_public(row),
-        units=_units(session, code),
+        **public_of(row),
+        units=units_about(session, code),
         judged_at=judged_at,
         words=words,
         words_kept=row.words_commit is not None,
@@ -318,10 +310,11 @@ def decides(actor: Actor, judged_at: Collection[str]) -> bool:
 
 def judging_refusals(session: Session, actor: Actor, code: str) -> list[Refusal]:
     """Return why the actor is not the one to judge an adverse event: what they had to do with it or its units."""
-    return cause_refusals(session, actor, code, load(session, _units(session, code)).values())
+    return cause_refusals(session, actor, code, load(session, units_about(session, code)).values())
 
 
-def _units(session: Session, code: str) -> list[str]:
+def units_about(session: Session, code: str) -> list[str]:
+    """Return the units that an adverse event is about, by code."""
     subject = subject_table.c
     of_it = select(subject.subject_id).where(subject.deviation_code == code, subject.subject_kind == "specimen")
     return sorted(session.execute(of_it).scalars())
@@ -329,47 +322,14 @@ def _units(session: Session, code: str) -> list[str]:
 
 def units_of_adverse(session: Session, actor: Actor, code: str) -> list[str]:
     """Return the units that an adverse event is about; raise NotFound."""
-    _find(session, actor, code)
-    return _units(session, code)
-
-
-def assess_adverse(session: Session, act: Act, code: str, request: AssessAdverse) -> AdverseAnswer:
-    """Judge it: quality of its clinic or of a bank that keeps its units, signed "decided"; nobody who gave, checked, recorded or
-    made what it is about. Where the cause may be in the lot, the lot is held now if it is not.
-    """
-    row = _find(session, act.actor, code, lock=True)
-    act.require(Permission.DEVIATION_DECIDE, at=sites_of_adverse(session, code, row.site_code), subject=code)
-    items, units = units_of_withdrawals.get(), _units(session, code)
-    beside = session.execute(select(items.c.specimen_code).where(items.c.withdrawal_code == row.withdrawal_code)).scalars()
-    tubes = load(session, {*units, *beside}, lock=True)
-    raise_first(judging_refusals(session, act.actor, code))
-    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
-    judged = {"seriousness": request.seriousness, "causality": request.causality, "in_lot": request.in_lot}
-    event = AdverseAssessed(**judged, reason=request.reason, signature=str(signature.id))
-    assessed = record_on_stream(
-        session, act, code, event, request, site=row.site_code, donor_code=row.donor_code, relies_on=(bytes(row.event_hash),)
-    )
-    # A report belongs to what it said: what is graver than was reported is reported anew, within its own days.
-    graver = row.reported_at is not None and request.seriousness == "serious" and row.seriousness != "serious"
-    anew = {"reported_at": None, "reported_to": None, "reference": None} if graver else {}
-    session.execute(update(adverse_event).where(adverse_event.c.deviation_code == code).values(**judged, **anew))
-    caused = request.causality not in UNCAUSED and (row.kind == "reaction" or request.seriousness == "serious")
-    held = hold_concerned(
-        session,
-        act,
-        [tubes[one] for one in units] if request.in_lot else (),
-        tubes.values() if request.in_lot or caused else (),
-        row.site_code,
-        assessed.leaf_hash,
-    )
-    now = _find(session, act.actor, code)
-    return AdverseAnswer(**_public(now), held=len(held), receipt=acknowledge(act, [assessed, *held]))
+    find_adverse(session, actor, code)
+    return units_about(session, code)
 
 
 def report_adverse(session: Session, act: Act, code: str, request: ReportAdverse) -> AdverseAnswer:
     """Say to whom it was reported and when, signed "decided". Raises AdverseNotAssessed, AdverseReportedAlready,
     ImplausibleTime."""
-    row = _find(session, act.actor, code, lock=True)
+    row = find_adverse(session, act.actor, code, lock=True)
     act.require(Permission.DEVIATION_DECIDE, at=sites_of_adverse(session, code, row.site_code), subject=code)
     if row.causality == "not_assessed":
         raise AdverseNotAssessed(f"{code} was not judged yet. Say first how serious it is and what caused it.", subject=code)
@@ -390,7 +350,7 @@ def report_adverse(session: Session, act: Act, code: str, request: ReportAdverse
     )
     told = {"reported_at": request.reported_at, "reported_to": request.authority, "reference": request.reference}
     session.execute(update(adverse_event).where(adverse_event.c.deviation_code == code).values(**told))
-    return AdverseAnswer(**_public(_find(session, act.actor, code)), receipt=acknowledge(act, [reported]))
+    return AdverseAnswer(**public_of(find_adverse(session, act.actor, code)), receipt=acknowledge(act, [reported]))
 
 
 def set_reporting_rule(session: Session, act: Act, request: ReportingRuleRequest) -> ReportingRulePublic:
@@ -408,7 +368,8 @@ def set_reporting_rule(session: Session, act: Act, request: ReportingRuleRequest
     return ReportingRulePublic(**said, receipt=acknowledge(act, done))
 
 
-def _public(row: "Row[Any]") -> dict[str, Any]:
+def public_of(row: "Row[Any]") -> dict[str, Any]:
+    """Return its members as they travel."""
     same = ("kind", "seriousness", "causality", "in_lot", "seen_at", "known_at", "recorded_by", "authority")
     told = ("reported_at", "reported_to", "reference")
     return {name: getattr(row, name) for name in (*same, *told)} | {

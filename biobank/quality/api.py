@@ -24,6 +24,7 @@ from biobank.quality import (
     identifying,
     identity_changes,
     isolation,
+    judging,
     kept_words,
     look_back,
     markers,
@@ -38,7 +39,6 @@ from biobank.quality.adverse import (
     AdverseAnswer,
     AdverseDetail,
     AdverseList,
-    AssessAdverse,
     ReportAdverse,
     ReportingRulePublic,
     ReportingRuleRequest,
@@ -49,6 +49,7 @@ from biobank.quality.excursions import AssessedExcursion, AssessRequest
 from biobank.quality.hold_schemas import HoldAnswer, HoldList, HoldRequest, HoldsAnswer, HoldSeveral, LiftRequest, LiftSeveral
 from biobank.quality.identity_changes import ChangeIdentity, IdentityChangedByTwo, ProposedIdentity
 from biobank.quality.isolation import IsolationAnswer, IsolationRequest
+from biobank.quality.judging import AdverseAssessedAnswer, AssessAdverse
 from biobank.quality.markers import DecideMarker, EnterMarker, MarkerList, MarkerRecorded
 from biobank.quality.notices import Acknowledge, NoticeDone
 from biobank.quality.paper import PaperFormFiledAnswer, PaperFormRequest
@@ -425,9 +426,11 @@ async def read_adverse_event(code: CodePath, reading: Reading, bank: BankDep) ->
 
 
 @router.post("/adverse-events/{code}/assess")
-async def assess_adverse_event(code: CodePath, request: AssessAdverse, performing: Performing) -> AdverseAnswer:
+async def assess_adverse_event(
+    code: CodePath, request: AssessAdverse, performing: Performing
+) -> AdverseAssessedAnswer | Proposed:
     """Judge seriousness and cause: quality, signed "decided"."""
-    return await performing(adverse.assess_adverse, code, request)
+    return await performing(judging.assess_adverse, code, request)
 
 
 @router.post("/adverse-events/{code}/report")

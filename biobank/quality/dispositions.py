@@ -34,7 +34,7 @@ from biobank.quality.models import adverse_event, deviation_unit, notice, paper_
 from biobank.quality.models import deviation as deviation_table
 from biobank.quality.models import deviation_subject as subject
 from biobank.quality.notices import TREATS, standing_in
-from biobank.quality.releases import withdrawals_of_releases
+from biobank.quality.releases import given_members, givings_of_releases
 from biobank.quality.schemas import Code, JudgedUnit, Reason, Token
 from biobank.quality.stored_files import require_stored
 from biobank.quality.streams import digest_of, record_on_stream
@@ -205,7 +205,7 @@ def read_units(session: Session, deviation: str) -> list[tuple[Snapshot, JudgedU
     decided = select(unit_disposition).where(unit_disposition.c.deviation_code == deviation)
     said = {row.specimen_code: row.disposition for row in session.execute(decided)}
     under = {one.code: UUID(one.projection.administered_under) for one in snapshots.values() if one.projection.administered_under}
-    given = withdrawals_of_releases.get()(session, set(under.values())) if under else {}
+    given = givings_of_releases.get()(session, set(under.values())) if under else {}
     return [
         (
             one,
@@ -215,7 +215,7 @@ def read_units(session: Session, deviation: str) -> list[tuple[Snapshot, JudgedU
                 state=str(one.projection.state),
                 quality=one.projection.quality,
                 site=one.projection.site_code,
-                withdrawal=given.get(under[one.code]) if one.code in under else None,
+                **given_members(given.get(under[one.code]) if one.code in under else None),
                 held=bool(one.holds),
                 disposition=said.get(one.code),
             ),

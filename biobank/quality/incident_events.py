@@ -153,7 +153,7 @@ class AdverseRecorded(Event):
 
 
 class AdverseAssessed(Event):
-    """Quality judged how serious it is and what may have caused it. Signed; the latest counts."""
+    """Quality judged how serious it is and what may have caused it; two sign what lets go. The latest counts."""
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.adverse_assessed"] = "system.adverse_assessed"
@@ -163,7 +163,7 @@ class AdverseAssessed(Event):
     causality: Literal["unrelated", "unlikely", "possible", "probable", "certain"]
     in_lot: bool
     reason: str = REASON
-    signature: str = SIGNATURE
+    signatures: tuple[str, ...] = SIGNATURES
 
 
 class AdverseReported(Event):

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, cast, func, or_, select, true
@@ -19,6 +19,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.models import user
 from biobank.auth.queries import every_login
 from biobank.custody.arriving import FOUND_ON_ARRIVAL, INSPECTION
+from biobank.custody.entry import parse_entry
 from biobank.custody.legality import Snapshot
 from biobank.custody.material_limits import CONTACT, FROZEN_TOO_OLD, TO_THE_TANK, WARM_TIME_BUDGET
 from biobank.custody.models import hold
@@ -258,22 +259,35 @@ def harm_behind(session: Session, deviations: Collection[str]) -> dict[str, list
 
 
 def judged_by(session: Session, deviations: Collection[str]) -> dict[str, list[Touch]]:
-    """Return, by the deviation of an adverse event, who ever judged it. One statement."""
+    """Return, by the deviation of an adverse event, who ever judged it; of one that two judged last, nobody: it was freed by two.
+
+    One statement.
+    """
     e = event.c
     rows = session.execute(
-        select(e.stream_id, e.occurred_at, _HANDS.label("hands")).where(
+        select(e.stream_id, e.occurred_at, e.entry, _HANDS.label("hands"))
+        .where(
             e.stream_kind == StreamKind.SYSTEM.value,
             e.stream_id.in_(sorted(deviations)),
             e.kind == "system.adverse_assessed",
         )
-    )
+        .order_by(e.stream_id, e.seq)
+    ).all()
+    last = {row.stream_id: parse_entry(bytes(row.entry))["body"]["signatures"] for row in rows}
     found: dict[str, list[Touch]] = {}
     for row in rows:
+        if len(last[row.stream_id]) > 1:
+            continue
         found.setdefault(row.stream_id, []).extend(_touches(row, Capacity.JUDGED, row.stream_id))
     return found
 
 
 _OF_A_LOOK = {INSPECTION, TOO_FEW_ALIVE}
+MISMATCH: Final = "bedside_mismatch"
+"""Band, product and withdrawal at a bedside are not one person's."""
+SWAPPED: Final = "another_tubes_final_label"
+"""The final label that was scanned on what was thawed for one person is another tube's."""
+_OF_A_SCAN = {MISMATCH, SWAPPED, "identity_mismatch"}
 _OF_HANDLING = {WARM_TIME_BUDGET, FROZEN_TOO_OLD, CONTACT, TO_THE_TANK, *FOUND_ON_ARRIVAL}
 HANDLED: Mapping[str, Capacity] = {"specimen.checked_out": Capacity.HANDLED, "specimen.frozen": Capacity.HANDLED}
 """What bars from lifting the hold of a time out of the cold, beside the entry that placed it: it may be the bank's own timer."""
@@ -286,13 +300,13 @@ LOOKS: Mapping[str, Capacity] = {
 
 
 def looks_behind(session: Session, holds: Collection[UUID]) -> dict[UUID, list[Touch]]:
-    """Return, by hold, who looked at or counted what a failed inspection or count holds, and who had in hand what was out of the
-    cold or recorded the arrival that holds it: they are not who lifts it.
+    """Return, by hold, who looked at or counted what a failed inspection or count holds, who had in hand what was out of the cold
+    or recorded the arrival that holds it, and whose scans put an identity in doubt: they are not who lifts it.
 
     Whoever corrected an entry of the unit is among them: a correction towards "fine" lifts nothing. Three statements at most.
     """
     of_these = select(hold.c.id, hold.c.reason, hold.c.scope_kind, hold.c.scope_id, hold.c.placed_event).where(
-        hold.c.id.in_(list(holds)), hold.c.reason.in_(_OF_A_LOOK | _OF_HANDLING)
+        hold.c.id.in_(list(holds)), hold.c.reason.in_(_OF_A_LOOK | _OF_HANDLING | _OF_A_SCAN)
     )
     rows = session.execute(of_these).all()
     if not rows:
@@ -322,6 +336,7 @@ def looks_behind(session: Session, holds: Collection[UUID]) -> dict[UUID, list[T
 
     def touches(row: Any) -> Iterator[Touch]:
         counts, other = (LOOKS, Capacity.INSPECTED) if row.reason in _OF_A_LOOK else (HANDLED, Capacity.HANDLED)
+        counts = {} if row.reason in _OF_A_SCAN else counts
         for one in seen:
             if (one.stream_id in units[row.scope_id] and one.kind in counts) or one.leaf_hash == row.placed_event:
                 yield from _touches(one, counts.get(one.kind, other), one.stream_id)

@@ -31,7 +31,7 @@ from biobank.quality.incident_events import LookBackMade, RecallStarted
 from biobank.quality.models import recall as recall_table
 from biobank.quality.models import recall_item
 from biobank.quality.notices import concerned, give_notices
-from biobank.quality.releases import end_releases, withdrawals_of_releases
+from biobank.quality.releases import end_releases, given_members, givings_of_releases
 from biobank.quality.schemas import Criteria, LookBackAnswer, ReachedSpecimen, RecallAnswer, RecallRequest
 from biobank.quality.streams import digest_of, record_on_stream
 from biobank.specimens.touched import touched_by
@@ -114,10 +114,8 @@ def reached(session: Session, criteria: Criteria) -> list[ReachedSpecimen]:
     if len(rows) > LIMIT:
         raise LookBackTooWide(f"This reaches more than {LIMIT} specimens. Narrow the time or the place and ask in parts.")
     given = {row["administered_under"] for row in rows if row["administered_under"] is not None}
-    withdrawals = withdrawals_of_releases.get()(session, given) if given else {}
-    return [
-        ReachedSpecimen.model_validate(dict(row) | {"withdrawal": withdrawals.get(row["administered_under"])}) for row in rows
-    ]
+    givings = givings_of_releases.get()(session, given) if given else {}
+    return [ReachedSpecimen.model_validate(dict(row) | given_members(givings.get(row["administered_under"]))) for row in rows]
 
 
 def make_look_back(session: Session, act: Act, criteria: Criteria) -> LookBackAnswer:

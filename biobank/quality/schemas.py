@@ -203,6 +203,9 @@ class ReachedSpecimen(BaseModel):
     quality: str
     site: str | None
     withdrawal: str | None
+    came_after: list[str] = Field(
+        default=[], description="Given, and entered after this was recorded, which would have stood against it."
+    )
 
 
 class JudgedUnit(ReachedSpecimen):

@@ -169,7 +169,7 @@ def nothing_demanded(specimen: Snapshot) -> NoCriterion:
     """The refusal of a unit whose latest count was asked to show nothing. Pure."""
     title = material_of(specimen.material).title.lower()
     return NoCriterion(
-        f"{specimen.code} was counted, and quality had not said what a count of {title} must show at its site. Quality sets that "
+        f"{specimen.code} was counted, and quality had not said what a count of {title} must show at its site. Quality sets "
         "that and it is counted once more, or decides about it as it was counted.",
         where_now=specimen.where_now,
         subject=specimen.code,

@@ -27,6 +27,7 @@ from biobank.quality import (
     ending_rules,
     identifying,
     identity_changes,
+    judging,
     merging,
     passing_on,
     reattributing,
@@ -39,7 +40,7 @@ from biobank.shipping import arrivals, handovers
 from biobank.specimens import warm_time
 from biobank.unfinished import service as unfinished
 from biobank.viability import service as viability
-from biobank.withdrawals import given_before
+from biobank.withdrawals import given_before, stops
 from biobank.withdrawals import service as withdrawals
 
 MODULES = (
@@ -64,6 +65,7 @@ MODULES = (
     identifying,
     ending_rules,
     identity_changes,
+    judging,
     merging,
     passing_on,
     reattributing,
@@ -77,6 +79,7 @@ MODULES = (
     unfinished,
     withdrawals,
     given_before,
+    stops,
     fhir_bulk,
 )
 assert TIMERS

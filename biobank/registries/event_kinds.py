@@ -26,6 +26,7 @@ from biobank.unfinished import events as unfinished
 from biobank.viability import events as viability
 from biobank.withdrawals import events as withdrawals
 from biobank.withdrawals import outcome_events as outcomes
+from biobank.withdrawals import stop_events as stops
 
 MODULES = (
     custody,
@@ -47,6 +48,7 @@ MODULES = (
     alarms,
     withdrawals,
     outcomes,
+    stops,
     unfinished,
     labels,
 )

@@ -33,6 +33,7 @@ class Dispatched(Event):
     call: ClassVar[str] = "/shipments"
     from_states: ClassVar[frozenset[State]] = frozenset({State.COLLECTED, State.RECEIVED, State.CHECKED_OUT, State.ISSUED})
     to_state: ClassVar[State] = State.IN_TRANSIT
+    reserved_from: ClassVar[frozenset[State]] = frozenset({State.ISSUED})
     effect: ClassVar[Effect] = (
         NO_OFFER
         | INTO_THE_COLD

@@ -74,7 +74,7 @@ class Safeguarded(Event):
 
     kind: Literal["specimen.safeguarded"] = "specimen.safeguarded"
     version: ClassVar[int] = 2
-    permission: ClassVar[Permission] = Permission.STORAGE_RECORD
+    permission: ClassVar[Permission] = Permission.CUSTODY_RECORD
     call: ClassVar[str] = "/specimens/{specimen}/store"
     from_states: ClassVar[frozenset[State]] = LIVE
     to_state: ClassVar[State] = State.STORED

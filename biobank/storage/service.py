@@ -90,7 +90,10 @@ def _place(
     if len(set(codes)) != len(codes):
         raise MalformedRequest(TWICE)
     row = queries.get_container(session, act.actor, container_code)
-    act.require(Permission.STORAGE_RECORD, at=row.site_code)
+    refusal = act.actor.refusal(Permission.STORAGE_RECORD, at=row.site_code)
+    # Cold first: whoever handles tubes at a site puts one into a safe place there, also who stores nothing else.
+    if refusal is not None and not (act.actor.may(Permission.CUSTODY_RECORD, at=row.site_code) and read_box(session, row).safe):
+        raise refusal
     known = load(session, codes, lock=True, holds=True)
     lock_places(session, [container_code])
     row = queries.get_container(session, act.actor, container_code)

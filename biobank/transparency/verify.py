@@ -575,7 +575,9 @@ class Rule:
         self.places = None if row["places_hold"] is None else canonical(row["places_hold"])
         self.hold = {"specimen.hold_placed": 1, "specimen.hold_lifted": -1}.get(self.kind, 0)
         self.adopts, self.erases = self.kind == "system.rules_adopted", self.kind in ERASING
-        self.judged = bool(self.act or self.conditions is not None)
+        only = row.get("reserved_from")
+        self.reserved_from = None if only is None else frozenset(map(canonical, only))
+        self.judged = bool(self.act or self.conditions is not None or only is not None)
         self.signed_with: list[str] = row.get("signed_with", [])
         self.signs = bool(set(SIGNATURES) & set(self.shape)) or self.kind in LOGINS
         wanted = {
@@ -1126,9 +1128,12 @@ class Record:
         if rule.conditions is not None and stream[self._condition] not in rule.conditions:
             was = stream[self._condition].decode().strip('"')
             self._deny(index, rule, name, seq, f"not legal: the specimen's condition was {was} then", "illegal")
+        reserved = stream[self._reserved]
+        if rule.reserved_from is not None and reserved != b"null" and state not in rule.reserved_from:
+            why = f"not legal: the specimen was reserved for {reserved.decode()} and had not been issued"
+            self._deny(index, rule, name, seq, why, "illegal")
         if rule.act is None:
             return
-        reserved = stream[self._reserved]
         if reserved != b"null" and "withdrawal" in rule.place and values[rule.place["withdrawal"]] not in (b"null", reserved):
             self._deny(index, rule, name, seq, f"not legal: the specimen was reserved for {reserved.decode()}", "illegal")
         for hold, blocks in (stream[HOLDS] or {}).items():

@@ -17,7 +17,7 @@ from biobank.quality.adverse import Happened
 from biobank.specimens.amounts import said
 from biobank.specimens.materials import Unit
 from biobank.withdrawals.adverse import keep
-from biobank.withdrawals.bedside import UNKNOWN, check_table, differing, read_product, stop
+from biobank.withdrawals.bedside import UNKNOWN, check_table, differing, read_product, stop, stop_outdated
 from biobank.withdrawals.case import (
     Case,
     administration,
@@ -92,10 +92,13 @@ def open_giving(session: Session, act: Act, code: str, request: AdministerReques
 
     Raises NotPermitted, ImplausibleTime, and what reading the scan raises.
     """
-    product = read_product(session, act, request.product)
-    case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[] if product is None else [product])
+    read = read_product(session, act, request.product)
+    product = read.code
+    case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=read.codes)
     if product is None or product not in case.tubes:
         raise_first(begin_refusals(giver, Step.ADMINISTER, case))
+        if read.outdated is not None:
+            return stop_outdated(session, act, case, request, read.outdated)
         if product is None:
             return stop(session, act, case, request, ["product"], None, UNKNOWN, None)
         scanned = others.get(product)
@@ -194,7 +197,7 @@ def write_giving(
             kind="reaction", seriousness="not_assessed", in_lot=None, seen_at=ended, words=None, topic="adverse_reaction"
         )
         seen = keep(session, act, now, request, happened)
-    told = [] if confirmed is None else tell_quality(session, confirmed[0], case, product, started, came_after)
+    told = [] if confirmed is None else tell_quality(session, confirmed[0], case, [product], started, came_after)
     return answer_of(act, now, [*appended, given, *seen, *told])
 
 

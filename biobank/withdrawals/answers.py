@@ -19,10 +19,11 @@ from biobank.quality import releases as asked_by_quality
 from biobank.quality.attachments import photographs_of_patients
 from biobank.quality.deviations import sites_of_withdrawal
 from biobank.quality.dispositions import units_of_withdrawals
+from biobank.quality.releases import GivenUnder
 from biobank.shipping.onward import refusals_after_issue
 from biobank.shipping.shipments import clinics_of_withdrawals
 from biobank.specimens.models import specimen
-from biobank.withdrawals.case import read_case
+from biobank.withdrawals.case import administration, read_case
 from biobank.withdrawals.models import bedside_release as _release
 from biobank.withdrawals.models import outcome_result, withdrawal
 from biobank.withdrawals.models import withdrawal_item as _item
@@ -37,10 +38,14 @@ treatment_revoked.give(end_revoked_releases)
 giving_undone.give(lead_back)
 
 
-@asked_by_quality.withdrawals_of_releases.give
-def _of_releases(session: Session, releases: Collection[UUID]) -> dict[UUID, str]:
-    rows = session.execute(select(_release.c.id, _release.c.withdrawal_code).where(_release.c.id.in_(releases)))
-    return {row.id: row.withdrawal_code for row in rows}
+@asked_by_quality.givings_of_releases.give
+def _of_releases(session: Session, releases: Collection[UUID]) -> dict[UUID, GivenUnder]:
+    rows = session.execute(
+        select(_release.c.id, _release.c.withdrawal_code, administration.c.came_after)
+        .outerjoin(administration, administration.c.release_id == _release.c.id)
+        .where(_release.c.id.in_(releases))
+    )
+    return {row.id: GivenUnder(row.withdrawal_code, row.came_after or ()) for row in rows}
 
 
 _open = select(withdrawal.c.code).where(withdrawal.c.state.not_in(sorted(OVER))).order_by(withdrawal.c.code)

@@ -21,7 +21,7 @@ from biobank.shipping.travel_limits import limits_by_hand
 from biobank.withdrawals.case import open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Arrived, Delivered
 from biobank.withdrawals.journeys import left_the_bank
-from biobank.withdrawals.picking import stray_tube
+from biobank.withdrawals.picking import told_stray
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import ReceiveRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of
@@ -35,7 +35,7 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=tubes)
     for tube in tubes:
         if tube not in case.tubes:
-            return stray_tube(act, Step.RECEIVE, case, tube, others.get(tube))
+            return told_stray(session, act, Step.RECEIVE, case, tube, others.get(tube))
     for tube in sorted(tubes):
         raise_first(receipt_refusals(act.actor, case, tube))
     at = cold_at(act, request.occurred_at, request.paper)

@@ -7,6 +7,7 @@ single use, valid for 15 minutes, which the administration consumes; the databas
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
@@ -25,6 +26,9 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import CheckCharacterWrong, ForeignLabel, MalformedCode, Prefix
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, Refused, raise_first
+from biobank.quality.independence import MISMATCH
+from biobank.quality.urgent import call_quality
+from biobank.specimens.scanned_labels import LabelOfNoPrint, LabelSuperseded
 from biobank.withdrawals.arrival import hold_specimens
 from biobank.withdrawals.case import Case, open_case, record_on_case
 from biobank.withdrawals.events import CheckFailed, CheckOpened, CheckPassed
@@ -35,7 +39,7 @@ from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.paper_checks import moment_at_bedside
 from biobank.withdrawals.release_rules import CHECKED_AGAIN
 from biobank.withdrawals.releases import end_open_releases, end_releases
-from biobank.withdrawals.scans import read_scan, read_tube
+from biobank.withdrawals.scans import AnotherKindOfCode, read_scan, read_tube
 from biobank.withdrawals.schemas import BedsideAnswer, BedsideRequest
 from biobank.withdrawals.service import answer_members
 from biobank.withdrawals.step_rules import begin_refusals, check_refusals, consents_of, read_grounds
@@ -43,6 +47,8 @@ from biobank.withdrawals.workflow import Step
 
 check_table = table_of(BedsideCheck)
 _reader = user.alias("reader")
+
+_NOW = {"occurred_at": None, "late_entry": False, "paper": None}
 
 UNKNOWN = "UNKNOWN"
 """What is recorded of a scan that names nothing here: what stood on it may say who somebody is."""
@@ -76,9 +82,12 @@ class SameDevice(Conflict):
 
 
 def differing(
-    recipient: str, items: Collection[str], band_donor: str, product: str, product_donor: str | None
+    recipient: str, items: Collection[str], band_donor: str | None, product: str, product_donor: str | None
 ) -> list[Differing]:
-    """Compare band, product and withdrawal, and return what does not belong together; empty when all is one person's. Pure."""
+    """Compare band, product and withdrawal, and return what does not belong together; empty when all is one person's. Pure.
+
+    A band or a product of nobody here is not this person's.
+    """
     wrong: list[Differing] = []
     if band_donor != recipient:
         wrong.append("wristband")
@@ -89,33 +98,62 @@ def differing(
     return wrong
 
 
-def read_product(session: Session, act: Act, text: str) -> str | None:
-    """Return the code of the tube that was scanned at a bedside; None for what is no tube of this bank by any name. Raises what
-    `read_tube` raises of a code of ours.
+@dataclass(frozen=True)
+class Product:
+    """What was scanned at a bedside as the product: a tube of ours, or no tube of this bank by any name (`code` None).
+
+    `outdated`: it is one of ours by a label that should be on nothing any more.
     """
+
+    code: str | None
+    outdated: LabelSuperseded | LabelOfNoPrint | None = None
+
+    @property
+    def codes(self) -> list[str]:
+        """The tube, where it is one."""
+        return [] if self.code is None else [self.code]
+
+
+def read_product(session: Session, act: Act, text: str) -> Product:
+    """Read the tube that was scanned at a bedside. Raises what `read_tube` raises of a code of ours that was misread."""
     try:
-        return read_tube(session, act, text)
+        return Product(read_tube(session, act, text))
     except CheckCharacterWrong:
         raise
+    except (LabelSuperseded, LabelOfNoPrint) as refusal:
+        return Product(None, refusal)
     except (MalformedCode, ForeignLabel):
+        return Product(None)
+
+
+def read_band(session: Session, act: Act, text: str) -> str | None:
+    """Return the code of the band that was scanned on the wrist; None for what is no band of this bank's. Raises what `read_scan`
+    raises of a code of ours that was misread, or by a label that should be on nothing any more.
+    """
+    try:
+        code = read_scan(session, act, text, Prefix.WRISTBAND)
+    except CheckCharacterWrong:
+        raise
+    except (MalformedCode, ForeignLabel, AnotherKindOfCode):
         return None
+    return None if find_band(session, code) is None else code
 
 
 def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequest) -> BedsideAnswer | Refused:
     """One person's scans. The first opens the check, the second completes it and makes the release."""
-    band_code = read_scan(session, act, request.wristband, Prefix.WRISTBAND)
-    product = read_product(session, act, request.product)
-    case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[] if product is None else [product])
+    band_code, read = read_band(session, act, request.wristband), read_product(session, act, request.product)
+    case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=read.codes)
     raise_first(begin_refusals(act.actor, Step.CHECK, case))
-    if product is None:
-        return stop(session, act, case, request, ["product"], None, UNKNOWN, None)
-    scanned = others.get(product)
+    if read.outdated is not None:
+        return stop_outdated(session, act, case, request, read.outdated)
     # Whose the band is counts before whether it is still in force: another person's old band is another person's band.
-    row = find_band(session, band_code)
-    band_donor = case.donor if row is None else row.donor_code
-    wrong = differing(case.donor, case.tubes, band_donor, product, None if scanned is None else scanned.donor_code)
-    if wrong:
-        return stop(session, act, case, request, wrong, band_code, product, scanned)
+    row = None if band_code is None else find_band(session, band_code)
+    scanned = None if read.code is None else others.get(read.code)
+    whose = None if scanned is None else scanned.donor_code
+    wrong = differing(case.donor, case.tubes, None if row is None else row.donor_code, read.code or UNKNOWN, whose)
+    if wrong or band_code is None or read.code is None:
+        return stop(session, act, case, request, wrong, band_code, read.code or UNKNOWN, scanned)
+    product = read.code
     at = moment_at_bedside(session, act, case, product, request)
     band = active_wristband(session, band_code, at)
     live = request.paper is None
@@ -189,17 +227,28 @@ def stop(
 
     It is dated now, whatever the call states: a wrong clock or form is no reason to undo a stop.
     """
-    killed = end_releases(session, {*case.tubes, product}, at=act.at, because="bedside_mismatch")
+    killed = end_releases(session, {*case.tubes, product}, at=act.at, because=MISMATCH)
     other = None if band is None else find_band(session, band)
     if other is not None and other.donor_code != case.donor:
         # Whose band it is may lie before the other's cells, here or at the next bed: what is open of both is over.
-        killed += end_open_releases(session, other.donor_code, at=act.at, because="bedside_mismatch")
+        killed += end_open_releases(session, other.donor_code, at=act.at, because=MISMATCH)
         _supersede(session, act, check_table.c.donor_code == other.donor_code)
     held = [] if scanned is None else [product]
-    hold_specimens(session, act, held, HoldKind.IDENTITY, NOW, reason="bedside_mismatch", site=case.clinic)
+    hold_specimens(session, act, held, HoldKind.IDENTITY, NOW, reason=MISMATCH, site=case.clinic)
     _supersede(session, act, check_table.c.withdrawal_code == case.code)
     event = CheckFailed(differing=tuple(wrong), wristband=band, product=product, held=tuple(held), releases_killed=killed)
-    record_on_case(session, act, case, event, given.model_copy(update={"occurred_at": None, "late_entry": False, "paper": None}))
+    record_on_case(session, act, case, event, given.model_copy(update=_NOW))
+    call_quality(
+        session,
+        act,
+        topic=MISMATCH,
+        about=case.code,
+        description=f"STOP at the bedside of {case.code}: {' and '.join(wrong)} did not belong together with the rest.",
+        units={*case.tubes, *held},
+        site=case.clinic,
+        sites=[tube.keeper for tube in [*case.tubes.values(), *([] if scanned is None else [scanned])]],
+        affected=[("withdrawal", case.code)],
+    )
     return Refused(
         WrongRecipient(
             f"STOP. The band, the product and {case.code} do not belong to one person ({' and '.join(wrong)}). Give nothing.",
@@ -210,6 +259,30 @@ def stop(
             differing=wrong,
         )
     )
+
+
+def stop_outdated(
+    session: Session, act: Act, case: Case, given: Circumstances, outdated: LabelSuperseded | LabelOfNoPrint
+) -> Refused:
+    """A label that should be on nothing any more is on what is in the hand: what is open of the withdrawal ends, and the label's
+    own refusal is evidence. Which tube it is, quality finds out.
+    """
+    killed = end_releases(session, case.tubes, at=act.at, because=MISMATCH)
+    _supersede(session, act, check_table.c.withdrawal_code == case.code)
+    event = CheckFailed(differing=("product",), wristband=None, product=UNKNOWN, held=(), releases_killed=killed)
+    record_on_case(session, act, case, event, given.model_copy(update=_NOW))
+    call_quality(
+        session,
+        act,
+        topic="outdated_label_at_the_bedside",
+        about=case.code,
+        description=f"At the bedside of {case.code} a label was scanned that should be on nothing any more: {outdated.detail}",
+        units=case.tubes,
+        site=case.clinic,
+        sites=[tube.keeper for tube in case.tubes.values()],
+        affected=[("withdrawal", case.code)],
+    )
+    return Refused(outdated)
 
 
 def _supersede(session: Session, act: Act, these: ColumnElement[bool]) -> None:

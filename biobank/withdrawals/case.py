@@ -49,7 +49,7 @@ STANDS = (
     select(custody.c.code).where(custody.c.administered_under == administration.c.release_id).correlate(administration).exists()
 )
 """A giving counts while its tube is given under it by the record: not one that was undone."""
-_picker = user.alias("picker")
+_picker, _approver = user.alias("picker"), user.alias("approver")
 PICKED = ("container_code", "position_code", "picked_by", "picked_at", "picked_event", "confirmed_by", "confirmed_at")
 
 
@@ -66,6 +66,8 @@ class Case:
     picks: Mapping[str, Mapping[Any, Any]]
     given: frozenset[str]
     findings: dict[str, Findings]
+    approvers: frozenset[str] = frozenset()
+    """Every login of whoever approved it."""
     came_after: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By tube that was given: what was recorded between its giving and the entry of that, and stood against it."""
 
@@ -290,6 +292,7 @@ def read_tubes(
             *(pick_table.c[name] for name in PICKED),
             every_login(_picker).label("pickers"),
             grants_now(_picker).label("picker_grants"),
+            every_login(_approver).label("approvers"),
         )
         .select_from(
             custody.outerjoin(item_table, asked)
@@ -301,6 +304,8 @@ def read_tubes(
                 ),
             )
             .outerjoin(_picker, _picker.c.code == pick_table.c.picked_by)
+            .outerjoin(withdrawal, withdrawal.c.code == item_table.c.withdrawal_code)
+            .outerjoin(_approver, _approver.c.code == withdrawal.c.approved_by)
             .outerjoin(
                 administration,
                 and_(
@@ -330,6 +335,7 @@ def case_of(row: RowMapping, its: Sequence[RowMapping], found: Mapping[str, Snap
         picks={tube["tube"]: tube for tube in its if tube["picked_by"] is not None},
         given=frozenset(tube["tube"] for tube in its if tube["given"]),
         findings=dict(findings),
+        approvers=frozenset(login for tube in its for login in tube["approvers"] or ()),
         came_after={tube["tube"]: tuple(tube["came_after"]) for tube in its if tube["came_after"]},
     )
 

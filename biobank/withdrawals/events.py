@@ -66,6 +66,8 @@ class FinalLabelApplied(Event):
     label: ClassVar[str] = "Put the final label on"
     from_states: ClassVar[frozenset[State]] = frozenset({State.CHECKED_OUT, State.IN_PROCESS})
     from_conditions: ClassVar[frozenset[Condition]] = frozenset({Condition.THAWED})
+    act: ClassVar[HoldAct] = HoldAct.ISSUE
+    verb: ClassVar[str] = "given its final label"
 
     withdrawal: str = WITHDRAWAL
     print_number: int = Field(ge=1, le=MOST_PRINTS, description="What the symbol of the label says after the code.")

@@ -3,18 +3,24 @@
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.custody.recording import Move
+from biobank.custody.legality import Snapshot
+from biobank.custody.recording import NOW, Move
+from biobank.custody.states import Condition, HoldKind
 from biobank.foundation.codes import SPECIMENS
 from biobank.foundation.errors import Refused
+from biobank.quality.independence import SWAPPED
+from biobank.quality.urgent import call_quality
 from biobank.specimens.scanned_labels import read_current
-from biobank.withdrawals.case import open_case, record_on_tubes
+from biobank.withdrawals.arrival import hold_specimens
+from biobank.withdrawals.case import Case, open_case, record_on_tubes
 from biobank.withdrawals.events import FinalLabelApplied
 from biobank.withdrawals.final_label_rules import NotTheFinalLabel, final_labels
-from biobank.withdrawals.picking import first_of, stray_tube, tell_when_ready
+from biobank.withdrawals.given_then import judged_by_hands
+from biobank.withdrawals.picking import first_of, stray_tube, tell_when_ready, told_afterwards
 from biobank.withdrawals.scans import AnotherKindOfCode
 from biobank.withdrawals.schemas import FinalLabelRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of
-from biobank.withdrawals.step_rules import grounds_of_hands, label_refusals
+from biobank.withdrawals.step_rules import AT_THE_BENCH, label_refusals
 from biobank.withdrawals.workflow import Step
 
 
@@ -29,11 +35,12 @@ def apply(session: Session, act: Act, code: str, request: FinalLabelRequest) -> 
     tube = said.text
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
     if tube not in case.tubes:
-        return stray_tube(act, Step.LABEL, case, tube, others.get(tube))
-    grounds = grounds_of_hands(session, act, case, request)
-    refused = first_of(label_refusals(act.actor, case, grounds, tube))
+        return _stop(session, act, case, tube, others.get(tube))
+    judged = judged_by_hands(session, act, case, request, [tube], lambda one, of: label_refusals(act.actor, one, of, tube))
+    refused = first_of(judged.against)
     if refused is not None:
         return refused
+    case, grounds = judged.case, judged.grounds
     template = final_labels(case, tube).get(said.print_number or 0)
     if said.print_number is None or template is None:
         raise NotTheFinalLabel(
@@ -45,4 +52,34 @@ def apply(session: Session, act: Act, code: str, request: FinalLabelRequest) -> 
     appended = record_on_tubes(session, act, case, [Move(case.tubes[tube], event)], request, lagging=grounds.lagging)
     now = case.moved_on(appended, labelled={tube: template})
     tell_when_ready(session, act, now, appended[0])
-    return answer_of(act, now, appended)
+    told = told_afterwards(session, act, judged, request, [tube], "labelled")
+    return answer_of(act, now, [*appended, *told])
+
+
+def _stop(session: Session, act: Act, case: Case, code: str, scanned: Snapshot | None) -> Refused:
+    """The label of a tube that is none of the withdrawal's was scanned on what is in the hand. Here the label says who it is for:
+    what was thawed for this withdrawal, and the tube that the label names, are held with all that lay at their benches.
+    """
+    refused = stray_tube(act, Step.LABEL, case, code, scanned)
+    thawed = {
+        own: tube
+        for own, tube in case.tubes.items()
+        if tube.state in AT_THE_BENCH and tube.projection.condition == Condition.THAWED.value
+    }
+    if not thawed or scanned is None:
+        return refused
+    site = next(iter(thawed.values())).projection.site_code or case.clinic
+    both = {**thawed, code: scanned}
+    hold_specimens(session, act, both, HoldKind.IDENTITY, NOW, reason=SWAPPED, site=site)
+    call_quality(
+        session,
+        act,
+        topic=SWAPPED,
+        about=case.code,
+        description=f"The label of {code} was scanned as the final one of what was thawed for {case.code}.",
+        units=both,
+        site=site,
+        sites=[case.clinic, *(tube.keeper for tube in both.values())],
+        affected=[("withdrawal", case.code)],
+    )
+    return refused

@@ -1,18 +1,19 @@
-"""What two people did on paper is judged as of the time they did it, by what is known of that time now.
+"""What was done on paper is judged as of the time it was done, by what is known of that time now.
 
 What was given is given: a hold placed afterwards, or a test that failed afterwards, is no reason to leave it out of the record.
 It is recorded all the same, by two people (`given_before.py`), marked with the codes of what stands against it now, and a
-deviation tells quality. What stood against it at its own time, also if it was lifted since or written down later, refuses it as
-ever. Nothing of this reaches a live act.
+deviation tells quality. So it is with what hands did before that: a tube that was picked, thawed, labelled or issued on paper is
+out, thawed, gone; a deviation says what came afterwards. What stood against it at its own time, also if it was lifted since or
+written down later, refuses it as ever. Nothing of this reaches a live act.
 
 Of the record the holds, quality's decision, the results of the lot's tests, the donor's death and the taking back of a consent
 are read as of then; what was seen of the tube and the tube's place in the workflow are judged as for any other act.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import select
 from sqlmodel import Session
@@ -24,7 +25,7 @@ from biobank.custody.holds_then import holds_then, stays_of
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.rebuild import entries_of, steps_of
-from biobank.custody.recording import NOW
+from biobank.custody.recording import NOW, Circumstances
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refusal, raise_first
@@ -33,6 +34,8 @@ from biobank.quality.lot_tests import read_lot_tests
 from biobank.transparency.models import event
 from biobank.withdrawals.case import Case
 from biobank.withdrawals.step_rules import Grounds, consents_of, read_grounds
+
+GIVEN: Final = "given"
 
 Rule = Callable[[Actor, Case, Grounds, str], list[Refusal]]
 
@@ -68,23 +71,69 @@ def judged_then(
     session: Session, act: Act, case: Case, grounds: Grounds, product: str, at: datetime, rule: Rule, giver: Actor
 ) -> Judged:
     """Judge a tube at a time gone by, by the rule that judges it now; raise the first reason of then. `giver`: who did it."""
-    tube, lot = case.tubes[product], case.tubes[product].lot_code
-    steps = list(steps_of(entries_of(session, product, at=at)))
-    held = replace(tube, holds=tuple(holds_then(session, product, stays_of(steps), at, act.at)))
-    quality = steps[-1][1].quality if steps else tube.projection.quality
-    then = replace(held, projection=replace(tube.projection, quality=quality))
-    tests = read_lot_tests(session, [lot], at, until=at)[lot]
-    findings = replace(case.findings[product], tests=tests)
-    as_it_stood = replace(
-        case,
-        row={**case.row, "donor_status": _status_then(session, case, at)},
-        tubes={**case.tubes, product: then},
-        findings={**case.findings, product: findings},
-    )
+    as_it_stood, held = _then(session, act, case, [product], at)
     raise_first(rule(giver, as_it_stood, strictly(grounds), product))
+    now = [*rule(giver, case, grounds, product), *_consents_now(session, act, case, [product])]
+    return Judged(held[product], _codes(now))
+
+
+class Handled(NamedTuple):
+    """What hands did with tubes, judged. `against`: why not, as of when it was done; `case`: with the holds of then, to write;
+    `came_after`: codes of what stands against it now and did not then: only of what was done on paper.
+    """
+
+    against: Sequence[Refusal]
+    case: Case
+    grounds: Grounds
+    came_after: tuple[str, ...] = ()
+
+
+def judged_by_hands(
+    session: Session,
+    act: Act,
+    case: Case,
+    request: Circumstances,
+    tubes: Collection[str],
+    rule: Callable[[Case, Grounds], list[Refusal]],
+) -> Handled:
+    """Judge what hands did with `tubes`: whoever scans does it now, whatever time is stated, so both count; from paper, as of
+    when it was done.
+    """
+    at = request.occurred_at
+    if request.paper is None or at is None:
+        grounds = read_grounds(session, act.bank, [case.donor], act.at, of=at, decided=True)[case.donor]
+        return Handled(rule(case, grounds), case, grounds)
+    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=at)[case.donor]
+    as_it_stood, held = _then(session, act, case, tubes, at)
+    against = rule(as_it_stood, strictly(grounds))
+    now = [] if against else [*rule(case, grounds), *_consents_now(session, act, case, tubes)]
+    return Handled(against, replace(case, tubes={**case.tubes, **held}), strictly(grounds), _codes(now))
+
+
+def _then(session: Session, act: Act, case: Case, tubes: Collection[str], at: datetime) -> tuple[Case, dict[str, Snapshot]]:
+    """Return the case as these tubes and its donor stood at a time gone by, and the tubes with the holds of then."""
+    held: dict[str, Snapshot] = {}
+    stood: dict[str, Snapshot] = {}
+    findings = dict(case.findings)
+    for code in sorted(tubes):
+        tube = case.tubes[code]
+        steps = list(steps_of(entries_of(session, code, at=at)))
+        held[code] = replace(tube, holds=tuple(holds_then(session, code, stays_of(steps), at, act.at)))
+        quality = steps[-1][1].quality if steps else tube.projection.quality
+        stood[code] = replace(held[code], projection=replace(tube.projection, quality=quality))
+        tests = read_lot_tests(session, [tube.lot_code], at, until=at)[tube.lot_code]
+        findings[code] = replace(case.findings[code], tests=tests)
+    row = {**case.row, "donor_status": _status_then(session, case, at)}
+    return replace(case, row=row, tubes={**case.tubes, **stood}, findings=findings), held
+
+
+def _consents_now(session: Session, act: Act, case: Case, tubes: Collection[str]) -> list[Refusal]:
     today = read_grounds(session, act.bank, [case.donor], act.at)[case.donor]
-    now = [*rule(giver, case, grounds, product), *consents_of(case, today, [product])[1]]
-    return Judged(held, tuple(dict.fromkeys(one.code for one in now)))
+    return consents_of(case, today, tubes)[1]
+
+
+def _codes(refusals: Sequence[Refusal]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.code for one in refusals))
 
 
 def strictly(grounds: Grounds) -> Grounds:
@@ -105,20 +154,27 @@ def _status_then(session: Session, case: Case, at: datetime) -> str:
 
 
 def tell_quality(
-    session: Session, act: Act, case: Case, product: str, at: datetime, came_after: Collection[str]
+    session: Session,
+    act: Act,
+    case: Case,
+    tubes: Collection[str],
+    at: datetime,
+    came_after: Collection[str],
+    done: str = GIVEN,
 ) -> list[Appended]:
-    """Open a deviation about what was given before it was known that it should not be; nothing when nothing came after."""
+    """Open a deviation about what was done before it was known that it should not be; nothing when nothing came after."""
     if not came_after:
         return []
     words = ", ".join(code.replace("_", " ") for code in came_after)
+    which = ", ".join(sorted(tubes))
     _, opened = add_deviation(
         session,
         act,
         NOW,
-        severity="critical",
-        topic="given_before_it_was_known",
-        site=case.clinic,
-        description=f"{product} was given at {rfc3339(at)}. What stands against it now came afterwards: {words}.",
-        affected=[("specimen", product), ("withdrawal", case.code)],
+        severity="critical" if done == GIVEN else "major",
+        topic=f"{done}_before_it_was_known",
+        site=case.clinic if done == GIVEN else next(iter(case.tubes.values())).projection.site_code or case.clinic,
+        description=f"{which}: {done} at {rfc3339(at)}. What stands against it now came afterwards: {words}.",
+        affected=[*(("specimen", tube) for tube in sorted(tubes)), ("withdrawal", case.code)],
     )
     return [opened]

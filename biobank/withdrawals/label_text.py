@@ -1,7 +1,8 @@
 """A tube whose code nothing reads is named by its place and by what two people each read on it, blind.
 
 Neither is shown what the record expects nor what the other read; the bank compares. What was read has to fit this tube and no
-other: of everything recorded in its box and of the withdrawal's own tubes exactly one. The recipient's code is always read,
+other: of everything recorded in its box, of the withdrawal's own tubes and of all that the bank has of this donor exactly one,
+for the hand may have reached into another box. The recipient's code is always read,
 because the pick list does not show it; with it the number of the unit, or part of the tube's code.
 """
 
@@ -10,10 +11,11 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import or_, select
+from sqlalchemy import and_, or_, select
 from sqlmodel import Session
 
 from biobank.custody.models import custody
+from biobank.custody.states import TERMINAL
 from biobank.foundation.codes import MalformedCode, parse_code
 from biobank.foundation.errors import Conflict, MalformedRequest
 from biobank.specimens.models import specimen
@@ -80,12 +82,13 @@ def _bare(code: str) -> str:
     return "".join(code.upper().replace("-", "").split())
 
 
-def read_labels(session: Session, boxes: Collection[str], tubes: Collection[str]) -> list[Labelled]:
-    """Return what stands on everything recorded in these boxes and on these tubes."""
+def read_labels(session: Session, boxes: Collection[str], tubes: Collection[str], donor: str) -> list[Labelled]:
+    """Return what stands on everything recorded in these boxes, on these tubes, and on what there is of the donor."""
+    there = and_(specimen.c.donor_code == donor, custody.c.state.not_in([state.value for state in TERMINAL]))
     rows = session.execute(
         select(specimen.c.code, specimen.c.donor_code, specimen.c.unit_number)
         .join(custody, custody.c.code == specimen.c.code)
-        .where(or_(custody.c.container_code.in_(sorted(boxes)), specimen.c.code.in_(sorted(tubes))))
+        .where(or_(custody.c.container_code.in_(sorted(boxes)), specimen.c.code.in_(sorted(tubes)), there))
         .order_by(specimen.c.code)
     )
     return [Labelled(*row) for row in rows]

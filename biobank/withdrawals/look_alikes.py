@@ -1,7 +1,8 @@
 """What may be taken by mistake for a tube that is to be picked: said at the pick, before a hand reaches into the box.
 
 Three things make one tube pass for another: it stands right beside it, its code reads almost the same, or its donor is called
-almost the same. None of them stops anything: the scan does that. Donors are compared by the blind index, so no name is opened.
+almost the same. The last two are looked for in every box of the walk. None of them stops anything: the scan does that. Donors are
+compared by the blind index, so no name is opened.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -41,11 +42,18 @@ def _beside(one: Neighbour, other: Neighbour) -> bool:
     return max(abs(one.row - other.row), abs(one.col - other.col)) == 1
 
 
-def warnings_of(tube: str, together: Iterable[Neighbour], own: Collection[str], alike: Collection[str]) -> list[str]:
+def warnings_of(
+    tube: str,
+    together: Iterable[Neighbour],
+    own: Collection[str],
+    alike: Collection[str],
+    elsewhere: Iterable[Neighbour] = (),
+) -> list[str]:
     """Return what to beware of when `tube` is taken out of its box, a sentence each, by code. Pure. Where nothing says which slot
     it or another is in, each of them may stand right beside it.
 
-    `together`: everything in its box, itself too; `own`: the tubes of the withdrawal; `alike`: donors called almost the same.
+    `together`: everything in its box, itself too; `own`: the tubes of the withdrawal; `alike`: donors called almost the same;
+    `elsewhere`: what is in the other boxes of the same walk. A wrong box makes its tubes neighbours.
     """
     every = {one.code: one for one in together}
     here = every.get(tube)
@@ -67,6 +75,13 @@ def warnings_of(tube: str, together: Iterable[Neighbour], own: Collection[str], 
         if why:
             place = f" in {other.slot}" if other.slot is not None else ""
             said.append(f"{code}{place} {' and '.join(why)}.")
+    for other in sorted(elsewhere, key=lambda one: one.code):
+        why = [
+            *(["is of a donor with a name like this one's"] if other.donor in alike else []),
+            *(["has a code that reads almost the same"] if near_codes(tube, other.code) else []),
+        ]
+        if why:
+            said.append(f"{other.code} in {other.box}, another box of this walk, {' and '.join(why)}.")
     return said
 
 
@@ -83,4 +98,8 @@ def read_warnings(session: Session, donor: str, boxes: Mapping[str, str]) -> dic
     for row in rows:
         inside[row.container_code].append(Neighbour(*row))
     alike = {one.donor_code for one in look_alikes_of(session, [donor])[donor]}
-    return {tube: warnings_of(tube, inside[box], boxes.keys(), alike) for tube, box in boxes.items()}
+    walk = [one for several in inside.values() for one in several]
+    return {
+        tube: warnings_of(tube, inside[box], boxes.keys(), alike, [one for one in walk if one.box != box])
+        for tube, box in boxes.items()
+    }

@@ -20,25 +20,31 @@ from biobank.custody.models import custody
 from biobank.custody.recording import refusals_of_recording
 from biobank.custody.states import TERMINAL
 from biobank.foundation import clock
-from biobank.foundation.errors import NotPermitted
+from biobank.foundation.errors import Refusal
 from biobank.labels.events import Labelled
 from biobank.specimens.events import ViabilityMeasured
 from biobank.transparency.models import event
 from biobank.withdrawals.bedside import open_checks
 from biobank.withdrawals.case import Case, case_rows
 from biobank.withdrawals.final_label_rules import unprinted
-from biobank.withdrawals.gate import RIGHTS
+from biobank.withdrawals.gate import RIGHTS, step_permission_refusal
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
-from biobank.withdrawals.release_rules import NoRelease
 from biobank.withdrawals.service import APPROVE_BY_TWO
 from biobank.withdrawals.standing import Standing, read_standings
 from biobank.withdrawals.step_rules import ONE_TUBE
+from biobank.withdrawals.stops import stops_of
 from biobank.withdrawals.thawed_counts import NotCounted, uncounted
-from biobank.withdrawals.workflow import OVER, WithdrawalState, next_acts
+from biobank.withdrawals.workflow import OVER, Step, WithdrawalState, next_acts, next_steps
 
 MOST = 300
 """So many open withdrawals are asked at once; behind them stand those that wait for their outcome only, and the least urgent."""
+
+STOPPED = "stopped"
+"""What is said of a withdrawal that stands still, to those who would take its next step or may call it off."""
+
+NOT_ASKED_OF_THE_LOG = frozenset({"pick", "confirm", "label", "receive", "return", "outcome"})
+"""Steps that wait for no seal."""
 
 COUNT = "count"
 PRINT = "print"
@@ -48,7 +54,10 @@ final label, on the page of its labels."""
 
 @dataclass(frozen=True)
 class NextAct:
-    """The next act of a withdrawal, by the name of its step or `COUNT`. `second`: another did the first half of it."""
+    """The next act of a withdrawal, by the name of its step, `COUNT`, `PRINT` or `STOPPED`.
+
+    `second`: another did the first half of it; `why`: what stands against it, in a word each.
+    """
 
     name: str
     withdrawal: str
@@ -57,6 +66,7 @@ class NextAct:
     needed_at: datetime | None
     tube: str | None
     second: bool = False
+    why: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,8 @@ def acts_waiting_for(session: Session, actor: Actor, bank: Bank) -> list[NextAct
         {(check.withdrawal_code, check.specimen_code): frozenset(check.readers) for check in reading},
     )
     standings = read_standings(session, actor, rows, bank)
-    return [found for standing in standings if (found := next(_acts(standing, halves), None)) is not None]
+    acts = [found for standing in standings if (found := next(_acts(standing, halves), None)) is not None]
+    return [*acts, *(stopped for standing in standings for stopped in _stopped(standing))]
 
 
 def _open() -> ColumnElement[bool]:
@@ -129,6 +140,13 @@ def _acts(standing: Standing, halves: _Halves) -> Iterator[NextAct]:
             yield NextAct(name, case.code, case.donor, row["material"], row["needed_at"], tube, second=bool(before))
 
 
+def _stopped(standing: Standing) -> Iterator[NextAct]:
+    case, against = standing.case, stops_of(standing.case, standing.grounds)
+    if against and concerned(standing):
+        row, why = case.row, dict.fromkeys(one.title for one in against)
+        yield NextAct(STOPPED, case.code, case.donor, row["material"], row["needed_at"], None, why=tuple(why))
+
+
 def _waited_for(standing: Standing) -> Sequence[tuple[str, str | None]]:
     """The steps that it waits for; instead of a final label that waits for it, the count or the print."""
     case = standing.case
@@ -144,13 +162,18 @@ def what_comes_first(case: Case, name: str, tube: str | None) -> tuple[str, str 
     return (PRINT if unprinted(case, tube) else name), tube
 
 
-def stopped_by(standing: Standing) -> list[str]:
-    """Say why the step that the withdrawal waits for first is taken by nobody now, whoever would take it."""
+def stopped_by(standing: Standing) -> list[Refusal]:
+    """Return why the withdrawal is taken on by nobody now, whoever would. The log's lag stands against what it is asked at."""
     case = standing.case
-    for name, tube in next_acts(case.state, case.route, case.items)[:1]:
-        against = standing.refusals_of(name, tube) if tube is not None and name in ONE_TUBE else standing.refusals(name)
-        return [one.detail for one in against if not isinstance(one, NotPermitted | NoRelease)]
-    return []
+    lagging = standing.grounds.lagging and not NOT_ASKED_OF_THE_LOG.issuperset(next_steps(case.state, case.route, case.items))
+    return stops_of(case, standing.grounds, lagging=lagging)
+
+
+def concerned(standing: Standing) -> bool:
+    """Say whether this login would take the next step, or may call the withdrawal off: who mends what stands against it."""
+    case = standing.case
+    steps = {Step.PICK if name == "confirm" else Step(name) for name in next_steps(case.state, case.route, case.items)}
+    return any(step_permission_refusal(standing.actor, step, case) is None for step in {*steps, Step.CANCEL})
 
 
 OFF_THE_WAY: Mapping[str, type[Event]] = {COUNT: ViabilityMeasured, PRINT: Labelled}

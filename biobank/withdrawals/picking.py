@@ -3,7 +3,7 @@
 A wrong tube or a wrong place at the pick is evidence: the refusal is kept whatever happens next, and says where to put the tube.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,10 +16,11 @@ from biobank.custody.custodians import in_other_hands
 from biobank.custody.events import CheckedOut
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
-from biobank.custody.recording import Move
+from biobank.custody.recording import Circumstances, Move
 from biobank.custody.states import CustodianKind, State
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, Refused, raise_first
+from biobank.quality.urgent import call_quality
 from biobank.registers.using import Use, keep_warnings, require_fit
 from biobank.shipping.carriers import require_courier
 from biobank.specimens.events import Thawed
@@ -32,21 +33,20 @@ from biobank.withdrawals.case import (
     set_state,
 )
 from biobank.withdrawals.events import Issued, PickConfirmed, Picked, SentOut
+from biobank.withdrawals.given_then import Handled, judged_by_hands, tell_quality
 from biobank.withdrawals.label_text import read_labels, text_differs, tube_read
 from biobank.withdrawals.pick_list import read_pick_list
 from biobank.withdrawals.scans import read_scan, read_tube
 from biobank.withdrawals.schemas import IssueRequest, PickRequest, PlaceChecked, PlaceScan, ThawRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of
+from biobank.withdrawals.step_errors import WrongSpecimen
 from biobank.withdrawals.step_rules import (
     QUARANTINE,
-    WrongSpecimen,
     begin_refusals,
     confirm_refusals,
     consents_of,
-    grounds_of_hands,
     issue_refusals,
     pick_refusals,
-    read_grounds,
     thaw_refusals,
     wrong_tube,
 )
@@ -97,12 +97,20 @@ def pick(session: Session, act: Act, code: str, request: PickRequest) -> Withdra
         case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
         if tube not in case.tubes:
             return stray_tube(act, Step.PICK, case, tube, others.get(tube))
-    grounds = grounds_of_hands(session, act, case, request)
     rule = confirm_refusals if request.confirm else pick_refusals
-    refused = first_of(rule(act.actor, case, grounds, tube))
+    judged = judged_by_hands(session, act, case, request, [tube], lambda one, grounds: rule(act.actor, one, grounds, tube))
+    refused = first_of(judged.against)
     if refused is not None:
         return refused
-    return _confirm(session, act, case, tube, request) if request.confirm else _take_out(session, act, case, tube, request)
+    record = _confirm if request.confirm else _take_out
+    return record(session, act, judged, tube, request)
+
+
+def told_afterwards(
+    session: Session, act: Act, judged: Handled, request: Circumstances, tubes: Collection[str], done: str
+) -> list[Appended]:
+    """Tell quality of what was done on paper before something came that stands against it now; live, nothing came after."""
+    return tell_quality(session, act, judged.case, tubes, request.occurred_at or act.at, judged.came_after, done)
 
 
 def _tube_by_label(session: Session, act: Act, case: Case, request: PickRequest) -> str | Refused:
@@ -122,7 +130,7 @@ def _tube_by_label(session: Session, act: Act, case: Case, request: PickRequest)
         standing = {code: tube.projection for code, tube in case.tubes.items() if not case.item(code).picked}
         waiting = [code for code, one in standing.items() if place == (one.position_code or one.container_code)]
         boxes = {standing[one].container_code for one in waiting} - {None}
-    found = tube_read(request.label, read_labels(session, boxes, case.tubes), waiting)
+    found = tube_read(request.label, read_labels(session, boxes, case.tubes, case.donor), waiting)
     return found if found is not None else Refused(text_differs(case.code, waiting, QUARANTINE))
 
 
@@ -130,6 +138,25 @@ def stray_tube(act: Act, step: Step, case: Case, code: str, scanned: Snapshot | 
     """The evidence of a tube that is none of this withdrawal's, from one who may take the step now. Raises why not."""
     raise_first(begin_refusals(act.actor, step, case))
     return Refused(wrong_tube(act.actor, case, code, scanned))
+
+
+def told_stray(session: Session, act: Act, step: Step, case: Case, code: str, scanned: Snapshot | None) -> Refused:
+    """The same where the tube is out of its place already: quality finds out how it came there."""
+    refused = stray_tube(act, step, case, code, scanned)
+    if scanned is not None:
+        call_quality(
+            session,
+            act,
+            topic="another_tube_in_hand",
+            about=case.code,
+            description=f"{code} was in the hand at {case.code} ({step.value}), and is none of its tubes.",
+            units=[code],
+            site=case.clinic if step is Step.RECEIVE else scanned.projection.site_code or case.clinic,
+            sites=[scanned.keeper, *(tube.keeper for tube in case.tubes.values())],
+            affected=[("withdrawal", case.code)],
+            severity="major",
+        )
+    return refused
 
 
 def check_place(session: Session, act: Act, code: str, request: PlaceScan) -> PlaceChecked | Refused:
@@ -157,7 +184,8 @@ def check_place(session: Session, act: Act, code: str, request: PlaceScan) -> Pl
     )
 
 
-def _take_out(session: Session, act: Act, case: Case, code: str, request: PickRequest) -> WithdrawalAnswer | Refused:
+def _take_out(session: Session, act: Act, judged: Handled, code: str, request: PickRequest) -> WithdrawalAnswer | Refused:
+    case = judged.case
     tube = case.tubes[code]
     appended = []
     if tube.state is State.STORED:
@@ -200,10 +228,13 @@ def _take_out(session: Session, act: Act, case: Case, code: str, request: PickRe
     )
     state = after(Step.PICK, case.state)
     set_state(session, case, state)
-    return answer_of(act, case.moved_on([*appended, picked], state=state, picked={code: row}), [*appended, picked])
+    told = told_afterwards(session, act, judged, request, [code], "picked")
+    whole = [*appended, picked, *told]
+    return answer_of(act, case.moved_on(whole, state=state, picked={code: row}), whole)
 
 
-def _confirm(session: Session, act: Act, case: Case, code: str, request: PickRequest) -> WithdrawalAnswer | Refused:
+def _confirm(session: Session, act: Act, judged: Handled, code: str, request: PickRequest) -> WithdrawalAnswer | Refused:
+    case = judged.case
     row = case.picks[code]
     picked = bytes(row["picked_event"]).hex()
     event = PickConfirmed(specimen=code, picked_by=row["picked_by"], picked=picked, by_label=request.tube is None)
@@ -223,7 +254,8 @@ def _confirm(session: Session, act: Act, case: Case, code: str, request: PickReq
     )
     now = case.moved_on([confirmed], picked={code: {**row, "confirmed_by": act.actor.code, "confirmed_at": act.at}})
     tell_when_ready(session, act, now, confirmed)
-    return answer_of(act, now, [confirmed])
+    told = told_afterwards(session, act, judged, request, [code], "picked")
+    return answer_of(act, now, [confirmed, *told])
 
 
 def tell_when_ready(session: Session, act: Act, case: Case, by: Appended) -> None:
@@ -240,17 +272,19 @@ def thaw(session: Session, act: Act, code: str, request: ThawRequest) -> Withdra
     tube = read_tube(session, act, request.tube)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
     if tube not in case.tubes:
-        return stray_tube(act, Step.THAW, case, tube, others.get(tube))
-    grounds = grounds_of_hands(session, act, case, request)
-    refused = first_of(thaw_refusals(act.actor, case, grounds, tube))
+        return told_stray(session, act, Step.THAW, case, tube, others.get(tube))
+    judged = judged_by_hands(session, act, case, request, [tube], lambda one, of: thaw_refusals(act.actor, one, of, tube))
+    refused = first_of(judged.against)
     if refused is not None:
         return refused
+    case, grounds = judged.case, judged.grounds
     consents, _ = consents_of(case, grounds, [tube])
     require_fit(session, act, use_of_thaw(case, request, tube, act.at))
     event = Thawed(method=request.method, bath_temperature_mc=request.bath_temperature_mc, duration_s=request.duration_s)
     move = Move(case.tubes[tube], event, relies_on=(case.approval, *consents))
     appended = record_on_tubes(session, act, case, [move], request, lagging=grounds.lagging)
-    return answer_of(act, case.moved_on(appended), appended)
+    told = told_afterwards(session, act, judged, request, [tube], "thawed")
+    return answer_of(act, case.moved_on(appended), [*appended, *told])
 
 
 def use_of_thaw(case: Case, request: ThawRequest, tube: str, at: datetime) -> Use:
@@ -264,8 +298,9 @@ def issue(session: Session, act: Act, code: str, request: IssueRequest) -> Withd
     evidence.
     """
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
-    grounds = read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at, decided=True)[case.donor]
-    first_of(issue_refusals(act.actor, case, grounds))
+    judged = judged_by_hands(session, act, case, request, case.tubes, lambda one, of: issue_refusals(act.actor, one, of))
+    first_of(judged.against)
+    case, grounds = judged.case, judged.grounds
     if request.courier is not None and request.evidence is None:
         raise CourierEvidenceMissing(
             f"{request.courier} holds the tubes only once it accepted them: give the reference of its acceptance.", subject=code
@@ -284,7 +319,8 @@ def issue(session: Session, act: Act, code: str, request: IssueRequest) -> Withd
     sent = record_on_case(session, act, case, left, request, site=site, relies_on=relies_on)
     state = after(Step.ISSUE, case.state)
     set_state(session, case, state)
-    return answer_of(act, case.moved_on([*appended, sent], state=state), [*appended, sent])
+    told = told_afterwards(session, act, judged, request, case.tubes, "issued")
+    return answer_of(act, case.moved_on([*appended, sent], state=state), [*appended, sent, *told])
 
 
 def _issued(act: Act, code: str, request: IssueRequest, tube: Snapshot) -> Issued:

@@ -5,16 +5,17 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, literal, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.legality import Snapshot
-from biobank.custody.queries import stream_history
-from biobank.custody.schemas import CustodyHistory
+from biobank.custody.queries import events_public, stream_history
+from biobank.custody.schemas import CustodyHistory, EventPublic
 from biobank.custody.snapshots import load, may_know
+from biobank.custody.states import StreamKind
 from biobank.donors.consents import consents_given, covering_consent
 from biobank.donors.markers import evaluate
 from biobank.donors.models import wristband
@@ -31,6 +32,7 @@ from biobank.quality.reserves import remaining, reserve_of
 from biobank.specimens.harvest_queries import identified_at_harvest
 from biobank.specimens.models import specimen
 from biobank.specimens.residues import allergies_among
+from biobank.transparency.models import event
 from biobank.vault import Keystore
 from biobank.viability.queries import expected_dose
 from biobank.viability.schemas import DosePublic
@@ -189,6 +191,27 @@ def history_of(session: Session, actor: Actor, code: str, after: int = 0, limit:
 def history_of_case(session: Session, case: Case, most: int = 200) -> CustodyHistory:
     """Return the latest events of an opened withdrawal's own stream, oldest first."""
     return stream_history(session, "withdrawal", case.code, max(0, case.seq - most), most)
+
+
+HANDLED = ("specimen.thawed", "specimen.viability_measured", "specimen.final_label_applied")
+"""What is done with a tube on its way that its withdrawal's own record does not say."""
+
+
+def handled_for(session: Session, case: Case) -> list[EventPublic]:
+    """Return the events of `HANDLED` of an approved withdrawal's tubes since its approval, oldest first."""
+    if case.row["approved_at"] is None:
+        return []
+    rows = session.execute(
+        select(event.c.seq, event.c.kind, event.c.entry, event.c.leaf_hash, literal(None).label("log_index"))
+        .where(
+            event.c.stream_kind == StreamKind.SPECIMEN.value,
+            event.c.stream_id.in_(sorted(case.tubes)),
+            event.c.kind.in_(HANDLED),
+            event.c.recorded_at >= case.row["approved_at"],
+        )
+        .order_by(event.c.recorded_at, event.c.stream_id, event.c.seq)
+    ).all()
+    return events_public(session, rows)
 
 
 def _items(case: Case) -> list[ItemPublic]:

@@ -83,6 +83,13 @@ class NotEnough(Conflict):
     title = "Not enough"
 
 
+class SeveralBanks(Conflict):
+    """What two banks keep is asked for by itself: each approves and issues what it keeps."""
+
+    code = "kept_by_several_banks"
+    title = "Kept by several banks"
+
+
 def request_withdrawal(
     session: Session, act: Act, request: WithdrawalRequest, *, instead_of: Case | None = None, before: Sequence[Appended] = ()
 ) -> WithdrawalAnswer:
@@ -177,7 +184,7 @@ def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snap
         candidates = tubes_of_donor(session, request.donor, request.material)
         refusals = refusals_now(session, candidates, request.donor, act.at, request.route)
         usable = [tube for tube in candidates if not refusals[tube.code]]
-        tubes = sorted(usable, key=longest_banked)[: request.units]
+        tubes = _of_one_bank(usable, request.units)
         if len(tubes) < request.units:
             raise NotEnough(
                 f"{request.donor} has {len(usable)} usable of {words(request.material)}, to {words(request.route).lower()}; "
@@ -193,7 +200,28 @@ def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snap
             subject=request.donor,
             amount=together,
         )
+    if len({_bank(tube) for tube in tubes}) > 1:
+        places = sorted({str(place) for tube in tubes for place in _bank(tube)})
+        raise SeveralBanks(
+            f"These are kept by {' and '.join(places)}, and each bank issues what it keeps. Ask for those of each by themselves.",
+            subject=request.donor,
+        )
     return tubes
+
+
+def _bank(tube: Snapshot) -> tuple[str | None, str | None]:
+    """Who keeps it and where it is: what is asked for together is approved, picked and issued together."""
+    return tube.keeper, tube.projection.site_code
+
+
+def _of_one_bank(usable: Sequence[Snapshot], units: int) -> list[Snapshot]:
+    """Return the longest banked `units` that one bank keeps, of the bank that has what was banked longest and enough. Pure."""
+    ordered = sorted(usable, key=longest_banked)
+    for first in ordered:
+        same = [one for one in ordered if _bank(one) == _bank(first)]
+        if len(same) >= units:
+            return same[:units]
+    return ordered[:units]
 
 
 APPROVE_BY_TWO = "withdrawal.approve"

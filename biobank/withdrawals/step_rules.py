@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlmodel import Session
 
-from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
@@ -20,13 +19,13 @@ from biobank.auth.scope import Place
 from biobank.custody.event import Event
 from biobank.custody.events import CheckedOut
 from biobank.custody.legality import Snapshot, refusal_of
-from biobank.custody.recording import BACK_WITHOUT_REASON, Circumstances, refusals_of_recording
+from biobank.custody.recording import BACK_WITHOUT_REASON, refusals_of_recording
 from biobank.custody.snapshots import may_know
 from biobank.custody.states import Condition, CustodianKind, State
 from biobank.donors.consents import consents_given
-from biobank.foundation.errors import Conflict, IllegalTransition, NotPermitted, Refusal
+from biobank.foundation.errors import Conflict, IllegalTransition, Refusal
 from biobank.foundation.terms import words
-from biobank.quality.independence import independence_refusals
+from biobank.quality.independence import NotIndependent, independence_refusals
 from biobank.shipping.events import Dispatched
 from biobank.specimens.events import Thawed
 from biobank.transparency.queries import seal_lag_s
@@ -36,46 +35,18 @@ from biobank.withdrawals.events import Administered, Delivered, FinalLabelApplie
 from biobank.withdrawals.final_label_rules import unlabelled, unprinted
 from biobank.withdrawals.gate import step_permission_refusal
 from biobank.withdrawals.release_rules import band_refusal, release_refusal
+from biobank.withdrawals.step_errors import (
+    AlreadyPicked,
+    NotAccepted,
+    NotPicked,
+    SecondPersonNeeded,
+    WrongSpecimen,
+)
 from biobank.withdrawals.thawed_counts import uncounted
 from biobank.withdrawals.workflow import BEFORE_ISSUE, ROUTE_CONDITIONS, Route, Step, step_refusal
 
 QUARANTINE = "Put the tube in the nearest quarantine place now; storing there is always accepted."
 AT_THE_BENCH = frozenset({State.CHECKED_OUT, State.IN_PROCESS})
-
-
-class WrongSpecimen(Conflict):
-    """The tube in the hand is not one of this withdrawal's, or not the one that was picked."""
-
-    code = "wrong_specimen"
-    title = "Wrong tube"
-
-
-class AlreadyPicked(Conflict):
-    """It was picked for this withdrawal before."""
-
-    code = "already_picked"
-    title = "Already picked"
-
-
-class SecondPersonNeeded(NotPermitted):
-    """The one who took the tube out cannot be the one who confirms it."""
-
-    code = "second_person_must_differ"
-    title = "A second person is needed"
-
-
-class NotPicked(Conflict):
-    """A tube leaves only when two people have scanned it out of its place."""
-
-    code = "pick_unconfirmed"
-    title = "Not picked by two people"
-
-
-class NotAccepted(Conflict):
-    """It is on its way, or a courier holds it: nobody at the place of the act has accepted it."""
-
-    code = "custody_not_accepted"
-    title = "Not received here yet"
 
 
 @dataclass(frozen=True)
@@ -125,14 +96,6 @@ def read_grounds(
     return {code: replace(grounds, stated=stated[code]) for code, grounds in of_time(at).items()}
 
 
-def grounds_of_hands(session: Session, act: Act, case: Case, request: Circumstances) -> Grounds:
-    """Return the grounds of what hands do with a tube: whoever scans does it now, whatever time is stated, so that both count;
-    from paper, as of when it was done.
-    """
-    live = request.paper is None
-    return read_grounds(session, act.bank, [case.donor], act.at, of=request.occurred_at, decided=live)[case.donor]
-
-
 def consents_of(case: Case, grounds: Grounds, codes: Collection[str] | None = None) -> tuple[list[bytes], list[Refusal]]:
     """Return the consents that cover giving `codes` (default: all the case's tubes) back, and every reason why not. Pure."""
     tubes = case.tubes if codes is None else codes
@@ -153,7 +116,7 @@ def begin_refusals(actor: Actor, step: Step, case: Case) -> list[Refusal]:
     return [refusal for refusal in found if refusal is not None]
 
 
-def _use(
+def usage_of(
     case: Case,
     grounds: Grounds,
     codes: Collection[str],
@@ -179,7 +142,7 @@ def approval_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusa
     return [
         *begin_refusals(actor, Step.APPROVE, case),
         *(one for code in sorted(case.tubes) for one in independence_refusals(actor, code, case.findings[code].touches)),
-        *_use(case, grounds, case.tubes, Reserved, BEFORE_ISSUE[case.route], lagging=grounds.lagging),
+        *usage_of(case, grounds, case.tubes, Reserved, BEFORE_ISSUE[case.route], lagging=grounds.lagging),
     ]
 
 
@@ -229,7 +192,7 @@ def pick_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list
     elif tube.state not in (State.STORED, *AT_THE_BENCH):
         found.append(wrong_tube(actor, case, code, tube))
     found += held_refusals(actor, case, [code], CheckedOut)
-    return [*found, *_use(case, grounds, [code], Reserved, BEFORE_ISSUE[case.route], lagging=False)]
+    return [*found, *usage_of(case, grounds, [code], Reserved, BEFORE_ISSUE[case.route], lagging=False)]
 
 
 def confirm_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
@@ -247,7 +210,7 @@ def confirm_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> l
             )
         )
     found += held_refusals(actor, case, [code], CheckedOut)
-    return [*found, *_use(case, grounds, [code], Reserved, BEFORE_ISSUE[case.route], lagging=False)]
+    return [*found, *usage_of(case, grounds, [code], Reserved, BEFORE_ISSUE[case.route], lagging=False)]
 
 
 def thaw_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
@@ -259,6 +222,7 @@ def thaw_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list
     found = [
         *begin_refusals(actor, Step.THAW, case),
         *_there(actor, Permission.CUSTODY_RECORD, (tube.projection.site_code,), code),
+        *own_approval(actor, case, code, "thaw"),
         *_unconfirmed(case, [code]),
     ]
     if tube.state in AT_THE_BENCH and case.route is not Route.THAW_AND_SHIP:
@@ -270,7 +234,14 @@ def thaw_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list
             )
         )
     found += [*_unaccepted(case, code), *held_refusals(actor, case, [code], Thawed)]
-    return [*found, *_use(case, grounds, [code], Thawed, frozenset({Condition.FROZEN}), lagging=False)]
+    return [*found, *usage_of(case, grounds, [code], Thawed, frozenset({Condition.FROZEN}), lagging=False)]
+
+
+def own_approval(actor: Actor, case: Case, code: str, verb: str) -> list[Refusal]:
+    """Return that whoever approved it processes it afterwards no more than before. Pure. A person counts, not a login."""
+    if actor.code not in case.approvers:
+        return []
+    return [NotIndependent(f"You approved {case.code}. Somebody else has to {verb} {code}.", subject=code)]
 
 
 def _unconfirmed(case: Case, codes: Collection[str]) -> list[Refusal]:
@@ -308,7 +279,7 @@ def label_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> lis
         *_there(actor, Permission.CUSTODY_RECORD, (tube.projection.site_code,), code),
         *_unconfirmed(case, [code]),
         *held_refusals(actor, case, [code], FinalLabelApplied),
-        *_use(case, grounds, [code], FinalLabelApplied, ROUTE_CONDITIONS[case.route], lagging=False),
+        *usage_of(case, grounds, [code], FinalLabelApplied, ROUTE_CONDITIONS[case.route], lagging=False),
         *uncounted(case, [code]),
         *unprinted(case, code),
     ]
@@ -320,7 +291,7 @@ def issue_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:
         *begin_refusals(actor, Step.ISSUE, case),
         *_unconfirmed(case, case.tubes),
         *held_refusals(actor, case, case.tubes, Issued),
-        *_use(case, grounds, case.tubes, Issued, ROUTE_CONDITIONS[case.route], lagging=grounds.lagging),
+        *usage_of(case, grounds, case.tubes, Issued, ROUTE_CONDITIONS[case.route], lagging=grounds.lagging),
         *uncounted(case, case.tubes),
         *unlabelled(case),
     ]
@@ -331,7 +302,7 @@ def onward_refusals(case: Case, grounds: Grounds, code: str) -> list[Refusal]:
 
     The log's lag was asked at the issue; a hold is answered where it is packed.
     """
-    return _use(case, grounds, [code], Dispatched, ROUTE_CONDITIONS[case.route], lagging=False)
+    return usage_of(case, grounds, [code], Dispatched, ROUTE_CONDITIONS[case.route], lagging=False)
 
 
 def receipt_refusals(actor: Actor, case: Case, code: str) -> list[Refusal]:
@@ -351,7 +322,7 @@ def paper_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> lis
     tube = case.tubes[code]
     frozen = (tube.state, tube.projection.condition) == (State.DELIVERED, Condition.FROZEN.value)
     event, conditions = (Thawed, frozenset({Condition.FROZEN})) if frozen else (Administered, None)
-    use = _use(case, grounds, [code], event, conditions, lagging=False)
+    use = usage_of(case, grounds, [code], event, conditions, lagging=False)
     return [*begin_refusals(actor, Step.CHECK, case), *_unaccepted(case, code), *use]
 
 
@@ -369,7 +340,7 @@ def administer_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -
 
 def _to_give(actor: Actor, case: Case, grounds: Grounds, code: str) -> list[Refusal]:
     held = held_refusals(actor, case, [code], Administered)
-    return [*_unaccepted(case, code), *held, *_use(case, grounds, [code], Administered, None, lagging=grounds.lagging)]
+    return [*_unaccepted(case, code), *held, *usage_of(case, grounds, [code], Administered, None, lagging=grounds.lagging)]
 
 
 def return_refusals(actor: Actor, case: Case, code: str) -> list[Refusal]:

@@ -1,4 +1,4 @@
-"""Who is told how a withdrawal goes on: whoever asked for it, and when it is called off whoever holds its tubes.
+"""Who is told how a withdrawal goes on: whoever asked for it; when it is called off or stands still, whoever holds its tubes too.
 
 What was told leaves by itself: when the withdrawal went on to the next news or was closed, and when its reader took a step of it.
 What a reader has to do next is no news but a task of Today (`next_acts.py`).
@@ -16,6 +16,7 @@ from biobank.custody.states import CustodianKind, State
 from biobank.quality.notices import HOLDS, TREATS, Told, end_notices, keep_notices, standing_in
 from biobank.withdrawals.events import Approved, Cancelled, Closed, Given, Rejected, SentOut
 from biobank.withdrawals.outcome_events import GivingUndone
+from biobank.withdrawals.stop_events import GoesOn, Stopped
 
 NEWS: Mapping[type[Event], str] = {
     Approved: "withdrawal_approved",
@@ -24,8 +25,13 @@ NEWS: Mapping[type[Event], str] = {
     Cancelled: "withdrawal_cancelled",
     Given: "withdrawal_given",
     GivingUndone: "withdrawal_giving_undone",
+    Stopped: "withdrawal_stopped",
+    GoesOn: "withdrawal_goes_on",
 }
 """What whoever waits is told of, and the reason that a notice about it has."""
+
+TO_HOLDERS = frozenset({NEWS[Cancelled], NEWS[Stopped], NEWS[GoesOn]})
+"""What whoever has a tube of it in hand is told too: it goes back into the cold, or on."""
 
 READY = "withdrawal_ready"
 """Everything was done that its issue waits for."""
@@ -40,7 +46,7 @@ def tell(session: Session, act: Act, row: Mapping[Any, Any], tubes: Mapping[str,
     units = frozenset(tubes)
     asked = standing_in(session, {row["requested_by"]}, [row["donor_code"]]).get(row["requested_by"], {row["requested_by"]})
     told = {login: Told(login, TREATS, units) for login in asked}
-    if reason == NEWS[Cancelled]:
+    if reason in TO_HOLDERS:
         told = _holding(tubes) | told
     people = [one for login, one in sorted(told.items()) if login != act.actor.code]
     keep_notices(session, act, people, reason=reason, about=row["code"], deviation=None, site=row["clinic_site_code"], made=by)

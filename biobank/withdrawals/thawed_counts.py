@@ -24,17 +24,23 @@ def uncounted(case: Case, codes: Collection[str]) -> list[Refusal]:
     """
     if case.route is not Route.THAW_AND_SHIP:
         return []
-    found = (_count_refusal(case.tubes[code], case.findings[code]) for code in sorted(codes))
+    found = (_count_refusal(case.tubes[code], case.findings[code], case.approvers) for code in sorted(codes))
     return [one for one in found if one is not None]
 
 
-def _count_refusal(tube: Snapshot, found: Findings) -> Refusal | None:
+def _count_refusal(tube: Snapshot, found: Findings, approvers: frozenset[str]) -> Refusal | None:
     material = MATERIALS[MaterialName(tube.material)]
     if not material.assays:
         return None
     if not found.counted_since_thaw:
         return NotCounted(
             f"{tube.code} travels thawed, and its living cells were not counted since it was thawed. Count them first.",
+            where_now=tube.where_now,
+            subject=tube.code,
+        )
+    if not approvers.isdisjoint({found.measured.recorded_by, found.measured.operator}):
+        return NotCounted(
+            f"{tube.code} was counted by whoever approved its withdrawal. Somebody else counts it once more.",
             where_now=tube.where_now,
             subject=tube.code,
         )

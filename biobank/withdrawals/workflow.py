@@ -103,7 +103,7 @@ BEFORE_ISSUE: Mapping[Route, frozenset[Condition]] = {
 """The condition it may be in until then: what is to be thawed here still lies frozen."""
 
 _OUTCOME = (("outcome",), "the outcome, as the clinic saw it", None)
-_AWAY = frozenset({State.ISSUED, State.IN_TRANSIT, State.DELIVERED})
+AWAY = frozenset({State.ISSUED, State.IN_TRANSIT, State.DELIVERED})
 _NOTHING_EXPECTED = frozenset({S.ADMINISTERED, S.RETURNED, S.CLOSED})
 """Where every tube was settled once: what turns up later changes nothing of it."""
 
@@ -144,7 +144,7 @@ class Item:
 
 def settled(item: Item) -> bool:
     """Say whether it is not outstanding: it has ended, or is the bank's again by quality's decision."""
-    return item.state in TERMINAL or not (item.left or item.state in _AWAY)
+    return item.state in TERMINAL or not (item.left or item.state in AWAY)
 
 
 def after(step: Step, state: WithdrawalState, items: Collection[Item] = ()) -> WithdrawalState:
@@ -259,7 +259,7 @@ def _waits_for_return(items: Sequence[Item]) -> list[Wait]:
             item.specimen,
         )
         for item in items
-        if item.state not in _AWAY and not settled(item)
+        if item.state not in AWAY and not settled(item)
     ]
 
 
@@ -269,4 +269,4 @@ def ending_of(item: Item) -> str:
         return "look for it, or give it up as lost by two people"
     first = "take it out of its place and " if item.state is State.STORED else ""
     back = [f"{first}take it back with quality's decision"] if item.condition is Condition.FROZEN else []
-    return ", ".join([*(["give it"] if item.state in _AWAY else []), *back, "or have it destroyed"])
+    return ", ".join([*(["give it"] if item.state in AWAY else []), *back, "or have it destroyed"])

@@ -34,6 +34,7 @@ TESTS = Path(__file__).resolve().parent.parent
 
 HERE = ("acts/test_every_act_of_two.py", "test_one_person_with_every_right_does_not_do_it_alone")
 ONE_IS_NOT_TWO: dict[str, tuple[str, str]] = {
+    "adverse.clear": ("withdrawals/test_judged_by_two.py", "test_neither_one_alone_nor_who_had_a_hand_in_it_is_the_second"),
     "bank.close": ("quality/test_closing.py", "test_one_person_alone_hands_nothing_over_and_nobody_else_does"),
     "bench.close": HERE,
     "bench.open": ("benches/test_sessions.py", "test_a_site_that_asks_for_two_has_both_look_and_sign"),

@@ -245,7 +245,7 @@ def test_two_people_on_two_devices_agree_and_it_is_given_and_its_outcome_recorde
     doctor.locator(".acts a[href$='/outcome']").click()
     doctor.locator("[name=result]").select_option("as_expected")
     press(doctor, "Record the outcome")
-    expect(doctor.locator(".step.done")).to_have_count(8)
+    expect(doctor.locator(".step.done")).to_have_count(9)
     assert api.quality.get(f"/withdrawals/{story.code}").json()["state"] == "closed"
 
 

@@ -8,8 +8,21 @@ What is asked of a withdrawal, and the journey that shows it:
 5. routes and returns: `…thawed_at_the_bank…` and `…comes_back…` here;
 6. the bedside, with and without network: `test_from_harvest_to_administration.py`, and `…network_is_down…` here;
 7. what follows: `test_late_positive.py`, `test_reagent_recall.py`, and `…reaction…` here;
-8, 9. near misses, dossiers, labels: `pages/test_near_misses.py`, `pages/test_dossiers.py`, `labels/test_outdated_labels.py`;
-10. who waits is told, and it leaves: `…not_needed…` here.
+8. near misses, compliance, dossiers: `browser/test_afterwards.py: …counted_by_step…`; watchdog: `unfinished/test_open_acts.py`;
+9. a label to its end: `browser/test_afterwards.py: …label_is_replaced…`;
+10. who waits is told, and it leaves: `…not_needed…` here; when it stands still, `withdrawals/test_stands_still.py`.
+
+The table of checks and steps is `docs/withdrawal-steps.md`. What was seen to get through, and the test that stops it:
+
+- broken and 30 % viable: `withdrawals/test_final_label.py`, `…broken_vial…` here;
+- thaw while the courier has it: `withdrawals/test_on_the_way.py`;
+- what the approver sees: `withdrawals/test_picture.py`, `withdrawals/test_harm_before.py`;
+- all vials with one signature: `withdrawals/test_last_vial.py`;
+- nine hours after the thaw: `withdrawals/test_who_decides.py`;
+- a pick after consent was revoked: `withdrawals/test_hostile.py`; a failed reserved vial: `withdrawals/test_replacing.py`;
+- reactions: `withdrawals/test_adverse.py`, `withdrawals/test_harm_at_hand.py`, `withdrawals/test_judged_by_two.py`;
+- recalls and deviations with a disposition: `quality/test_recall_ending.py`, `quality/test_deviation_ending.py`;
+- an omission at identification: `donors/test_identification.py`.
 """
 
 from datetime import timedelta

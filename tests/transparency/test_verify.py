@@ -172,6 +172,24 @@ def test_a_hold_on_the_specimen_is_obeyed_and_the_one_that_comes_with_an_event_i
     assert fault_of(log) == ("illegal", 4)
 
 
+@pytest.mark.parametrize(("steps", "fault"), [((), None), (("reserved",), ("illegal", 6)), (("reserved", "issued"), None)])
+def test_what_is_reserved_for_a_patient_leaves_by_its_issue_in_the_log_too(
+    steps: tuple[str, ...], fault: tuple[str, int] | None
+) -> None:
+    log = TinyLog()
+    log.collect()
+    for kind in ("received", "stored", "checked_out"):
+        log.event(f"specimen.{kind}")
+    for step in steps:
+        log.event(f"specimen.{step}", withdrawal="WD26-0000001")
+    log.event("specimen.dispatched")
+    if fault is None:
+        assert judge(log.with_rows().bundle())["exit_code"] == 0
+        return
+    assert fault_of(log) == fault
+    assert "had not been issued" in judge(log.bundle())["why"]
+
+
 def _rows() -> list[dict[str, Any]]:
     from tests.transparency.tiny import table_document
 

@@ -26,11 +26,15 @@ KINDS = (
     "specimen.annotated",
     "specimen.checked_out",
     "specimen.collected",
+    "specimen.dispatched",
     "specimen.found",
     "specimen.hold_placed",
     "specimen.process_started",
+    "specimen.issued",
     "specimen.received",
+    "specimen.reserved",
     "specimen.sampled",
+    "specimen.stored",
     "system.rules_adopted",
 )
 INITIAL = {
@@ -144,6 +148,13 @@ class TinyLog:
             manifest_matches=None,
             temperature_mc=4000,
         )
+
+    def event(self, kind: str, code: str = "AD26-000001-X", **said: Any) -> None:
+        """An event of any kind, with a body that has the shape of its rule."""
+        shape = next(row["body"] for row in rules.table if row["kind"] == kind)
+        plain: dict[str, Any] = {"null": None, "string": "x", "integer": 0, "boolean": False, "array": [], "commitment": "0" * 64}
+        made = {name: plain["null" if "null" in word else word.split("|")[0]] for name, word in shape.items()}
+        self.add("specimen", code, kind, **(made | said))
 
     def annotate(self, code: str = "AD26-000001-X", **entry: Any) -> None:
         """A remark."""

@@ -398,6 +398,12 @@ def administered(story: Story) -> dict[str, Any]:
     }
 
 
+def own_notices(api: Api, login: str) -> list[dict[str, Any]]:
+    """The open notices to a login itself."""
+    found = getattr(api, login).get("/notices", params={"open_only": True}).json()["items"]
+    return [one for one in found if one["told"] == USERS[login].code]
+
+
 def holds_of(api: Api, specimen: str) -> list[dict[str, Any]]:
     """The holds in force on a specimen itself."""
     return list(api.quality.get("/holds", params={"scope": specimen, "active": True}).json()["items"])

@@ -8,6 +8,7 @@ from tests.pages.visitor import Visit
 from tests.quality.test_decisions import lot_of
 from tests.withdrawals.stories import Story, a_story, refused
 from tests.withdrawals.test_adverse import record
+from tests.withdrawals.test_given_before import given_and_then, held, times
 from tests.withdrawals.test_outcomes import plan
 
 RUN = text(
@@ -52,3 +53,18 @@ def test_an_event_leads_to_its_causes_and_a_cause_to_its_events(api: Api, visit:
     page = visit("quality").get_page(path)
     assert hurt.vials[1] in page and other.vials[0] in page and seed.REAGENT in page
     assert one["deviation"] in visit("quality").get_page(f"/registers/{seed.REAGENT}/consequences")
+
+
+def test_what_was_given_before_it_was_known_says_so_wherever_a_unit_that_was_given_is_shown(api: Api, visit: Visit) -> None:
+    story, began = given_and_then(api, held, lot=True)
+    done = story.given_before(None, None, **times(began))
+    assert done.status_code == 200, done.text
+    lot = lot_of(api, story.vials[0])
+    (given,) = api.quality.get(f"/lots/{lot}/consequences").json()["given"]
+    assert "on_hold" in given["came_after"]
+    (kept,) = [one for one in api.quality.get("/deviations").json()["items"] if one["topic"] == "given_before_it_was_known"]
+    units = api.quality.get(f"/deviations/{kept['code']}").json()["units"]
+    assert [one["came_after"] for one in units if one["specimen"] == story.vials[0]] == [given["came_after"]]
+    page = visit("quality")
+    assert "on hold" in page.get_page(f"/lots/{lot}/consequences").lower().partition("units given")[2]
+    assert "Entered after" in page.get_page(f"/deviations/{kept['code']}")

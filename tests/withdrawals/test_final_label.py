@@ -3,7 +3,7 @@
 from tests.conftest import Api
 from tests.pages.visitor import Visit
 from tests.viability.test_reports import demand
-from tests.withdrawals.stories import Story, a_story, kinds_of, refused, state_of
+from tests.withdrawals.stories import Story, a_story, holds_of, kinds_of, lift_all, own_notices, refused, sign_and_post, state_of
 from tests.withdrawals.test_told import told
 
 
@@ -75,7 +75,7 @@ def test_no_final_label_before_the_count_passed(api: Api) -> None:
     scan = story.print_label()
     refused(story.label(scan=scan), 409, "count_after_thaw_missing")
     count(api, story, live=5)
-    refused(story.label(scan=scan), 409, "count_below_criterion")
+    assert "given its final label" in refused(story.label(scan=scan), 409, "on_hold")["detail"]
 
 
 def test_the_label_of_another_tube_is_evidence_and_a_frozen_route_has_none(api: Api) -> None:
@@ -84,7 +84,33 @@ def test_the_label_of_another_tube_is_evidence_and_a_frozen_route_has_none(api: 
     refused(story.label(scan=other.print_label(reason="first_print")), 409, "wrong_specimen")
     assert "wrong_specimen" in {one["code"] for one in api.auditor.get("/attempts").json()["items"]}
     assert other.label(scan=other.vials[0]).status_code == 409
-    assert other.issue().status_code == 200
+
+
+def test_two_final_labels_that_were_swapped_hold_both_tubes_and_quality_is_called(api: Api, visit: Visit) -> None:
+    story, other = thawed(api), thawed(api)
+    own, swapped = story.print_label(), other.print_label()
+    refused(story.label(scan=swapped), 409, "wrong_specimen")
+    refused(other.label(scan=own), 409, "wrong_specimen")
+    for one, scan in ((story, own), (other, swapped)):
+        assert [each["kind"] for each in holds_of(api, one.vials[0])] == ["identity"]
+        refused(one.label(scan=scan), 409, "on_hold")
+        assert one.issue().status_code == 409
+    found = own_notices(api, "lab_quality")
+    assert {one["about"] for one in found if one["reason"] == "another_tubes_final_label"} == {story.code, other.code}
+    (hold,) = (one["id"] for one in holds_of(api, story.vials[0]))
+    refused(sign_and_post(api.lab_tech, "hold_lifted", f"/holds/{hold}/lift", {"reason": "reviewed"}), 403, "not_permitted")
+    lift_all(api, story.vials[0])
+    assert story.label(scan=own).status_code == 200
+
+
+def test_another_tube_in_the_hand_at_the_thaw_and_in_the_box_that_arrives_is_told(api: Api) -> None:
+    story, other = a_story(api, 2).up_to("issue"), a_story(api, 2).up_to("issue")
+    refused(story.receive(tubes=other.vials[:1]), 409, "wrong_specimen")
+    assert story.receive().status_code == 200
+    refused(story.thaw(tube=other.vials[0]), 409, "wrong_specimen")
+    topics = [one["topic"] for one in api.quality.get("/deviations", params={"open": True}).json()["items"]]
+    assert topics == ["another_tube_in_hand"] * 2
+    assert len(own_notices(api, "lab_quality")) == 2
 
 
 def test_whoever_handles_no_tubes_at_the_bank_puts_no_label_on(api: Api) -> None:

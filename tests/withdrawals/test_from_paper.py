@@ -16,7 +16,11 @@ from tests import seed
 from tests.conftest import Api
 from tests.quality.test_deviations import stored as attached
 from tests.shipping.stories import ship, shipped, tubes
-from tests.withdrawals.stories import Story, a_story, later, place_of, sealed
+from tests.viability.test_reports import demand
+from tests.withdrawals.stories import Story, a_story, later, lift_all, place_of, refused, sealed
+from tests.withdrawals.test_decided_now import revoke
+from tests.withdrawals.test_final_label import count
+from tests.withdrawals.test_offered import hold
 
 
 def filed(api: Api, began: datetime, who: str, second: str, site: str) -> str:
@@ -89,6 +93,81 @@ def test_what_is_called_off_on_paper_is_marked_on_the_tubes_that_it_frees(api: A
     entries = written_by(api, lambda: api.clinician.post(f"/withdrawals/{story.code}/cancel", json=body))
 
     require_marked(entries, "specimen", at)
+
+
+def topics(api: Api, story: Story) -> list[str]:
+    """What quality was told about the story's tube, oldest first."""
+    found = api.quality.get("/deviations", params={"open": True}).json()["items"]
+    return [one["topic"] for one in reversed(found) if story.vials[0] in affected_by(api, one["code"])]
+
+
+def affected_by(api: Api, code: str) -> set[str]:
+    return {one["id"] for one in api.quality.get(f"/deviations/{code}").json()["affected"]}
+
+
+def came_since(api: Api, story: Story, what: str) -> None:
+    """Something that stands against it comes after it was done, and before it is entered."""
+    revoke(api, story.donor) if what == "revoked" else hold(api, story)
+    sealed(api)
+
+
+@pytest.mark.parametrize("what", ["revoked", "held"])
+def test_what_was_picked_and_issued_on_paper_before_something_came_is_entered_and_quality_is_told(api: Api, what: str) -> None:
+    story, began, form, _ = a_way(api)
+    vial, base = story.vials[0], f"/withdrawals/{story.code}"
+    came_since(api, story, what)
+    steps: list[tuple[str, str, dict[str, Any], str]] = [
+        ("lab_tech", "/picks", {"tube": vial, "place": place_of(api, vial)}, "picked_before_it_was_known"),
+        ("lab_tech2", "/picks", {"tube": vial, "confirm": True}, "picked_before_it_was_known"),
+        ("lab_tech", "/issue", {}, "issued_before_it_was_known"),
+    ]
+    for minute, (who, path, body, topic) in enumerate(steps, start=1):
+        live = getattr(api, who).post(base + path, json=body)
+        refused(live, 409, "consent_revoked" if what == "revoked" else "on_hold")
+        said = {"paper": form, "occurred_at": rfc3339(began + timedelta(minutes=minute))}
+        answer = getattr(api, who).post(base + path, json=body | said)
+        assert answer.status_code in (200, 201), answer.text
+        assert topics(api, story)[-1] == topic and len(topics(api, story)) == minute
+
+
+@pytest.mark.parametrize("what", ["revoked", "held"])
+def test_what_was_thawed_and_labelled_on_paper_before_something_came_is_entered_and_quality_is_told(api: Api, what: str) -> None:
+    demand(api)
+    story = a_story(api, 2)
+    assert story.request(route="thaw_and_ship").status_code == 201
+    for step in (story.approve, story.pick, story.confirm):
+        assert step().status_code in (200, 201)
+    began = clock.now()
+    later(api, minutes=50)
+    sealed(api)
+    form = filed(api, began, "lab_tech", "lab_tech2", "LAB")
+    came_since(api, story, what)
+    body = {"tube": story.vials[0], "method": "water bath 37 C", "duration_s": 90, "paper": form}
+    refused(story.thaw(api.lab_tech), 409, "consent_revoked" if what == "revoked" else "on_hold")
+    at = {"occurred_at": rfc3339(began + timedelta(minutes=5))}
+    thawed = api.lab_tech.post(f"/withdrawals/{story.code}/thaw", json=body | at)
+    assert thawed.status_code == 200, thawed.text
+    assert topics(api, story) == ["thawed_before_it_was_known"]
+    count(api, story)
+    # What was labelled after it came is refused, on paper too.
+    label = {"tube": story.print_label(), "paper": form, "occurred_at": rfc3339(clock.now())}
+    refused(
+        api.lab_tech.post(f"/withdrawals/{story.code}/final-label", json=label),
+        409,
+        "consent_revoked" if what == "revoked" else "on_hold",
+    )
+
+
+def test_what_stood_at_its_own_time_refuses_a_pick_and_an_issue_on_paper_still(api: Api) -> None:
+    story = a_story(api).up_to("approve")
+    hold(api, story)
+    began = clock.now()
+    later(api, hours=3)
+    sealed(api)
+    form = filed(api, began, "lab_tech", "lab_tech2", "LAB")
+    lift_all(api, story.vials[0])
+    refused(story.pick(paper=form, occurred_at=rfc3339(began + timedelta(minutes=5))), 409, "on_hold")
+    assert topics(api, story) == []
 
 
 @pytest.mark.parametrize("seal", ["S-1", "S-2"])

@@ -123,13 +123,13 @@ REFUSED_LABEL = {
     "expired": "expired",
     "consent revoked in between": "consent_revoked",
     "lot failed in between": "lot_test_failed",
-    "hold placed in between": "",
+    "hold placed in between": "on_hold",
     "clock ahead": "implausible_time",
     "clock behind": "implausible_time",
     "wrong order": "illegal_transition, pick_unconfirmed, wrong_step",
     "replayed": "",
 }
-"""The same for the final label. Scanned again on its tube it says the same once more; a hold stops the issue, not a label."""
+"""The same for the final label. Scanned again on its tube it says the same once more."""
 
 FIRST = {"confirm": "lab_tech", "second": "clinician"}
 """Who did the other half."""

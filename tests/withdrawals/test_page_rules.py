@@ -127,6 +127,17 @@ def test_what_could_be_taken_for_a_tube_is_said_by_nearness_of_place_code_and_na
     assert not near_codes("AD-2345678", "AD-2345678") and not near_codes("AD-2345678", "HF-2345679")
 
 
+def test_a_near_code_and_a_like_name_are_said_of_every_box_of_the_walk() -> None:
+    here = Neighbour("AD26-0000001", "DN-A", "BX-1", "A1", 1, 1)
+    near = Neighbour("AD26-0000010", "DN-B", "BX-2", "A1", 1, 1)
+    alike = Neighbour("AD26-7777777", "DN-C", "BX-2", "B7", 2, 7)
+    far = Neighbour("AD26-5555555", "DN-B", "BX-2", "B2", 2, 2)
+    assert warnings_of(here.code, [here], {here.code, near.code}, {"DN-C"}, [far, near, alike]) == [
+        "AD26-0000010 in BX-2, another box of this walk, has a code that reads almost the same.",
+        "AD26-7777777 in BX-2, another box of this walk, is of a donor with a name like this one's.",
+    ]
+
+
 def test_in_a_box_without_slots_every_tube_of_another_person_is_a_neighbour() -> None:
     own = Neighbour("AD26-0000001", "DN-A", "BX-1", None, None, None)
     others = [Neighbour(f"AD26-99999{n}X", "DN-B", "BX-1", None, None, None) for n in range(3)]

@@ -20,15 +20,15 @@ from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
-from biobank.quality import adverse
+from biobank.quality import adverse, judging
 from biobank.quality.adverse import (
     AdverseDetail,
     AdverseList,
     AdversePublic,
-    AssessAdverse,
     ReportAdverse,
     ReportingRuleRequest,
 )
+from biobank.quality.judging import AssessAdverse
 
 router = APIRouter(include_in_schema=False)
 
@@ -132,6 +132,10 @@ def _trail(one: AdversePublic, last: str) -> list[tuple[str, str | None]]:
     return [("Adverse events", "/adverse-events"), (one.deviation, f"/adverse-events/{one.deviation}"), (last, None)]
 
 
+TWO_SIGN = (
+    "Two of quality sign a judgement that is milder than what stands, and one that takes what was called serious for less, or "
+    "its cause for no matter of the material."
+)
 JUDGED = {
     "causality": "How likely the material or its handling caused it",
     "in_lot": "The cause may be in the material: hold everything of its lot",
@@ -147,12 +151,19 @@ def _draw_assess(at: Opened[AdverseDetail]) -> ActForm:
         subject=at.code,
         submit="Sign and record",
         icon="pen",
-        lead=at.read.words,
+        lead=" ".join(filter(None, [at.read.words, TWO_SIGN])),
         statement=f"You judge the adverse {at.read.kind} of {at.code}.",
         said="I have read what was seen, and judge it as stated above.",
         back=f"/adverse-events/{at.code}",
         trail=_trail(at.read, "Judge"),
     )
+
+
+def _judged(at: Opened[AdverseDetail], _body: AssessAdverse, answer: Mapping[str, Any]) -> Done:
+    if answer["status"] == "pending":
+        said = "Two of quality sign what lets go of something; the second finds it on Today. What is held stays held."
+        return Done(f"/adverse-events/{at.code}", "Proposed.", said)
+    return Done(f"/adverse-events/{at.code}", "Recorded.", f"{answer['held']} more lots are held.")
 
 
 ActPage(
@@ -163,8 +174,8 @@ ActPage(
     names=("seriousness", "causality", "in_lot", "reason"),
     labels=JUDGED,
     meaning=Meaning.DECIDED,
-    use_case=adverse.assess_adverse,
-    after=lambda at, _body, answer: Done(f"/adverse-events/{at.code}", "Recorded.", f"{answer['held']} more lots are held."),
+    use_case=judging.assess_adverse,
+    after=_judged,
 ).on(router)
 
 

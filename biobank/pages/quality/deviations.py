@@ -14,7 +14,7 @@ from biobank.auth.permissions import Permission
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.pages.people.site_choices import Choices, only, sites_for
-from biobank.pages.quality.dispositions import UNITS, disposing_form, disposing_page
+from biobank.pages.quality.dispositions import UNITS, disposing_form, disposing_page, reached_row
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import DeviationCode
 from biobank.pages.ui.forms import Field, FormFault, fields_of
@@ -165,7 +165,7 @@ async def show_deviation(request: Request, code: DeviationCode, reading: PageRea
             decide = ActionLink("Decide about units", f"/deviations/{code}/dispositions", "pen", refused=stands)
             acts.append(replace(decide, weight="main") if one.undecided else decide)
         acts.append(ActionLink("Close it", f"/deviations/{code}/close", "check", "get", "main", refused=ends))
-    units = [unit.model_dump() | {"hold": "held" if unit.held else "none"} for unit in one.units]
+    units = [reached_row(unit.model_dump()) | {"hold": "held" if unit.held else "none"} for unit in one.units]
     return render(request, "deviation.html", one=one, acts=acts, unit_columns=UNITS, units=units)
 
 

@@ -8,6 +8,7 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.foundation.codes import Prefix
+from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, Trail
 from biobank.pages.ui.parts import Column
 from biobank.quality.dispositions import DisposeRequest, undecided
@@ -36,10 +37,16 @@ REACHED = [
     Column("quality", "Quality", "chip"),
     Column("site", "Site", "plain_code"),
     Column("withdrawal", "Given under", "code"),
+    Column("later", "Entered after"),
 ]
 """Columns of units that a look-back reached."""
 UNITS = [*REACHED, Column("hold", "Hold", "chip"), Column("disposition", "Decided", "words")]
 """Columns of units with what was decided of each."""
+
+
+def reached_row(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the cells of a unit that was reached; `later`: what was recorded between its giving and the entry of that."""
+    return {**one, "later": ", ".join(words(code).lower() for code in one["came_after"]) or None}
 
 
 def disposing_form(

@@ -12,7 +12,7 @@ from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.terms import counted
 from biobank.pages.monitoring.said import sentence_on_own_cold
 from biobank.pages.people.site_choices import own_sites
-from biobank.pages.quality.dispositions import REACHED
+from biobank.pages.quality.dispositions import REACHED, reached_row
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Done, Needs, Opened
 from biobank.pages.ui.forms import Field, FormFault, drawn, fields_of, parse
 from biobank.pages.ui.parts import Stat
@@ -91,7 +91,7 @@ async def _look_back(at: Acting[Actor]) -> Response:
         "look_back.html",
         start=at.form.get("start", ""),
         apart=sentence_on_own_cold(answer["keep_their_own_cold"]),
-        rows=answer["items"],
+        rows=[reached_row(one) for one in answer["items"]],
         columns=REACHED,
         stats=[
             Stat("Specimens reached", answer["specimens"], tone="care" if answer["specimens"] else "good"),

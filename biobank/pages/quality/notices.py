@@ -23,6 +23,14 @@ WHAT = {
     "failed_test": "A test of {about} failed. Its units are rejected and held: use none of them, keep them where they are.",
     "failed_after_use": "A test of {about} failed after one of its units was given to a patient. Tell who treats the patient.",
     "unit_missing": "{about}: what you keep, hold or asked for was reported missing. Look for it; only quality gives it up.",
+    "bedside_mismatch": "STOP at the bedside of {about}: band, product and withdrawal were not one person's. Find out at once "
+    "whose cells and whose band these are.",
+    "another_tubes_final_label": "The label of another tube was scanned as the final one of what was thawed for {about}. Both "
+    "are held, with what lay at their benches. Find out at once which cells are in which tube.",
+    "another_tube_in_hand": "Another tube was in the hand at {about}: somebody scanned what is none of it. Find out how it "
+    "came there.",
+    "outdated_label_at_the_bedside": "At the bedside of {about} a label was scanned that should be on nothing any more. Find out "
+    "at once which tube it is on.",
     "recall": "{about} recalls units that concern you. Use none of them, keep them where they are.",
     "withdrawal_approved": "Quality approved {about}. Its tubes are reserved and will be picked.",
     "withdrawal_rejected": "Quality rejected {about}. Nothing was taken; its page says why.",
@@ -31,6 +39,9 @@ WHAT = {
     "withdrawal_cancelled": "{about} was called off. Its tubes are free again; what you have in hand goes back into the cold.",
     "withdrawal_given": "A tube of {about} was given.",
     "withdrawal_giving_undone": "Quality undid what was recorded as given of {about}.",
+    "withdrawal_stopped": "{about} stands still: something stands against it. Its page says what, and who can mend it. What you "
+    "have in hand goes back into the cold.",
+    "withdrawal_goes_on": "Nothing stands against {about} any more. It goes on.",
 }
 """What a notice says, by its reason."""
 
@@ -42,6 +53,8 @@ NEWS = {
     "withdrawal_cancelled": "A withdrawal was called off",
     "withdrawal_given": "What you asked for was given",
     "withdrawal_giving_undone": "A giving was undone",
+    "withdrawal_stopped": "A withdrawal stands still",
+    "withdrawal_goes_on": "A withdrawal goes on again",
 }
 """What Today says of a notice about a withdrawal."""
 

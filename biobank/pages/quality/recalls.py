@@ -12,7 +12,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
 from biobank.foundation.terms import words
-from biobank.pages.quality.dispositions import UNITS
+from biobank.pages.quality.dispositions import UNITS, reached_row
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.listing import Link, Listing, Wanted
@@ -91,7 +91,7 @@ async def show_recall(request: Request, recall: UUID, reading: PageReading) -> R
     """Draw a recall: the set that it froze, what its cause reached since, who was told."""
     one = await reading(recalls.read_recall, recall)
     zone = request.state.zone
-    units = [unit.model_dump() | {"hold": "held" if unit.held else "lifted"} for unit in one.items]
+    units = [reached_row(unit.model_dump()) | {"hold": "held" if unit.held else "lifted"} for unit in one.items]
     told = [note.model_dump() | {"state": "open" if note.open else "closed"} for note in one.notices]
     facts: list[tuple[str, Any]] = [
         ("From", _from(one.criteria)),

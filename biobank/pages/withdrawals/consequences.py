@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from biobank.foundation.terms import words
-from biobank.pages.quality.dispositions import REACHED
+from biobank.pages.quality.dispositions import REACHED, reached_row
 from biobank.pages.ui.addresses import DeviationCode, EntryKey, LotCode
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.parts import Column
@@ -42,7 +42,7 @@ OUTCOMES = [
 
 
 def _rows(units: Iterable[ReachedSpecimen]) -> list[Mapping[str, Any]]:
-    return [one.model_dump() for one in units]
+    return [reached_row(one.model_dump()) for one in units]
 
 
 @router.get("/adverse-events/{code}/look-back")

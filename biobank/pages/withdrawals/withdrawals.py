@@ -1,6 +1,6 @@
 """Treatment withdrawals as people see them: the list, and one withdrawal with its steps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +13,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.event import rules
 from biobank.custody.schemas import EventPublic
+from biobank.custody.states import TERMINAL, Condition
 from biobank.foundation.terms import words
 from biobank.pages.ui.addresses import WithdrawalCode
 from biobank.pages.ui.entries import entry_of
@@ -23,8 +24,10 @@ from biobank.pages.ui.parts import ActionLink, Column, DrawnStep
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.pages.withdrawals.requests import route_words
-from biobank.specimens.materials import amount_text
+from biobank.specimens.materials import amount_text, material_of
 from biobank.withdrawals import queries
+from biobank.withdrawals.case import Case
+from biobank.withdrawals.final_label_rules import unlabelled
 from biobank.withdrawals.given_before import entering_refusals
 from biobank.withdrawals.indication import indication_refusals
 from biobank.withdrawals.next_acts import COUNT, PRINT, acts_off_the_way, stopped_by
@@ -32,7 +35,8 @@ from biobank.withdrawals.schemas import ItemPublic, WithdrawalDetail, Withdrawal
 from biobank.withdrawals.standing import read_standing
 from biobank.withdrawals.step_rules import begin_refusals
 from biobank.withdrawals.steps import STEPS
-from biobank.withdrawals.workflow import Step, WithdrawalState, next_steps
+from biobank.withdrawals.thawed_counts import uncounted
+from biobank.withdrawals.workflow import Route, Step, WithdrawalState, next_steps
 
 router = APIRouter(include_in_schema=False)
 
@@ -100,6 +104,10 @@ class Whole:
     """Whether this login may read why it was asked for."""
     off_the_way: Sequence[tuple[str, str]] = ()
     """What it waits for and this login may do that is no step of the withdrawal, with the tube."""
+    handled: Sequence[EventPublic] = ()
+    """What was done with its tubes on the way that is no event of its own: thawed, counted, labelled."""
+    undone: frozenset[str] = frozenset()
+    """The kinds of it that one of its tubes still waits for."""
 
 
 def read_whole(session: Session, actor: Actor, code: str, bank: Bank) -> Whole:
@@ -115,7 +123,29 @@ def read_whole(session: Session, actor: Actor, code: str, bank: Bank) -> Whole:
     reads_why = not indication_refusals(actor, case)
     offered = [name for name in order if name in standing.offered]
     before = not entering_refusals(standing)
-    return Whole(withdrawal, events, offered, wanted, enters, before, stopped_by(standing), reads_why, acts_off_the_way(standing))
+    return Whole(
+        withdrawal,
+        events,
+        offered,
+        wanted,
+        enters,
+        before,
+        [one.detail for one in stopped_by(standing)],
+        reads_why,
+        acts_off_the_way(standing),
+        queries.handled_for(session, case),
+        frozenset(_not_handled(case)),
+    )
+
+
+def _not_handled(case: Case) -> Iterator[str]:
+    """Yield the kinds of what is done with tubes on the way that one of them still waits for."""
+    if any(item.condition is Condition.FROZEN and item.state not in TERMINAL for item in case.items):
+        yield "specimen.thawed"
+    if uncounted(case, case.tubes):
+        yield "specimen.viability_measured"
+    if unlabelled(case):
+        yield "specimen.final_label_applied"
 
 
 @router.get("/withdrawals/{code}")
@@ -189,25 +219,40 @@ def acts_of(whole: Whole) -> list[ActionLink]:
     return acts
 
 
-PICKED, GIVEN = "Pick, scanned by two people", "Administration"
-_ORDER = (
+PICKED, GIVEN, COUNTED = "Pick, scanned by two people", "Administration", "Count after the thaw"
+AT_THE_BANK = (
+    ("Thaw", ("specimen.thawed",)),
+    (COUNTED, ("specimen.viability_measured",)),
+    ("Final label", ("specimen.final_label_applied",)),
+)
+_BEFORE_ISSUE = (
     ("Request", ("withdrawal.requested",)),
     ("Approval by quality, signed", ("withdrawal.approved",)),
     (PICKED, ("withdrawal.picked", "withdrawal.pick_confirmed")),
-    ("Issue", ("withdrawal.issued",)),
-    ("Receipt at the clinic", ("withdrawal.received",)),
+)
+_AFTER_ISSUE = (
     ("Bedside check by two people", ("withdrawal.bedside_check_passed",)),
     (GIVEN, ("withdrawal.administered",)),
     ("Outcome", ("withdrawal.outcome_recorded", "withdrawal.closed")),
 )
-assert all(kind in rules.by_kind for _, kinds in _ORDER for kind in kinds)
+_TRAVEL = (("Issue", ("withdrawal.issued",)), ("Receipt at the clinic", ("withdrawal.received",)))
+ORDER: Mapping[str, Sequence[tuple[str, tuple[str, ...]]]] = {
+    Route.SHIP_FROZEN: (*_BEFORE_ISSUE, *_TRAVEL, ("Thaw at the chair", ("specimen.thawed",)), *_AFTER_ISSUE),
+    Route.THAW_AND_SHIP: (*_BEFORE_ISSUE, *AT_THE_BANK, *_TRAVEL, *_AFTER_ISSUE),
+    Route.SHIP_FRESH: (*_BEFORE_ISSUE, *_TRAVEL, *_AFTER_ISSUE),
+}
+"""The steps of each route, with the kinds of event that say they were taken."""
+assert all(kind in rules.by_kind for steps in ORDER.values() for _, kinds in steps for kind in kinds)
 
 
-def _whole(title: str, withdrawal: WithdrawalDetail) -> bool:
+def _whole(title: str, kinds: Sequence[str], whole: Whole) -> bool:
     """Say whether a step that each tube takes was taken by all of them."""
+    withdrawal = whole.withdrawal
     if title == PICKED:
         return withdrawal.state not in ("approved", "picking") or all(one.confirmed for one in withdrawal.items)
-    return title != GIVEN or withdrawal.state not in ("issued", "in_transit", "delivered")
+    if title == GIVEN:
+        return withdrawal.state not in ("issued", "in_transit", "delivered")
+    return whole.undone.isdisjoint(kinds)
 
 
 def drawn_steps(whole: Whole) -> list[DrawnStep]:
@@ -216,9 +261,11 @@ def drawn_steps(whole: Whole) -> list[DrawnStep]:
     stopped = withdrawal.state in ("rejected", "cancelled")
     over = stopped or withdrawal.state == "closed"
     steps: list[DrawnStep] = []
-    for title, kinds in _ORDER:
-        done = [event for event in whole.events if event.kind in kinds]
-        if done and {event.kind for event in done} >= set(kinds[:1]) and _whole(title, withdrawal):
+    for title, kinds in ORDER[withdrawal.route]:
+        if title == COUNTED and not material_of(withdrawal.material).assays:
+            continue
+        done = [event for event in (*whole.events, *whole.handled) if event.kind in kinds]
+        if done and {event.kind for event in done} >= set(kinds[:1]) and _whole(title, kinds, whole):
             hands = tuple(dict.fromkeys(event.by for event in done))
             steps.append(DrawnStep(title, "done", hands, datetime.fromisoformat(done[-1].occurred_at)))
         else:
