@@ -14,10 +14,10 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.custody.event import Event
-from biobank.custody.events import Amended, Inspected
+from biobank.custody.events import Amended, Inspected, Received, Reversed
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
-from biobank.custody.states import HoldKind
+from biobank.custody.states import TERMINAL, HoldKind, State
 from biobank.foundation.from_above import FromAbove
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ FOUND_ON_ARRIVAL = frozenset(
         "no_temperature_record",
         "temperature_not_read",
         "arrived_without_being_sent",
+        "arrived_elsewhere",
         "travelled_with_an_unlabelled_tube",
     }
 )
@@ -44,6 +45,8 @@ FOUND_ON_ARRIVAL = frozenset(
 
 SEEN = ("container_intact", "label_legible", "contents_as_expected")
 """What is said of a tube by whoever looks at it; "no" to one of them is a failed inspection."""
+
+_NOT_THERE = TERMINAL | {State.IN_TRANSIT, State.MISSING}
 
 travelled_alone: FromAbove[Callable[[Session, Snapshot, Event, str | None], list[tuple[HoldKind, str]]]] = FromAbove("shipping")
 """The holds, with their reasons, that the arrival of a tube places on it which came in no shipment, at a site."""
@@ -70,6 +73,18 @@ possible_on_arrival: FromAbove[Callable[[Session, Snapshot, int, str | None, dat
 
 travelled_with: FromAbove[Callable[[Session, Act, str, Arrival], list[Appended]]] = FromAbove("shipping")
 """Judge the arrival of tubes of one shipment, and hold what travelled where something stands against it."""
+
+
+def require_possible(session: Session, before: Snapshot, event: Event, site: str | None, at: datetime) -> None:
+    """Raise why the temperature of an arrival can hardly be right, unless it was read again and is so."""
+    if isinstance(event, Received) and event.temperature_mc is not None and not event.confirmed:
+        possible_on_arrival.get()(session, before, event.temperature_mc, site, at)
+
+
+def has_arrived(event: Event, before: Snapshot, after: Snapshot) -> bool:
+    """Say whether a specimen came off the road by an event, by whatever name: brought into the cold, taken back by quality."""
+    off_the_road = before.state is State.IN_TRANSIT and after.state not in _NOT_THERE
+    return type(event).arrives or (off_the_road and not isinstance(event, Reversed))
 
 
 def inspection_hold(event: Event) -> HoldKind | None:

@@ -44,6 +44,7 @@ class Received(Event):
     label_legible: bool | None = Field(default=None, description="Left open: nobody said.")
     manifest_matches: bool | None = None
     temperature_mc: int | None = Field(default=None, ge=-273_150, le=100_000, description="Arrival temperature, m°C.")
+    confirmed: bool = Field(default=False, description="The temperature can hardly be right; it was read again and is so.")
 
 
 class CheckedOut(Event):
@@ -106,10 +107,9 @@ class Annotated(Event):
 class Missing(Event):
     """It is not where it should be. Its slot is free again; it may be found.
 
-    How long a missing tube is out of the cold nobody knows: the clock stops, and runs again when it is found.
-    It is out of its shipment too, whose manifest goes on naming it. Whoever held it last answers for it until it turns up or
-    quality gives it up: nobody took it over. What was kept for treatment opens a deviation and is told (`quality/missing.py`); it
-    comes back with an identity hold, whichever way it comes (`missing.py`).
+    How long a missing tube is out of the cold nobody knows: the clock stops, and runs again when it is found. It is out of its
+    shipment, whose manifest goes on naming it. Whoever held it last answers for it until it turns up or quality gives it up. What
+    was kept for treatment opens a deviation and is told (`quality/missing.py`); it comes back held for identity (`missing.py`).
     """
 
     kind: Literal["specimen.missing"] = "specimen.missing"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import TextClause, text
 from sqlmodel import Session
@@ -13,6 +13,7 @@ from biobank.custody.hold_coverage import benches_reach, shipping_reach, specime
 from biobank.custody.legality import ActiveHold
 from biobank.custody.projection import Projection
 from biobank.custody.rebuild import entries_of, steps_of
+from biobank.custody.states import State
 from biobank.foundation.from_above import FromAbove
 
 places_around: FromAbove[Callable[[Session, str, datetime, datetime], list[str]]] = FromAbove("storage")
@@ -28,6 +29,10 @@ excursions_then: FromAbove[str] = FromAbove("monitoring")
 was affected, stood unassessed at `:at`, as known at `:known`."""
 
 
+PUT_SOMEWHERE: Final = ("specimen.stored", "specimen.moved", "specimen.safeguarded")
+_SIGHTED: Final = "specimen.sighted"
+
+
 @dataclass(frozen=True)
 class Stay:
     """A container that a specimen was in, and from when to when; `until` None: still."""
@@ -37,23 +42,32 @@ class Stay:
     until: datetime | None
 
 
-def stays_of(steps: Sequence[tuple[dict[str, Any], Projection]]) -> list[Stay]:
+def stays_of(steps: Sequence[tuple[dict[str, Any], Projection]], *, in_hand: bool = True) -> list[Stay]:
     """Return the stays of a specimen. `steps`: its entries, each with the projection after it (`rebuild.steps_of`). Pure.
 
     Of the time stated and the time recorded the one counts that makes a stay longer: nobody leaves a hold by stating a time.
+    `in_hand`: a container keeps what is checked out of it. What a count saw in a place other than its own was there until it is
+    next put somewhere.
     """
     stays: list[Stay] = []
+    seen: list[tuple[str, datetime]] = []
     open_code: str | None = None
     since: datetime | None = None
     for entry, after in steps:
         earlier, later = _instants(entry)
-        if after.container_code != open_code:
+        if entry["kind"] == _SIGHTED:
+            seen.append((entry["body"]["container"], earlier))
+        elif entry["kind"] in PUT_SOMEWHERE:
+            stays += [Stay(place, at, later) for place, at in seen]
+            seen = []
+        code = after.container_code if in_hand or after.state == State.STORED.value else None
+        if code != open_code:
             if open_code is not None and since is not None:
                 stays.append(Stay(open_code, since, later))
-            open_code, since = after.container_code, earlier
+            open_code, since = code, earlier
     if open_code is not None and since is not None:
         stays.append(Stay(open_code, since, None))
-    return stays
+    return [*stays, *(Stay(place, at, None) for place, at in seen)]
 
 
 def _instants(entry: dict[str, Any]) -> tuple[datetime, datetime]:

@@ -64,6 +64,8 @@ def what_now(projection: Projection, material: str) -> str:
             f"Nothing keeps it cold in {place} by the record. Put it into nitrogen or a -80 °C freezer of quarantine, or back "
             "there once that is cold."
         )
+    if place is not None and condition == Condition.FRESH:
+        return f"It is fresh, not frozen: back in {place} unless that is a freezer or nitrogen, else in a cool quarantine place."
     if place is not None:
         return f"Put the tube back in {place}, or in the nearest quarantine place."
     if condition == Condition.FRESH and projection.state:

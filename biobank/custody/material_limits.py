@@ -58,7 +58,7 @@ def with_clock(event: Event, specimen: Snapshot, head: Head, limits: Callable[..
 def frozen_too_old(before: Snapshot, after: Snapshot, head: Head) -> bool:
     """Say whether what was too old for use was frozen: that keeps it, and makes it no younger, though the clock ends there."""
     froze = before.projection.condition != Condition.FROZEN and after.projection.condition == Condition.FROZEN
-    return froze and before.expires_at is not None and before.expires_at <= head.occurred_at
+    return froze and before.expires_at is not None and before.expires_at <= head.known_until
 
 
 CONTACT = "cryoprotectant_contact_too_long"

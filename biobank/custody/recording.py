@@ -17,8 +17,8 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.auth.actor import SYSTEM_CODE, Actor
+from biobank.custody import arriving
 from biobank.custody import holds as custody_holds
-from biobank.custody.arriving import INSPECTION, Arrival, inspection_hold, travelled_alone, travelled_with
 from biobank.custody.coming_in import CameIn
 from biobank.custody.custodians import custodian_refusal
 from biobank.custody.entry import Head, PerformedBy
@@ -38,7 +38,7 @@ from biobank.custody.material_limits import (
 )
 from biobank.custody.missing import hold_placed_with, tell_of_missing
 from biobank.custody.places_then import earliest
-from biobank.custody.states import HoldKind, HoldScope, State, StreamKind
+from biobank.custody.states import HoldKind, HoldScope, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotPermitted, PreconditionMissing, Refusal, StaleSequence, raise_first
 from biobank.foundation.from_above import FromAbove
@@ -376,6 +376,7 @@ def record(
         if move.words is not None:
             head = replace(head, comment=move.words)
         sites = frozenset(filter(None, (site, specimen.home_site_code)))
+        arriving.require_possible(session, specimen, move.event, site, act.at)
         happened = with_clock(move.event, specimen, head, partial(limits, sites=sites))
         before = move.specimen if specimen.seq else None
         facts.append(Fact(StreamKind.SPECIMEN, specimen.code, happened, head, before, specimen.donor_code))
@@ -396,15 +397,14 @@ def record(
             custody_holds.specimen_hold_fact(seen[specimen.code], kind, head, reason=reason)
             for kind, reason in too_long(specimen, seen[specimen.code], happened, head, partial(limits, sites=sites))
         ]
-        kind = inspection_hold(happened)
-        if kind is not None and not custody_holds.stands(session, HoldScope.SPECIMEN, specimen.code, kind, INSPECTION):
-            facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], kind, head, reason=INSPECTION))
-        # What is brought into the cold straight from the road has arrived, whatever it is called.
-        arrives = event.arrives or (event.cold_first and specimen.state is State.IN_TRANSIT)
+        kind = arriving.inspection_hold(happened)
+        if kind is not None and not custody_holds.stands(session, HoldScope.SPECIMEN, specimen.code, kind, arriving.INSPECTION):
+            facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], kind, head, reason=arriving.INSPECTION))
+        arrives = arriving.has_arrived(happened, specimen, seen[specimen.code])
         if arrives and specimen.projection.shipment_code is None:
             facts += [
                 custody_holds.specimen_hold_fact(seen[specimen.code], kind, head, reason=reason)
-                for kind, reason in travelled_alone.get()(session, specimen, happened, site)
+                for kind, reason in arriving.travelled_alone.get()(session, specimen, happened, site)
             ]
         if arrives and (shipment := specimen.projection.shipment_code) is not None:
             arrived.setdefault(shipment, []).append((specimen.code, happened, head))
@@ -419,8 +419,8 @@ def record(
     for shipment, events in sorted(arrived.items()):
         # Nobody arrives within the hold time by saying so: a stated time counts from a form on paper only.
         at = max(head.occurred_at if head.source == "paper" else head.recorded_at for _, _, head in events)
-        appended += travelled_with.get()(
-            session, act, shipment, Arrival([(code, one) for code, one, _ in events], at, given, seals_follow)
+        appended += arriving.travelled_with.get()(
+            session, act, shipment, arriving.Arrival([(code, one) for code, one, _ in events], at, given, seals_follow)
         )
     return appended
 

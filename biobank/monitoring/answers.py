@@ -10,6 +10,8 @@ from sqlmodel import Session
 from biobank.custody.hold_coverage import HoldReach, excursions_reach
 from biobank.custody.holds_then import excursions_then
 from biobank.monitoring.models import excursion
+from biobank.monitoring.presence import inside_during
+from biobank.storage.lifting import inside_then
 from biobank.storage.placing import open_excursions
 
 _CHAIN = """
@@ -60,6 +62,9 @@ excursions_then.give(f"""(
     WHERE (i.assessed_at IS NULL OR i.assessed_at > :at OR i.assessed_at > :known)
       AND (chain.made IS NULL OR chain.made >= i.since AND NOT EXISTS (
           SELECT 1 FROM known own WHERE own.excursion_code = i.excursion_code AND own.specimen_code = chain.target)))""")  # noqa: S608 - our own constant
+
+
+inside_then.give(lambda session, container, since, until: inside_during(session, container, since, until, derivatives=False))
 
 
 @open_excursions.give

@@ -35,6 +35,7 @@ UNREAD = Finding("temperature_record_incomplete", HoldKind.TEMPERATURE)
 UNRECORDED = Finding("no_temperature_record", HoldKind.TEMPERATURE)
 UNTOLD = Finding("temperature_not_read", HoldKind.TEMPERATURE)
 UNSENT = Finding("arrived_without_being_sent", HoldKind.IDENTITY)
+ELSEWHERE = Finding("arrived_elsewhere", HoldKind.QUALITY)
 NAMELESS = Finding("travelled_with_an_unlabelled_tube", HoldKind.IDENTITY)
 
 
@@ -44,7 +45,8 @@ class Seen:
     logger on the way.
 
     `nameless`: how many tubes in it have no label that can be read or no code of ours: each of them may be any other;
-    `unknown`: those of them that are no code of ours.
+    `unknown`: those of them that are no code of ours; `elsewhere`: it came to another site than it was sent to, and nobody said
+    that it was sent back.
     """
 
     at: datetime
@@ -55,6 +57,7 @@ class Seen:
     seal: str | None = None
     seal_intact: bool | None = None
     logger_sha256: str | None = None
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,5 +120,6 @@ def findings_of(sent: Sent, seen: Seen) -> list[Finding]:
         (UNRECORDED, sent.unrecorded and seen.logged is None),
         (UNTOLD, sent.untold and not degrees),
         (NAMELESS, seen.nameless > 0),
+        (ELSEWHERE, seen.elsewhere),
     )
     return [finding for finding, found in said if found]

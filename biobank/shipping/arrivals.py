@@ -146,6 +146,7 @@ def receive(session: Session, act: Act, code: str, request: ShipmentReceiveReque
                 label_legible=tube.label_legible,
                 manifest_matches=True,
                 temperature_mc=request.temperature_mc,
+                confirmed=request.confirmed,
             ),
             site=row.to_site,
         )
@@ -280,7 +281,13 @@ def judge_arrival(session: Session, act: Act, code: str, arrival: Arrival) -> li
         sent = replace(sent, seal_unseen=own_seal_unseen(session, row), untold=nobody_read_it(session, row))
     degrees: list[int | None] = [*sorted({one for _, event in arrival.tubes for one in degrees_of(event)})]
     nameless = sum(getattr(event, "label_legible", None) is False for _, event in arrival.tubes)
-    seen = [Seen(arrival.at, temperature_mc=one, nameless=nameless) for one in degrees or [None]]
+    # What was sent back, or comes back by quality's decision, is said to be so (`refuse`, the return of a withdrawal).
+    elsewhere = any(
+        getattr(one, "site", row.to_site) != row.to_site
+        for _, one in arrival.tubes
+        if isinstance(one, Received) or type(one).cold_first
+    )
+    seen = [Seen(arrival.at, temperature_mc=one, nameless=nameless, elsewhere=elsewhere) for one in degrees or [None]]
     found = {finding: None for one in seen for finding in findings_of(sent, one)}
     boxes = boxes_unseen(session, row, received=[tube for tube, _ in arrival.tubes]) if singly else []
     anew = not arrival.corrected

@@ -143,6 +143,7 @@ class UnidentifiedFound(_Begins):
     label: ClassVar[str] = "Register unidentified item"
 
     condition: Condition
+    assumed: bool = Field(default=False, description="Nobody said the condition: the place suggests it.")
     photo_sha256: FileHash | None = None
     place: str | None = Field(default=None, pattern=r"^[A-Z0-9-]{3,40}$")
 

@@ -21,6 +21,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.entry import parse_entry
+from biobank.custody.from_now_on import require_from_now_on
 from biobank.custody.ledger import Fact, append
 from biobank.custody.material_limits import Limits, material_limits
 from biobank.custody.recording import Circumstances, acknowledge, head_of
@@ -178,6 +179,7 @@ def set_limits(session: Session, act: Act, request: SetLimits) -> LimitsRecorded
 
     Raises NotPermitted, NotFound, LooserThanTheRegistry, and what `use_signature` raises.
     """
+    require_from_now_on(request)
     act.require(Permission.QUALITY_DECIDE, at=request.site)
     get_site(session, request.site)
     named = MATERIALS[request.material].use_by.get(request.condition)

@@ -12,6 +12,7 @@ from biobank.custody.holds_then import Stay, places_around, places_since
 from biobank.specimens.queries import places_below, require_shown
 from biobank.storage import blindness
 from biobank.storage.models import storage_container as _container
+from biobank.storage.queries import box_named
 from biobank.transparency.in_sql import parents_told
 
 _OUTWARDS: Final = """
@@ -21,28 +22,41 @@ _OUTWARDS: Final = """
       AND (place.until IS NULL OR stood.since <= place.until)"""
 """From the places of `place (…, member, since, until)` to what each stood in during that time, and from when to when."""
 
-# A hold on a place covers what was in it at any time since it was placed: carrying a tube or its box out lifts nothing. The
-# log is read for that only while some place is on hold. A tube has left when that was recorded, whatever time was stated:
-# nobody carries it out of a hold by saying that it was earlier.
+_FROM_PLACES: Final = {"carried": "place.target,", "stood": parents_told("place.member", "true")}
+
+# A hold on a place covers what was in it, or was seen in it by a count, at any time since it was placed: carrying a tube or its
+# box out lifts nothing. The log is read for that only while some place is on hold. A tube has left when that was recorded,
+# whatever time was stated: nobody carries it out of a hold by saying that it was earlier.
 storage_reach.give(
     HoldReach(
-        tables="""
-    stay AS (
-        SELECT line.target, least(e.occurred_at, e.recorded_at) AS since,
-               CASE WHEN e.state IN ('stored', 'checked_out')
-                    THEN convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'container' END AS member,
-               lead(e.recorded_at) OVER (PARTITION BY line.target, e.stream_id ORDER BY e.seq) AS until
+        tables=f"""
+    told AS (
+        SELECT line.target, e.stream_id, e.seq, e.kind, e.state, e.recorded_at, least(e.occurred_at, e.recorded_at) AS since,
+               convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'container' AS container
         FROM line JOIN event e ON e.stream_kind = 'specimen' AND e.stream_id = line.member
         WHERE EXISTS (SELECT 1 FROM hold WHERE scope_kind = 'container' AND lifted_at IS NULL)
-          AND (e.kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded')
+          AND (e.kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded', 'specimen.sighted')
                OR e.state NOT IN ('stored', 'checked_out'))
+    ), stay AS (
+        SELECT target, since, CASE WHEN state IN ('stored', 'checked_out') THEN container END AS member,
+               lead(recorded_at) OVER (PARTITION BY target, stream_id ORDER BY seq) AS until
+        FROM told WHERE kind <> 'specimen.sighted' OR state NOT IN ('stored', 'checked_out')
+    ), seen AS (
+        SELECT target, {box_named("container")} AS member, since, until FROM (
+            SELECT target, container, since, kind,
+                   min(recorded_at) FILTER (WHERE kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded'))
+                       OVER (PARTITION BY target, stream_id ORDER BY seq ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) until
+            FROM told) AS later
+        WHERE kind = 'specimen.sighted'
     ), place AS (
         (SELECT c.code AS target, c.container_code AS member, c.last_occurred_at AS since, CAST(NULL AS timestamptz) AS until
          FROM custody c WHERE c.code = ANY(:codes) AND c.container_code IS NOT NULL
          UNION
-         SELECT target, member, since, until FROM stay WHERE member IS NOT NULL)
-        UNION {outwards}
-    )""".replace("{outwards}", _OUTWARDS.format(carried="place.target,", stood=parents_told("place.member", "true"))),
+         SELECT target, member, since, until FROM stay WHERE member IS NOT NULL
+         UNION
+         SELECT target, member, since, until FROM seen)
+        UNION {_OUTWARDS.format(**_FROM_PLACES)}
+    )""",  # noqa: S608 - our own constants
         scopes="SELECT target, 'container', member, until FROM place",
         held_tables="""
     held_place (code, since) AS (
@@ -61,7 +75,8 @@ storage_reach.give(
     UNION
     SELECT e.stream_id FROM event e
     WHERE EXISTS (SELECT 1 FROM active WHERE scope_kind = 'container')
-      AND e.stream_kind = 'specimen' AND e.kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded')
+      AND e.stream_kind = 'specimen'
+      AND e.kind IN ('specimen.stored', 'specimen.moved', 'specimen.safeguarded', 'specimen.sighted')
       AND convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'container' IN (SELECT code FROM held_place)""",
     )
 )

@@ -22,7 +22,7 @@ from biobank.storage.events import ContainerAdded
 from biobank.storage.grid import label_of
 from biobank.storage.models import storage_container, storage_position
 from biobank.storage.naming import ContainerNameTaken, require_name_free
-from biobank.storage.rules import COOLING, Standing, WrongTemperature
+from biobank.storage.rules import COOLING, Standing, WrongTemperature, may_stand_in
 from biobank.storage.schemas import (
     ContainerCreate,
     ContainerPublic,
@@ -34,6 +34,13 @@ class HoldsTubesOnly(Conflict):
 
     code = "holds_tubes_only"
     title = "It holds tubes only"
+
+
+class StandsInARoom(Conflict):
+    """A room, tank or freezer has a temperature of its own: it stands in a room or in nothing, never in a rack or in another."""
+
+    code = "stands_in_a_room"
+    title = "It stands in a room"
 
 
 class WrongSite(Conflict):
@@ -51,7 +58,8 @@ def add_container(session: Session, act: Act, request: ContainerCreate) -> Conta
 def add_containers(session: Session, act: Act, requests: Sequence[ContainerCreate]) -> list[ContainerPublic]:
     """Add several containers with their positions, none in another of them: each is asked for by itself, written with the others.
 
-    Raises NotPermitted, NotFound (site, parent), WrongSite, HoldsTubesOnly, WrongTemperature, ContainerNameTaken.
+    Raises NotPermitted, NotFound (site, parent), WrongSite, HoldsTubesOnly, StandsInARoom, WrongTemperature,
+    ContainerNameTaken.
     """
     if not requests:
         return []
@@ -98,6 +106,8 @@ def _require_place(session: Session, act: Act, at: str, parent: str | None, requ
         if around.site_code != at:
             raise WrongSite(f"{around.code} stands at {around.site_code}, not at {at}.", subject=around.code)
         require_takes_containers(around)
+        for request in requests:
+            require_stands_there(request.kind, around)
         standing = queries.standings_of(session, [around.code])[around.code]
         for request in requests:
             require_as_cold_as(request, standing)
@@ -130,6 +140,14 @@ def require_takes_containers(row: Any) -> None:
     """Raise HoldsTubesOnly for a container that has slots."""
     if row.rows is not None:
         raise HoldsTubesOnly(f"{row.code} has places for tubes, not for containers. Choose what it stands in.", subject=row.code)
+
+
+def require_stands_there(kind: str, around: Any) -> None:
+    """Raise StandsInARoom when a room, tank or freezer would stand in something other than a room (its row)."""
+    if not may_stand_in(kind, around.kind):
+        raise StandsInARoom(
+            f"A {kind} stands in a room, and {around.code} is a {around.kind}. Choose a room.", subject=around.code
+        )
 
 
 def require_as_cold_as(request: ContainerCreate, around: Standing) -> None:

@@ -5,7 +5,8 @@ it) or a tank (what stands in it moves, it stays). Lock order: specimens by code
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from sqlalchemy import insert, select
 from sqlmodel import Session
@@ -30,12 +31,12 @@ from biobank.specimens.resolving import codes_named
 from biobank.specimens.scanned_labels import note_outdated
 from biobank.storage import queries
 from biobank.storage.allocation import Slot, choose_positions
-from biobank.storage.containers import HoldsTubesOnly
+from biobank.storage.containers import HoldsTubesOnly, StandsInARoom
 from biobank.storage.holding_still import hold_still
 from biobank.storage.models import storage_container
 from biobank.storage.moving import ContainerInsideItself, carry
 from biobank.storage.placing import Box, read_box, said_of
-from biobank.storage.rules import COOLING, CRYOGENIC
+from biobank.storage.rules import COOLING, CRYOGENIC, may_stand_in
 from biobank.storage.schemas import EvacuateAnswer, EvacuatedContainer, EvacuatedTube, EvacuateRequest, NotTaken
 from biobank.storage.service import event_for
 
@@ -63,6 +64,9 @@ class _Scans:
     tubes: list[tuple[str, str | None]] = field(default_factory=list)
     containers: list[tuple[str, str]] = field(default_factory=list)
     neither: list[NotTaken] = field(default_factory=list)
+
+
+ASSUMED: Final = "Nobody said whether it is frozen: it is recorded as its place suggests. If it is not so, tell quality."
 
 
 def evacuate(session: Session, act: Act, code: str, request: EvacuateRequest) -> EvacuateAnswer:
@@ -141,8 +145,12 @@ def _moving(session: Session, act: Act, place: str, target: str) -> list[str]:
     """Return what moves when a container is scanned: itself, or of a room or tank what stands in it."""
     if queries.get_container(session, act.actor, place).kind not in COOLING:
         return [place]
-    children = select(storage_container.c.code).where(storage_container.c.parent_code == place)
-    return sorted(set(session.execute(children).scalars()) - {target})
+    of = storage_container.c
+    children = session.execute(select(of.code, of.kind).where(of.parent_code == place, of.code != target)).all()
+    into = queries.get_container(session, act.actor, target).kind
+    # What has a temperature of its own and does not fit into the place stays; what stands in it comes.
+    inner = [_moving(session, act, one.code, target) if not may_stand_in(one.kind, into) else [one.code] for one in children]
+    return sorted({code for codes in inner for code in codes})
 
 
 def _bring(
@@ -168,7 +176,7 @@ def _bring(
             # Read again: what was scanned before may have moved it already.
             known = load(session, queries.specimens_inside(session, name))
             carried = carry(session, act, name, target.code, known, request)
-        except (ContainerInsideItself, HoldsTubesOnly, NotPermitted) as refusal:
+        except (ContainerInsideItself, HoldsTubesOnly, NotPermitted, StandsInARoom) as refusal:
             warnings.append(refusal.detail)
             continue
         moved.append(name)
@@ -202,9 +210,10 @@ def _put_down(
         slot = next(slots, None)
         specimen = known.get(name or "")
         if specimen is None or specimen.state in TERMINAL:
-            specimen, first = _unidentified(session, act, box)
+            specimen, first = _unidentified(session, act, box, request.condition)
             moves.append(first)
-        moves.append(_safeguarded(act, specimen, box, slot, request))
+        as_found = specimen if specimen.seq else _in_condition(specimen, _condition_there(box, request.condition))
+        moves.append(replace(_safeguarded(act, as_found, box, slot, request), specimen=specimen))
         tubes.append(
             EvacuatedTube(
                 scanned=scanned,
@@ -212,7 +221,7 @@ def _put_down(
                 unidentified=specimen.material == "unidentified",
                 position=None if slot is None else slot.code,
                 label=None if slot is None else slot.label,
-                warnings=[] if specimen.seq == 0 else said_of(specimen, box, slot),
+                warnings=[*said_of(as_found, box, slot), *([ASSUMED] if specimen.seq == 0 and request.condition is None else [])],
             )
         )
     if moves:
@@ -225,11 +234,19 @@ def _safeguarded(act: Act, specimen: Snapshot, box: Box, slot: Slot | None, requ
     return Move(specimen, event.model_copy(update={"reason": request.reason}), site=box.row.site_code)
 
 
-def _unidentified(session: Session, act: Act, box: Box) -> tuple[Snapshot, Move]:
-    """Register an item nobody can name, in the condition that its place suggests."""
+def _condition_there(box: Box, said: Condition | None) -> Condition:
+    """What an item is that nobody can name: as somebody said, else as the place suggests."""
+    return said or (Condition.FROZEN if box.standing.judged in CRYOGENIC else Condition.FRESH)
+
+
+def _in_condition(item: Snapshot, condition: Condition) -> Snapshot:
+    return replace(item, projection=replace(item.projection, condition=condition.value))
+
+
+def _unidentified(session: Session, act: Act, box: Box, said: Condition | None) -> tuple[Snapshot, Move]:
+    """Register an item nobody can name. `said`: its condition; where nobody said one the entry says that it is assumed."""
     code = new_code(session, "UN", year=act.at.year % 100)
     row = box.row
-    cold = box.standing.temperature in CRYOGENIC
     session.execute(
         insert(specimen_table).values(
             code=code,
@@ -258,7 +275,8 @@ def _unidentified(session: Session, act: Act, box: Box) -> tuple[Snapshot, Move]
         unit="item",
         amount=1,
         site=row.site_code,
-        condition=Condition.FROZEN if cold else Condition.FRESH,
+        condition=_condition_there(box, said),
+        assumed=said is None,
         place=row.code,
     )
     return snapshot, Move(snapshot, event, site=row.site_code)

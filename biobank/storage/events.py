@@ -281,11 +281,16 @@ class Exposed(Event):
     call: ClassVar[str] = "/storage-containers/{container}/put-back"
     label: ClassVar[str] = "Put its rack or box back"
     from_states: ClassVar[frozenset[State]] = frozenset({State.STORED, State.CHECKED_OUT})
-    effect: ClassVar[Effect] = {"exposure_s": plus("seconds"), "out_since": set_to(None)}
+    effect: ClassVar[Effect] = {"exposure_s": plus("seconds"), "out_since": body("out_since")}
 
     container: str = PLACE
     since: str = Field(pattern=INSTANT)
     seconds: int = Field(ge=0, le=2**31 - 1)
+    out_since: str | None = Field(
+        default=None,
+        pattern=INSTANT,
+        description="Of one that left before the lift was entered and is out of the cold elsewhere.",
+    )
 
 
 class CarriedAlong(Event):

@@ -1,26 +1,32 @@
 """Lifting a rack or box out of its place: what is in it is out of the cold until it is back, or in another cold place."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
+from biobank.custody.effects import seconds_between
 from biobank.custody.entry import Head
+from biobank.custody.holds_then import stays_of
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot
-from biobank.custody.recording import Move, acknowledge, head_of, record
+from biobank.custody.rebuild import entries_of, steps_of
+from biobank.custody.recording import Circumstances, Move, acknowledge, head_of, record
 from biobank.custody.states import Condition, State, StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict
+from biobank.foundation.from_above import FromAbove
 from biobank.storage import queries
 from biobank.storage.events import ContainerLifted, ContainerPutBack, Exposed, LeftCold
 from biobank.storage.holding_still import hold_still
 from biobank.storage.models import storage_container
 from biobank.storage.rules import COOLING, Standing
 from biobank.storage.schemas import LiftAnswer, LiftRequest
+from biobank.transparency.models import event as event_table
 
 
 class NotLiftable(Conflict):
@@ -68,14 +74,18 @@ def put_back(session: Session, act: Act, code: str, request: LiftRequest) -> Lif
     What was lifted out of it stays out, and is named.
     """
     queries.get_container(session, act.actor, code)
-    specimens = hold_still(session, [code], lambda: queries.specimens_inside(session, code))
+    known = hold_still(session, [code], lambda: concerned(session, code))
+    inside = set(queries.specimens_inside(session, code))
+    specimens = {name: one for name, one in known.items() if name in inside}
     row = queries.get_container(session, act.actor, code)
     act.require(Permission.STORAGE_RECORD, at=row.site_code)
     if row.lifted_at is None:
         raise NotLifted(f"{code} is in its place by the record. To move it, scan the place it goes into.", subject=code)
     head = head_of(session, act, request, subject=None, site=row.site_code)
+    missed = missed_moves(session, code, known, head)
     done = end_lift(session, code, head)
     done += record(session, act, clock_moves(session, specimens, head), request)
+    done += record(session, act, missed, said_now(request))
     out = still_out(session, code)
     return LiftAnswer(container=code, lifted_at=None, tubes=len(specimens), still_out=out, receipt=acknowledge(act, done))
 
@@ -92,6 +102,53 @@ def end_lift(session: Session, code: str, head: Head) -> list[Appended]:
     event = ContainerPutBack(lifted_at=rfc3339(lifted_at), tubes=len(queries.specimens_inside(session, code)))
     session.execute(update(storage_container).where(own).values(lifted_at=None))
     return append(session, [Fact(StreamKind.CONTAINER, code, event, head)])
+
+
+inside_then: FromAbove[Callable[[Session, str, datetime, datetime], Collection[str]]] = FromAbove("monitoring")
+"""The specimens that were inside a container at any instant from one time to another."""
+
+
+def _last_lift(session: Session, code: str) -> Any:
+    """Return when a container was last lifted, and when that was entered; None: it never was."""
+    of = event_table.c
+    its = (of.stream_kind == StreamKind.CONTAINER.value, of.stream_id == code, of.kind == "container.lifted")
+    return session.execute(select(of.occurred_at, of.recorded_at).where(*its).order_by(of.seq.desc()).limit(1)).first()
+
+
+def concerned(session: Session, code: str) -> set[str]:
+    """Return the specimens in a container, and those that left it while it was lifted, before anybody entered that."""
+    inside, last = set(queries.specimens_inside(session, code)), _last_lift(session, code)
+    if last is None or last.recorded_at <= last.occurred_at:
+        return inside
+    return inside.union(inside_then.get()(session, code, last.occurred_at, last.recorded_at))
+
+
+def said_now(given: Circumstances) -> Circumstances:
+    """Return the circumstances of an act for what the bank reckons from it now."""
+    return given.model_copy(update={"occurred_at": None, "paper": None})
+
+
+def missed_moves(session: Session, code: str, tubes: Mapping[str, Snapshot], head: Head) -> list[Move]:
+    """Return what says of frozen specimens that had left a lifted container before its lift was entered how long they were out of
+    the cold with it; `tubes`: as `concerned` has them. Whoever was in it when that was entered has counted since (`clock_moves`).
+    """
+    lift = _last_lift(session, code)
+    if lift is None or lift.recorded_at <= lift.occurred_at:
+        return []
+    below, moves = queries.containers_below(session, code), []
+    for tube in tubes.values():
+        if tube.state not in (State.STORED, State.CHECKED_OUT) or tube.projection.condition != Condition.FROZEN.value:
+            continue
+        for stay in stays_of(list(steps_of(entries_of(session, tube.code))), in_hand=False):
+            if stay.code not in below or stay.until is None or stay.until > lift.recorded_at:
+                continue
+            since, until = max(stay.since, lift.occurred_at), min(stay.until, head.known_until)
+            if until > since:
+                seconds = seconds_between(rfc3339(since), rfc3339(until))
+                running = tube.projection.out_since
+                missed = Exposed(container=stay.code, since=rfc3339(since), seconds=seconds, out_since=running)
+                moves.append(Move(tube, missed, site=tube.projection.site_code))
+    return moves
 
 
 def still_out(session: Session, code: str) -> list[str]:

@@ -21,6 +21,7 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.custody.from_now_on import require_from_now_on
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import Circumstances, acknowledge, head_of
 from biobank.custody.states import StreamKind
@@ -220,8 +221,9 @@ class PlaceLimitsRecorded(PlaceLimitsPublic):
 def set_place_limits(session: Session, act: Act, request: SetPlaceLimits) -> PlaceLimitsRecorded:
     """Set limits of a container or of a class at a site, signed. What was read last is judged by them (`limits_met`).
 
-    Raises NotFound, NotPermitted, LooserThanAbove, and what `use_signature` raises.
+    Raises NotFound, NotPermitted, LooserThanAbove, ImplausibleTime for a stated time, and what `use_signature` raises.
     """
+    require_from_now_on(request)
     limits = request.limits
     if request.container is not None:
         code = request.container.upper()

@@ -23,10 +23,10 @@ from biobank.custody.states import CustodianKind, State, StreamKind
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.foundation.names import name_key
 from biobank.storage import queries
-from biobank.storage.containers import require_takes_containers
+from biobank.storage.containers import require_stands_there, require_takes_containers
 from biobank.storage.events import CarriedAlong, ContainerMoved
 from biobank.storage.holding_still import hold_still
-from biobank.storage.lifting import clock_moves, end_lift, still_out
+from biobank.storage.lifting import clock_moves, concerned, end_lift, missed_moves, said_now, still_out
 from biobank.storage.models import storage_container
 from biobank.storage.naming import ContainerNameTaken, twin_of
 from biobank.storage.placing import faults_in_move, outside_around
@@ -53,13 +53,14 @@ class Carried:
 def move_container(session: Session, act: Act, code: str, request: MoveRequest) -> MoveAnswer:
     """Put a container into another one.
 
-    Raises NotFound, NotPermitted, ContainerInsideItself, HoldsTubesOnly, and what is wrong with a tube in that place.
+    Raises NotFound, NotPermitted, ContainerInsideItself, HoldsTubesOnly, StandsInARoom, and what is wrong with a tube in that
+    place.
     """
     target = request.to.upper()
     for name in (code, target):
         queries.get_container(session, act.actor, name)
-    specimens = hold_still(session, {code, target}, lambda: queries.specimens_inside(session, code))
-    carried = carry(session, act, code, target, specimens, request)
+    known = hold_still(session, {code, target}, lambda: concerned(session, code))
+    carried = carry(session, act, code, target, known, request)
     return MoveAnswer(
         container=code,
         parent=target,
@@ -72,7 +73,12 @@ def move_container(session: Session, act: Act, code: str, request: MoveRequest) 
 def carry(
     session: Session, act: Act, code: str, target_code: str, specimens: Mapping[str, Snapshot], given: Circumstances
 ) -> Carried:
-    """Put a container into another one; both are locked, and so are the `specimens` in it."""
+    """Put a container into another one; both are locked, and so are the `specimens` in it and those that left it while it was
+    lifted, before that was entered.
+    """
+    inside_now = set(queries.specimens_inside(session, code))
+    known = specimens
+    specimens = {name: one for name, one in specimens.items() if name in inside_now}
     moved = queries.get_container(session, act.actor, code)
     target = queries.get_container(session, act.actor, target_code)
     act.require(Permission.STORAGE_RECORD, at=target.site_code)
@@ -81,6 +87,7 @@ def carry(
     if target_code in below:
         raise ContainerInsideItself(f"{code} cannot go into {target_code}: that is itself or inside it.", subject=code)
     require_takes_containers(target)
+    require_stands_there(moved.kind, target)
     inside = queries.tubes_inside(session, code)
     warnings = _judge(session, moved, target_code, inside, specimens)
     key, alike = _key_there(session, moved, target)
@@ -99,10 +106,12 @@ def carry(
     event_hash, site = done[0].leaf_hash.hex(), target.site_code
     along = CarriedAlong(container=code, container_event=event_hash, site=site)
     with_site = CarriedAlong(container=code, container_event=event_hash, site=site, custodian=site)
+    missed = [] if moved.lifted_at is None else missed_moves(session, code, known, head)
     done += end_lift(session, code, head)
     warnings += [f"{one} is out of its place by the record. If it is in again, put it back." for one in still_out(session, code)]
     moves = [_along(specimens[row.code], along, with_site) for row in inside]
     done += record(session, act, [*moves, *clock_moves(session, specimens, head)], given)
+    done += record(session, act, missed, said_now(given))
     done += came_in.get()(session, act, {code: head.occurred_at}, [row.code for row in inside], done[0])
     return Carried(done, len(inside), warnings)
 

@@ -37,6 +37,11 @@ def own_class(kind: str, temperature_class: str | None) -> str | None:
     return (temperature_class or _NAMED_BY_KIND.get(kind)) if kind in COOLING else None
 
 
+def may_stand_in(kind: str, around: str) -> bool:
+    """Say whether a container of a kind may stand in one of another: a room, tank or freezer stands in a room or in nothing."""
+    return kind not in COOLING or around == "room"
+
+
 def keeps_its_own_cold(kind: str, temperature_class: str | None) -> bool:
     """Say whether a container is a boundary: what is read around it (a warm room) says nothing of what is inside it.
 
@@ -92,20 +97,28 @@ class TravelsBetweenSites(Conflict):
 class Standing:
     """What a container is with everything it stands in.
 
-    `temperature`: the class that reaches it; `isolated`: it, or anything around it, is for infectious material; `safe`: it, or
-    anything around it, is a quarantine or evacuation place, where everything is accepted; `lifted`: it, or anything around it, is
-    out of its place; `unclassed`: the tank or freezer that it is in, or the outermost thing that it stands in, where nobody gave
-    that one a class: how cold it is there is not known; `site`: the site that it is at; `clinic`: the clinic that it is in.
+    `temperature`: the class that reaches it; `assumed`: in a tank or freezer that nobody gave a class, the one of its readings
+    (`limits.class_judged_by`); `isolated`: it, or
+    anything around it, is for infectious material; `safe`: it, or anything around it, is a quarantine or evacuation place, where
+    everything is accepted; `lifted`: it, or anything around it, is out of its place; `unclassed`: the tank or freezer that it is
+    in, or the outermost thing that it stands in, where nobody gave that one a class: how cold it is there is not known; `site`:
+    the site that it is at; `clinic`: the clinic that it is in.
     """
 
     code: str
     temperature: str | None = None
+    assumed: str | None = None
     unclassed: str | None = None
     isolated: bool = False
     safe: bool = False
     lifted: bool = False
     site: str | None = None
     clinic: str | None = None
+
+    @property
+    def judged(self) -> str | None:
+        """The class by which fresh and thawed cells, and materials, are judged here."""
+        return self.temperature or self.assumed
 
     def keeps(self, condition: str) -> bool:
         """Say whether a specimen of this condition is in the cold (or warmth) that it needs while it stands here: what is frozen
@@ -127,6 +140,7 @@ def standing_of(chain: "list[Any]") -> Standing:
     return Standing(
         chain[0].code,
         temperature,
+        own_class(own.kind, None) if temperature is None else None,
         own.code if temperature is None else None,
         isolated=any(row.isolated for row in chain),
         safe=takes_everything(row.purpose for row in chain),
@@ -205,28 +219,29 @@ def _journey(specimen: Snapshot, place: Standing) -> Conflict | None:
 
 def _temperature(specimen: Snapshot, place: Standing) -> Conflict | None:
     condition = specimen.projection.condition
-    if suits(condition, place.temperature):
+    if suits(condition, place.judged):
         return None
     return _wrong(WrongTemperature, specimen, place, condition, sorted(SUITABLE[Condition(condition)]))
 
 
 def _material(specimen: Snapshot, place: Standing) -> Conflict | None:
     condition = Condition(specimen.projection.condition)
-    if place.temperature is None or condition is Condition.FREEZING or not suits(condition, place.temperature):
+    if place.judged is None or condition is Condition.FREEZING or not suits(condition, place.judged):
         return None
     classes = material_of(specimen.material).classes_for(condition)
-    if place.temperature in classes:
+    if place.judged in classes:
         return None
     return _wrong(MaterialNotKeptThere, specimen, place, f"{condition} {words(specimen.material).lower()}", sorted(classes))
 
 
 def _wrong(refusal: Callable[..., Conflict], specimen: Snapshot, place: Standing, what: str, classes: list[str]) -> Conflict:
     fitting = f"Choose a place of class {' or '.join(words(name) for name in classes)}." if classes else "Ask quality."
+    unsaid = "" if place.unclassed is None else f", as far as anybody knows: nobody gave {place.unclassed} a class"
     return refusal(
-        f"{specimen.code} is {what.replace('_', ' ')} and {place.code} is {words(place.temperature)}. {fitting}",
+        f"{specimen.code} is {what.replace('_', ' ')} and {place.code} is {words(place.judged)}{unsaid}. {fitting}",
         where_now=specimen.where_now,
         subject=specimen.code,
-        temperature_class=place.temperature,
+        temperature_class=place.judged,
     )
 
 

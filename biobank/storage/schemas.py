@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from biobank.custody.recording import Circumstances
 from biobank.custody.schemas import EventReceipt
+from biobank.custody.states import Condition
 from biobank.foundation.listed import Handling
 from biobank.foundation.names import AsSeen
 from biobank.foundation.paging import Listed
@@ -180,6 +181,9 @@ class EvacuateRequest(Circumstances):
 
     scanned: Annotated[list[Scanned], Field(min_length=1, max_length=2000)]
     reason: Handling = "cold_first"
+    condition: Condition | None = Field(
+        default=None, description="Of what nobody can name. Left out: as the place suggests, and the log says so."
+    )
 
 
 class EvacuatedTube(BaseModel):

@@ -17,6 +17,7 @@ from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.custody.from_now_on import require_from_now_on
 from biobank.custody.ledger import Fact, append
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
@@ -30,8 +31,8 @@ from biobank.storage import queries
 from biobank.storage.allocation import Slot
 from biobank.storage.events import SplitStorageSet
 from biobank.storage.models import split_storage_rule, storage_container, storage_position
-from biobank.storage.placing import Box, assign_slots, placing_refusals, read_box
-from biobank.storage.rules import Standing, place_faults
+from biobank.storage.placing import Box, assign_slots, outside_around, placing_refusals, read_box
+from biobank.storage.rules import Standing, place_faults, standing_of
 from biobank.storage.single_failure import Spot, spots_of, stock_of
 
 USUALLY_SPREAD: Final = True
@@ -137,8 +138,8 @@ def choose_boxes(
     """Give each tube a box, or None where none fits. Pure; takes the room from `boxes`.
 
     Spread: the tank that holds fewest of the donor's units, then the room with fewest, the tubes before it in the list counted
-    in. Not spread: the tank that holds most. Then boxes by the names of all they stand in. A tube without a donor is spread
-    like one of its own.
+    in. Not spread: the tank that holds most. What is not known to keep the tube comes last. Then boxes by the names of all they
+    stand in. A tube without a donor is spread like one of its own.
     """
     sign = 1 if spread else -1
     held = {donor: dict(spots) for donor, spots in stock.items()}
@@ -151,7 +152,13 @@ def choose_boxes(
             in_tank[spot.tank] = in_tank.get(spot.tank, 0) + units
             in_room[spot.room] = in_room.get(spot.room, 0) + units
         open_boxes = [
-            (sign * in_tank.get(one.spot.tank, 0), sign * in_room.get(one.spot.room, 0), one.order, code)
+            (
+                not one.standing.keeps(tube.projection.condition),
+                sign * in_tank.get(one.spot.tank, 0),
+                sign * in_room.get(one.spot.room, 0),
+                one.order,
+                code,
+            )
             for code, one in boxes.items()
             if one.room_for(tube.donor_code) and fits(tube, one.standing)
         ]
@@ -243,7 +250,7 @@ def slots_in(actor: Actor, boxes: Mapping[str, Box], chosen: Sequence[tuple[Snap
 
 
 def _candidates(session: Session, site: str, donors: Collection[str]) -> dict[str, Candidate]:
-    """Return the boxes of a site in ordinary use with their room, without those lifted out. Five statements."""
+    """Return the boxes of a site in ordinary use with their room, but those that are lifted out or outside their limits now."""
     c, p, k = storage_container.c, storage_position.c, custody.c
     here = (c.site_code == site, c.active, c.rows.is_not(None), c.purpose == "storage")
     empty = case((k.code.is_(None) & p.blocked.is_(None), 1))
@@ -255,13 +262,14 @@ def _candidates(session: Session, site: str, donors: Collection[str]) -> dict[st
         .group_by(c.code, p.kept_for)
     ).all()
     codes = sorted({row.code for row in rows})
-    standings, spots, paths = queries.standings_of(session, codes), spots_of(session, codes), queries.paths_of(session, codes)
+    chains, spots, paths = queries.chains_of(session, codes), spots_of(session, codes), queries.paths_of(session, codes)
+    outside = outside_around(session, chains)
     loose = select(k.container_code, func.count().label("tubes")).where(k.container_code.in_(codes), k.position_code.is_(None))
     without_slot = {row.container_code: row.tubes for row in session.execute(loose.group_by(k.container_code))}
     found: dict[str, Candidate] = {}
     for row in rows:
-        standing = standings[row.code]
-        if standing.safe or standing.lifted:
+        standing = standing_of(chains[row.code])
+        if standing.safe or standing.lifted or outside[row.code]:
             continue
         order = ([name_key(name) for name in paths[row.code]], row.code)
         one = found.setdefault(row.code, Candidate(standing, spots[row.code], order, -without_slot.get(row.code, 0)))
@@ -274,6 +282,7 @@ def _candidates(session: Session, site: str, donors: Collection[str]) -> dict[st
 
 def set_split_storage(session: Session, act: Act, request: SplitStorageRequest) -> SplitStorageRecorded:
     """Set what automatic placing does at a site, signed. Raises NotPermitted, NotFound, and what `use_signature` raises."""
+    require_from_now_on(request)
     act.require(Permission.QUALITY_DECIDE, at=request.site)
     get_site(session, request.site)
     signature = use_signature(session, act, request.signature, Meaning.DECIDED)

@@ -20,6 +20,7 @@ from biobank.foundation.errors import Conflict, Refusal
 from biobank.storage.cold_then import Span, out_of_the_cold
 from biobank.storage.events import Exposed, LeftCold
 from biobank.storage.holding_still import lock_places
+from biobank.storage.lifting import said_now
 from biobank.storage.models import storage_container
 from biobank.storage.placing import box_full, read_box
 from biobank.storage.rules import place_faults, slot_fault
@@ -75,5 +76,5 @@ def count_what_was_missed(session: Session, act: Act, code: str, since: datetime
             events.append(Exposed(container=place, since=rfc3339(span.since), seconds=seconds))
         elif running is None or events:
             events.append(LeftCold(container=place, since=rfc3339(span.since)))
-    now = given.model_copy(update={"occurred_at": None, "paper": None})
-    return record(session, act, [Move(tube, one, site=tube.projection.site_code) for one in events], now) if events else []
+    moves = [Move(tube, one, site=tube.projection.site_code) for one in events]
+    return record(session, act, moves, said_now(given)) if moves else []

@@ -100,7 +100,8 @@ _THAWED_AT = (
 )
 _THAWED_STATES = ("in_process", "checked_out", "issued", "delivered", "received", "in_transit", "stored")
 _PICKING = exists().where(withdrawal.c.code == custody.c.reserved_for, withdrawal.c.state == "picking")
-_IN_HAND = (custody.c.state == "received", custody.c.offered_id.is_(None), ~_PICKING)
+_IN_HAND = (custody.c.offered_id.is_(None), ~_PICKING)
+_RECEIVED = (custody.c.state == "received", *_IN_HAND)
 _ISSUED_AT = (
     select(func.max(event.c.occurred_at))
     .where(event.c.stream_kind == "withdrawal", event.c.stream_id == withdrawal.c.code, event.c.kind == "withdrawal.issued")
@@ -171,7 +172,7 @@ KINDS: Final[Mapping[str, OpenKind]] = {
     # What an offer waits for is the hand-over's; what is picked, the pick's.
     "not_put_away": OpenKind(
         StreamKind.SPECIMEN,
-        _specimens(_event_of_state(), *_IN_HAND, custody.c.condition.in_(["frozen", "freezing"])),
+        _specimens(_event_of_state(), *_RECEIVED, custody.c.condition.in_(["frozen", "freezing"])),
         30,
         P.STORAGE_RECORD,
         "Received frozen and not put away",
@@ -179,10 +180,14 @@ KINDS: Final[Mapping[str, OpenKind]] = {
     ),
     "not_taken_up": OpenKind(
         StreamKind.SPECIMEN,
-        _specimens(_event_of_state(), *_IN_HAND, custody.c.condition.in_(["fresh", "in_culture"])),
+        _specimens(
+            _event_of_state(),
+            *(custody.c.state.in_(["received", "collected"]), *_IN_HAND),
+            custody.c.condition.in_(["fresh", "in_culture"]),
+        ),
         24 * 60,
         P.CUSTODY_RECORD,
-        "Received, and neither processed nor put away",
+        "Collected or received, and neither sent, processed nor put away",
         "/specimens/{}",
     ),
     # Whoever looks for it finds it; only quality gives it up, so that it waits for them until one of the two.

@@ -250,8 +250,9 @@ def test_a_colleague_ends_what_another_began_and_sends_only_what_nobody_else_has
 def test_what_moves_with_its_box_to_another_site_is_that_sites_afterwards(api: Api) -> None:
     code, box = stored(api)
     tank = api.test_bank.write(
-        lambda s: make_box(s, api.test_bank.act("admin"), kind="tank", site="NORTH", rows=None, cols=None).code
+        lambda s: make_box(s, api.test_bank.act("admin"), kind="room", site="NORTH", rows=None, cols=None).code
     )
+    assert api.lab_tech_north_quality.post(f"/storage-containers/{box}/lift", json={}).status_code == 200
 
     answer = api.lab_tech_north_quality.post(f"/storage-containers/{box}/move", json={"to": tank})
 

@@ -193,3 +193,16 @@ def test_a_budget_that_is_set_holds_what_was_out_for_longer_already_and_once(api
     assert [held(api, tube) for tube in (long, short, out)] == [["specimen"], [], ["specimen"]]
     again = sign_and_post(api.quality, "decided", "/material-limits", body | {"warm_amber_s": 300, "warm_red_s": 500})
     assert again.json()["held"] == 0
+
+
+def test_what_is_decided_counts_from_now_on_and_is_said_of_no_other_time(api: Api) -> None:
+    tank = a_tank(api)
+    past = {"occurred_at": "2001-01-01T00:00:00.000Z", "late_entry": True, "reason_text": "always so"}
+    for path, body in (
+        ("/place-limits", {"container": tank} | STRICT),
+        ("/place-limits", {"site": "LAB", "temperature_class": "ln2_vapour"} | STRICT),
+        ("/material-limits", {"site": "LAB", "material": "adsc", "condition": "fresh", "use_by_s": 60}),
+        ("/split-storage", {"site": "LAB", "spread": False}),
+    ):
+        answer = sign_and_post(api.quality, "decided", path, body | past)
+        assert (answer.status_code, answer.json()["code"]) == (409, "implausible_time"), answer.text

@@ -13,6 +13,7 @@ from biobank.foundation.codes import format_code
 from tests import seed
 from tests.conftest import Api, TestBank
 from tests.factories import make_box, make_donor, make_received
+from tests.shipping.stories import now_of, tubes
 
 
 def everyone(bank: TestBank) -> Act:
@@ -126,7 +127,7 @@ def test_a_quarantine_place_takes_known_unknown_and_foreign_tubes_even_when_full
 
 
 def test_moving_a_box_moves_what_is_in_it_on_the_record(api: Api) -> None:
-    tank = a_box(api, kind="tank", name="Tank 2", rows=None, cols=None)
+    tank = a_box(api, kind="tank", name="Tank 2", rows=None, cols=None, temperature_class="fridge")
     box, (code,) = a_box(api), received(api)
     api.lab_tech.post(f"/specimens/{code}/store", json={"container": box, "expected_seq": 2})
 
@@ -150,8 +151,9 @@ def test_a_box_cannot_be_put_into_itself(api: Api) -> None:
 
 def test_a_warm_reading_holds_everything_inside(api: Api) -> None:
     tank = a_box(api, kind="tank", name="Tank", rows=None, cols=None)
-    box, (code,) = a_box(api, parent=tank), received(api)
-    api.lab_tech.post(f"/specimens/{code}/store", json={"container": box, "expected_seq": 2})
+    box, (code,) = a_box(api, parent=tank), tubes(api, 1, frozen=True)
+    stored = api.lab_tech.post(f"/specimens/{code}/store", json={"container": box, "expected_seq": now_of(api, code)["seq"]})
+    assert stored.status_code == 201, stored.text
 
     fine = api.lab_tech.post(f"/storage-containers/{tank}/readings", json={"reading": "temperature_mc", "value": -185_000})
     warm = api.lab_tech.post(

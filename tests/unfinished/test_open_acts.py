@@ -9,7 +9,8 @@ from biobank.unfinished.kinds import KINDS, open_acts
 from biobank.unfinished.service import time_out_open_acts
 from tests.conftest import Api
 from tests.donors import stories as donors
-from tests.shipping.stories import offered, tubes
+from tests.factories import make_donor, make_specimen
+from tests.shipping.stories import now_of, offered, stage, tubes
 from tests.shipping.test_handovers import expire
 from tests.specimens.stories import adsc, donor, svf
 from tests.storage.test_every_way_of_placing import a_tube, seq_of
@@ -224,3 +225,21 @@ def test_a_release_that_lapsed_unused_is_no_verification(api: Api) -> None:
     hold = {"scope_kind": "specimen", "scope_id": story.vials[0], "kind": "quality", "reason": "late_result"}
     assert api.lab_tech.post("/holds", json=hold).json()["releases_killed"] == 1
     assert ("unverified", story.code) in open_now(api)
+
+
+def test_what_was_collected_and_went_nowhere_and_what_is_missing_is_somebodys_task(api: Api) -> None:
+    act = stage(api.test_bank)
+    collected = api.test_bank.write(lambda s: make_specimen(s, act, donor=make_donor(s))).code
+    missing, _box = a_stored_tube(api)
+    gone = {"kind": "specimen.missing", "reason": "not_in_its_slot", "expected_seq": now_of(api, missing)["seq"]}
+    assert api.lab_tech.post(f"/specimens/{missing}/events", json=gone).status_code == 201
+    assert {("not_taken_up", collected), ("missing", missing)} <= open_now(api)
+
+    later(api, hours=25)
+    timer(api)
+    assert ("Collected or received, and neither sent, processed nor put away", collected) in {
+        (what, subject) for what, subject, _ in waiting(api, "acts_here")
+    }
+    later(api, days=3)
+    timer(api)
+    assert (KINDS["missing"].what, missing) in {(what, subject) for what, subject, _ in waiting(api, "quality")}

@@ -111,6 +111,7 @@ def test_a_single_tube_that_came_by_hand_is_held_when_it_is_too_warm(api: Api) -
     code = api.test_bank.write(lambda s: make_specimen(s, stage(api.test_bank)).code)
     body = {"kind": "specimen.received", "site": "LAB", "expected_seq": now_of(api, code)["seq"], "temperature_mc": 61_000}
 
-    assert api.lab_tech.post(f"/specimens/{code}/events", json=body).status_code == 201
+    refused(api.lab_tech.post(f"/specimens/{code}/events", json=body), 409, "implausible_reading")
+    assert api.lab_tech.post(f"/specimens/{code}/events", json=body | {"confirmed": True}).status_code == 201
 
     assert own_holds(api, code) == {("temperature", "arrived_too_warm")}

@@ -9,9 +9,10 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
+from biobank.custody.states import Condition
 from biobank.foundation.codes import Prefix
 from biobank.foundation.names import name_key
-from biobank.foundation.terms import counted
+from biobank.foundation.terms import counted, words
 from biobank.pages.storage.about import about_place, trail_of
 from biobank.pages.storage.box_maps import grid_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, OwnPage
@@ -158,7 +159,9 @@ def _safe_place(session: Session, actor: Actor, asked: Asked) -> ContainerPublic
 
 
 def _bring_to_safety(at: Opened[ContainerPublic], found: Any = None) -> OwnPage:
-    return _scans(at, "storage_evacuate.html", "Bring to safety", at.read, found)
+    kinds = [(one.value, words(one.value)) for one in Condition]
+    said = at.form.get("condition", "")
+    return _scans(at, "storage_evacuate.html", "Bring to safety", at.read, found, conditions=kinds, condition=said)
 
 
 ActPage(
@@ -166,6 +169,7 @@ ActPage(
     reads=_safe_place,
     form=_bring_to_safety,
     model=EvacuateRequest,
+    names=("condition",),
     lists=("scanned",),
     old_labels="left",
     given=lambda at: {"scanned": at.form.lines_of("scanned")},

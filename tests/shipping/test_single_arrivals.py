@@ -1,0 +1,40 @@
+"""What one tube says that is received by itself: of another site than it was sent to, of a temperature that can hardly be."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Api
+from tests.shipping.stories import now_of, refused, shipped, tubes
+from tests.shipping.test_shipments import holds_of
+from tests.withdrawals.stories import later
+
+
+def test_what_is_received_at_another_site_than_it_was_sent_to_is_held(api: Api) -> None:
+    (tube,) = tubes(api, 1, frozen=True)
+    code = shipped(api, [tube], temperature_class="ln2_vapour")
+    later(api, minutes=30)
+    received = {"kind": "specimen.received", "site": "LAB", "temperature_mc": -150_000, "expected_seq": now_of(api, tube)["seq"]}
+
+    answer = api.lab_tech.post(f"/specimens/{tube}/events", json=received)
+
+    assert answer.status_code == 201, answer.text
+    assert "arrived_elsewhere" in holds_of(api, code)
+
+
+@pytest.mark.parametrize("way", ["event", "batch"])
+def test_a_slip_in_the_temperature_of_a_single_arrival_is_asked_back(api: Api, way: str) -> None:
+    (tube,) = tubes(api, 1, frozen=True)
+    code = shipped(api, [tube], temperature_class="ln2_vapour")
+    one = {"kind": "specimen.received", "site": "NORTH", "temperature_mc": -150, "expected_seq": now_of(api, tube)["seq"]}
+
+    def send(**more: Any) -> Any:
+        if way == "event":
+            return api.north_tech.post(f"/specimens/{tube}/events", json=one | more)
+        return api.north_tech.post("/custody-events", json={"events": [one | {"specimen": tube} | more]})
+
+    refused(send(), 409, "implausible_reading")
+    assert now_of(api, tube)["state"] == "in_transit"
+    confirmed = send(confirmed=True)
+    assert confirmed.status_code == 201, confirmed.text
+    assert "arrived_too_warm" in holds_of(api, code)
