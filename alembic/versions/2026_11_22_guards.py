@@ -103,6 +103,19 @@ AT_THE_END = (
                 ON p.withdrawal_code = i.withdrawal_code AND p.specimen_code = i.specimen_code
             WHERE i.withdrawal_code = NEW.code AND p.confirmed_by IS NULL)""",
      "a withdrawal is issued when two people picked each of its tubes"),
+    ("withdrawal", "what_leaves_thawed_was_counted_and_labelled", "issued",
+     """NEW.route = 'thaw_and_ship' AND EXISTS (
+            SELECT FROM withdrawal_item i JOIN specimen s ON s.code = i.specimen_code
+            WHERE i.withdrawal_code = NEW.code AND NOT EXISTS (
+                SELECT FROM event t JOIN event l ON l.stream_kind = t.stream_kind AND l.stream_id = t.stream_id AND l.seq > t.seq
+                WHERE t.stream_kind = 'specimen' AND t.stream_id = s.code AND t.kind = 'specimen.thawed'
+                    AND l.kind = 'specimen.final_label_applied'
+                    AND (s.material IN ('prp', 'prf', 'exosome_preparation') OR EXISTS (
+                        SELECT FROM event c WHERE c.stream_kind = 'specimen' AND c.stream_id = s.code
+                            AND c.kind = 'specimen.viability_measured' AND c.seq > t.seq AND c.seq < l.seq))
+                    AND NOT EXISTS (SELECT FROM event later WHERE later.stream_kind = 'specimen' AND later.stream_id = s.code
+                        AND later.kind = 'specimen.thawed' AND later.seq > t.seq)))""",
+     "what leaves thawed was counted after its thaw, and its final label put on after that"),
     ("withdrawal", "what_is_delivered_is_at_its_clinic", "delivered",
      """NOT EXISTS (
             SELECT FROM withdrawal_item i JOIN custody c ON c.code = i.specimen_code

@@ -26,9 +26,11 @@ class ExposureContradicts(Conflict):
     title = "Another time out of the cold"
 
 
-def _said(seconds: int) -> str:
-    """Write a time out of the cold to be put into a sentence: `12 min 30 s`."""
+def length(seconds: int) -> str:
+    """Write a time out of the cold to be put into a sentence: `12 min 30 s`, `10 h 5 min`."""
     minutes, rest = divmod(seconds, 60)
+    if minutes >= 120:
+        return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
     return f"{minutes} min {rest} s" if minutes and rest else f"{minutes} min" if minutes else f"{rest} s"
 
 
@@ -39,8 +41,8 @@ def require_reason_to_differ(specimen: Snapshot, stated_s: int | None, at: datet
     ours = specimen.projection.running_s(rfc3339(at))
     if abs(stated_s - ours) > TOLERANCE_S:
         raise ExposureContradicts(
-            f"You say {_said(stated_s)} out of the cold; by the scans of {specimen.code} it was {_said(ours)}. Say why, or leave "
-            "your figure out.",
+            f"You say {length(stated_s)} out of the cold; by the scans of {specimen.code} it was {length(ours)}. Say why, or "
+            "leave your figure out.",
             where_now=specimen.where_now,
             subject=specimen.code,
             computed_s=ours,
@@ -69,8 +71,8 @@ def earlier_by_words(before: Snapshot, after: Snapshot, event: type[Event], head
     if ours - theirs <= TOLERANCE_S:
         return None
     return ExposureContradicts(
-        f"By the time that you state {before.code} was out of the cold for {_said(theirs)}; as far as the bank knows, "
-        f"{_said(ours)}, and that counts. Say why the time is an earlier one, or leave it out.",
+        f"By the time that you state {before.code} was out of the cold for {length(theirs)}; as far as the bank knows, "
+        f"{length(ours)}, and that counts. Say why the time is an earlier one, or leave it out.",
         where_now=before.where_now,
         subject=before.code,
         computed_s=ours,

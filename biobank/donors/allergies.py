@@ -4,7 +4,7 @@
 recorded. What is in a lot is `specimens/residues.py`; the two meet when cells are requested and approved.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -25,6 +25,10 @@ from biobank.donors.recording import record_on_donor, recorded
 from biobank.donors.schemas import Recorded
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.errors import Conflict
+from biobank.foundation.from_above import FromAbove
+
+allergy_recorded: FromAbove[Callable[[Session, Act, str, bytes], None]] = FromAbove("withdrawals")
+"""Tell those who treat a donor, or decide for them, of an allergy that was recorded while cells are on their way (its event)."""
 
 
 class Substance(StrEnum):
@@ -96,6 +100,7 @@ def record_allergy(session: Session, act: Act, code: str, request: RecordAllergy
         values = {"id": identity, "donor_code": code, "substance": request.substance.value}
         marks = {"recorded_at": act.at, "recorded_by": act.actor.code, "event_hash": appended[0].leaf_hash}
         session.execute(allergy.insert().values(**values, **marks))
+        allergy_recorded.get()(session, act, code, appended[0].leaf_hash)
     else:
         session.execute(delete(allergy).where(allergy.c.donor_code == code, allergy.c.substance == request.substance.value))
     left = sorted(allergies_of(session, [code])[code])
@@ -112,11 +117,16 @@ def list_allergies(session: Session, actor: Actor, code: str) -> AllergyList:
 
 def allergies_of(session: Session, donors: Collection[str]) -> dict[str, frozenset[Substance]]:
     """Return the recorded allergies of donors; one statement."""
-    found: dict[str, set[Substance]] = {code: set() for code in donors}
-    rows = session.execute(select(allergy.c.donor_code, allergy.c.substance).where(allergy.c.donor_code.in_(sorted(donors))))
-    for row in rows:
-        found[row.donor_code].add(Substance(row.substance))
-    return {code: frozenset(substances) for code, substances in found.items()}
+    return {code: frozenset(known) for code, known in allergies_since(session, donors).items()}
+
+
+def allergies_since(session: Session, donors: Collection[str]) -> dict[str, dict[Substance, datetime]]:
+    """Return the recorded allergies of donors, each with when the bank was told; one statement."""
+    found: dict[str, dict[Substance, datetime]] = {code: {} for code in donors}
+    columns = (allergy.c.donor_code, allergy.c.substance, allergy.c.recorded_at)
+    for row in session.execute(select(*columns).where(allergy.c.donor_code.in_(sorted(donors)))):
+        found[row.donor_code][Substance(row.substance)] = row.recorded_at
+    return found
 
 
 def forget_allergies(session: Session, code: str) -> None:

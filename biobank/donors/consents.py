@@ -15,6 +15,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.models import user
 from biobank.auth.permissions import Permission
+from biobank.custody.ledger import Appended
 from biobank.custody.recording import AHEAD, BACK_WITHOUT_REASON
 from biobank.custody.reversal import evidence_stored
 from biobank.donors import events
@@ -31,6 +32,9 @@ from biobank.foundation.from_above import FromAbove
 
 treatment_revoked: FromAbove[Callable[[Session, str, datetime], object]] = FromAbove("withdrawals")
 """What ends when a donor takes the consent to treatment back: open bedside releases."""
+came_to_light: FromAbove[Callable[[Session, Act, str, datetime, str, bytes], list[Appended]]] = FromAbove("withdrawals")
+"""Tell of what was given to a donor at this time or later, though consent had been taken back or the donor had died by then; why,
+and the event that says so."""
 
 
 class ConsentMissing(Conflict):
@@ -142,6 +146,7 @@ def revoke_consent(session: Session, act: Act, code: str, consent_id: UUID, requ
     )
     if consent.kind == "treatment":
         treatment_revoked.get()(session, code, act.at)
+        appended += came_to_light.get()(session, act, code, revoked_at, "consent_revoked", appended[0].leaf_hash)
     return ConsentRecorded(**recorded(act, code, appended), consent=consent_id, kind=consent.kind)
 
 

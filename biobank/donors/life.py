@@ -6,7 +6,7 @@ reached loses nothing: nothing of theirs is destroyed until quality looked. The 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Final, Self
 from uuid import UUID, uuid4
 
@@ -21,7 +21,7 @@ from biobank.custody.recording import AHEAD, NOW, Circumstances
 from biobank.custody.reversal import evidence_stored
 from biobank.custody.states import HoldKind
 from biobank.donors import events
-from biobank.donors.consents import consents_given, taken_back_at
+from biobank.donors.consents import came_to_light, consents_given, taken_back_at
 from biobank.donors.events import AgreementMade, DeathRecorded, OnDeath, StatusChanged, WordsRead
 from biobank.donors.identity import keep_document
 from biobank.donors.models import donor, donor_agreement
@@ -163,6 +163,10 @@ def record_death(session: Session, act: Act, code: str, request: RecordDeath) ->
     ]
     appended = record_on_donor(session, act, code, facts, request, site=site)
     session.execute(update(donor).where(donor.c.code == code).values(status="deceased", death_commit=commit))
+    # Of the day itself only what is stated tells which came first; from the next day on whatever was given came after.
+    next_day = datetime.combine(request.died_on + timedelta(days=1), time.min, UTC)
+    since = next_day if request.occurred_at is None else min(next_day, request.occurred_at)
+    appended += came_to_light.get()(session, act, code, since, "donor_deceased", appended[0].leaf_hash)
     placed = hold_donor(session, act, code, HoldKind.DONOR_DECEASED, reason="donor_deceased", site=site)
     appended += [placed[1]] if placed is not None else []
     return DeathAnswer(**recorded(act, code, appended), instruction=instruction, follows=FOLLOWS[instruction])

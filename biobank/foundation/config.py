@@ -120,6 +120,12 @@ class Settings(BaseModel):
         le=100_000,
         description="Of how many people a person may read within an hour who they are.",
     )
+    approval_days: int = Field(
+        30, ge=1, le=3650, description="For how many days an approval is good until its tubes leave; then quality looks again."
+    )
+    giving_entered_within_minutes: int = Field(
+        60, ge=15, le=1440, description="How long after its release ran out one person may still enter a giving; then two do."
+    )
     files_per_person_day: int = Field(200, ge=1, description="Files that one person keeps in a day.")
     files_per_donor_day: int = Field(50, ge=1, description="Files about one donor in a day.")
     files_total_mib: int = Field(50_000, ge=1, description="Mebibytes of files kept in all.")

@@ -1,8 +1,8 @@
-"""What an adverse event holds: the lots or harvests of its units where the cause may be in the material, and what of the
-withdrawal can still be given, each unit by itself.
+"""What an adverse event holds: where the cause may be in the material, the lots and harvests of its units and of what those were
+made of (where neither is known, all of the donor's); and what of the withdrawal can still be given, each unit by itself.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import select
 from sqlmodel import Session
@@ -19,6 +19,7 @@ from biobank.custody.snapshots import load
 from biobank.custody.states import TERMINAL, HoldKind, HoldScope
 from biobank.quality.dispositions import ADVERSE
 from biobank.quality.releases import end_held_releases
+from biobank.specimens.lineage import kin_of
 
 
 def hold_concerned(
@@ -28,11 +29,9 @@ def hold_concerned(
 
     Open bedside releases of all of it end.
     """
-    placed = _hold_siblings(session, act, cause, site, because)
-    scopes = {_shared(unit) for unit in cause}
-    codes = {
-        unit.code for unit in at_hand if unit.state not in TERMINAL and (_shared(unit)[1] is None or _shared(unit) not in scopes)
-    }
+    scopes = shared_scopes(session, cause)
+    placed = _hold_siblings(session, act, scopes, site, because)
+    codes = {unit.code for unit in at_hand if unit.state not in TERMINAL and not _covered(unit, scopes)}
     for code, unit in sorted(load(session, codes, lock=True).items()):
         if _held(session, HoldScope.SPECIMEN, code):
             continue
@@ -53,17 +52,44 @@ def hold_concerned(
     return placed
 
 
-def _shared(unit: Snapshot) -> tuple[HoldScope, str | None]:
-    """What a unit shares a cause in the material with: its lot, or its harvest."""
-    return (HoldScope.LOT, unit.lot_code) if unit.lot_code is not None else (HoldScope.HARVEST, unit.harvest_code)
+Shared = tuple[HoldScope, str]
 
 
-def _hold_siblings(session: Session, act: Act, units: Collection[Snapshot], site: str, because: bytes) -> list[Appended]:
-    """Hold every lot of these units, and for a unit of no lot its harvest, unless an adverse event holds it already."""
-    scopes = {_shared(unit): unit.donor_code for unit in units}
+def _own(unit: Snapshot) -> set[Shared]:
+    """What a unit shares a cause in the material with: its lot, or for one of no lot its harvest."""
+    if unit.lot_code is not None:
+        return {(HoldScope.LOT, unit.lot_code)}
+    return {(HoldScope.HARVEST, unit.harvest_code)} if unit.harvest_code is not None else set()
+
+
+def _covered(unit: Snapshot, scopes: Collection[Shared]) -> bool:
+    """Say whether one of these holds the unit already."""
+    its = ((HoldScope.LOT, unit.lot_code), (HoldScope.HARVEST, unit.harvest_code), (HoldScope.DONOR, unit.donor_code))
+    return any(one in scopes for one in its)
+
+
+def shared_scopes(session: Session, units: Collection[Snapshot]) -> dict[Shared, str | None]:
+    """Return the lots and harvests of these units and of all that they were made of, each with its donor: a contamination or a
+    mix-up may lie in any of them. For a unit of which neither is known, its donor.
+    """
+    made_of: dict[str, set[str]] = {unit.code: {unit.code} for unit in units}
+    for one in kin_of(session, made_of):
+        if not one.sibling:
+            made_of[one.unit].add(one.code)
+    every = load(session, {code for line in made_of.values() for code in line})
+    found: dict[Shared, str | None] = {}
+    for line in made_of.values():
+        known = {scope: every[code].donor_code for code in sorted(line) for scope in _own(every[code])}
+        donors = {every[code].donor_code for code in line} - {None}
+        found |= known or {(HoldScope.DONOR, str(donor)): donor for donor in sorted(donors, key=str)}
+    return found
+
+
+def _hold_siblings(session: Session, act: Act, scopes: Mapping[Shared, str | None], site: str, because: bytes) -> list[Appended]:
+    """Hold each of these, unless an adverse event holds it already."""
     placed: list[Appended] = []
     for (scope, what), donor in sorted(scopes.items(), key=str):
-        if what is None or _held(session, scope, what):
+        if _held(session, scope, what):
             continue
         stream = donor if scope is HoldScope.HARVEST and donor is not None else what
         last = last_event_at(session, HOLD_EVENTS[scope][0], stream)

@@ -38,6 +38,7 @@ from biobank.quality.ending import (
     ends,
     is_protected,
     pair_of,
+    thawed_for_somebody,
     waits,
 )
 from biobank.quality.ending_facts import read_facts, rule_of_site
@@ -71,12 +72,13 @@ class NothingWaits(Conflict):
 
 
 def _left_for(route: Route, specimen: Snapshot, facts: Facts) -> str | None:
-    """The withdrawal that a specimen left the bank for, wherever it is now, where its reservation is in nobody's way.
+    """The withdrawal that a specimen left the bank for, wherever it is, or was thawed for: its reservation is in nobody's way.
 
     It can be used for nothing else, so it may be discarded or, missing, given up. Everything else waits for its return.
     """
     reserved: str | None = specimen.projection.reserved_for
-    return reserved if route in (Route.DISCARD, Route.GIVE_UP) and reserved == facts.left_for else None
+    theirs = reserved == facts.left_for or thawed_for_somebody(specimen, facts)
+    return reserved if route in (Route.DISCARD, Route.GIVE_UP) and theirs else None
 
 
 def _opened(session: Session, act: Act, code: str, expected_seq: int | None) -> Snapshot:

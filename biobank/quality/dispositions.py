@@ -38,7 +38,7 @@ from biobank.quality.releases import given_members, givings_of_releases
 from biobank.quality.schemas import Code, JudgedUnit, Reason, Token
 from biobank.quality.stored_files import require_stored
 from biobank.quality.streams import digest_of, record_on_stream
-from biobank.specimens.models import specimen
+from biobank.specimens.models import specimen, specimen_parent
 
 units_of_withdrawals: FromAbove[FromClause] = FromAbove("withdrawals")
 """A table with withdrawal_code and specimen_code: every unit that a withdrawal ever named."""
@@ -100,18 +100,27 @@ UNCAUSED = ("unrelated", "unlikely")
 
 def _holds_of(*where: ColumnElement[bool]) -> Subquery:
     """SELECT deviation_code, hold id: the holds on what deviations name, and those that an adverse event placed on the lots or
-    harvests of its units and on the units of its withdrawal; `where` is about the holds and the deviations."""
+    harvests of its units and of what those were made of, on their donor, and on the units of its withdrawal; `where` is about the
+    holds and the deviations."""
     pairs = (subject.c.deviation_code, hold.c.id)
     named = select(*pairs).join(hold, and_(hold.c.scope_kind == subject.c.subject_kind, hold.c.scope_id == subject.c.subject_id))
-    unit = and_(subject.c.subject_kind == "specimen", specimen.c.code == subject.c.subject_id)
+    harmful = select(subject.c.subject_id.label("unit"), subject.c.subject_id.label("code"))
+    harmful = harmful.join(adverse_event, adverse_event.c.deviation_code == subject.c.deviation_code)
+    line = harmful.where(subject.c.subject_kind == "specimen").cte("line", recursive=True)
+    line = line.union(
+        select(line.c.unit, specimen_parent.c.parent_code).join(specimen_parent, specimen_parent.c.child_code == line.c.code)
+    )
+    unit = and_(subject.c.subject_kind == "specimen", line.c.unit == subject.c.subject_id)
     shared = or_(
+        and_(hold.c.scope_kind == HoldScope.DONOR.value, hold.c.scope_id == specimen.c.donor_code),
         and_(hold.c.scope_kind == HoldScope.LOT.value, hold.c.scope_id == specimen.c.lot_code),
         and_(hold.c.scope_kind == HoldScope.HARVEST.value, hold.c.scope_id == specimen.c.harvest_code),
     )
     caused = (
         select(*pairs)
         .join(adverse_event, adverse_event.c.deviation_code == subject.c.deviation_code)
-        .join(specimen, unit)
+        .join(line, unit)
+        .join(specimen, specimen.c.code == line.c.code)
         .join(hold, and_(hold.c.reason == ADVERSE, shared))
     )
     items = units_of_withdrawals.get()

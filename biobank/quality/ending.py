@@ -180,6 +180,12 @@ def goes_at_once(specimen: Snapshot, facts: Facts) -> bool:
     return not is_protected(specimen) or contaminated or not leaves_a_rest(specimen.projection.amount, facts)
 
 
+def thawed_for_somebody(specimen: Snapshot, facts: Facts) -> bool:
+    """Say whether it was thawed for a withdrawal that waits for it and has not left yet: quality signs for its end too. Pure."""
+    reserved, thawed = specimen.projection.reserved_for, specimen.projection.condition == Condition.THAWED
+    return thawed and reserved is not None and facts.left_for != reserved
+
+
 def waits(specimen: Snapshot, facts: Facts) -> bool:
     """Say whether its end is announced first: what is protected and keeps meanwhile, because it is frozen. Pure."""
     return not goes_at_once(specimen, facts) and specimen.projection.condition == Condition.FROZEN
@@ -187,7 +193,8 @@ def waits(specimen: Snapshot, facts: Facts) -> bool:
 
 def pair_of(route: Route, specimen: Snapshot, facts: Facts) -> tuple[Permission, Permission]:
     """Return what the two people must be allowed on a route. Pure."""
-    return WITNESSED if route is Route.DISCARD and goes_at_once(specimen, facts) else PAIRS[route]
+    witnessed = route is Route.DISCARD and goes_at_once(specimen, facts) and not thawed_for_somebody(specimen, facts)
+    return WITNESSED if witnessed else PAIRS[route]
 
 
 def ends(

@@ -20,6 +20,7 @@ from biobank.quality.independence import Touch, read_touches
 from biobank.quality.inspections import Seen, read_seen
 from biobank.quality.lot_tests import NO_TESTS, LotTests, read_lot_tests
 from biobank.specimens.assays import counts_of
+from biobank.specimens.warm_time import warm_reds
 
 IN_THE_BANK = frozenset({State.RECEIVED, State.IN_PROCESS, State.STORED, State.CHECKED_OUT})
 
@@ -53,6 +54,8 @@ class Findings:
     - `printed_since_thaw`: of the labels that were printed since then, by the number that their symbol says, the template;
       `final_label`: the template of the one that is on it and was not replaced;
     - `left_the_hand`: when it was last put into a place, or missed, by the bank's clock;
+    - `warm_red_s`: of what is frozen and out of the cold, for how many seconds it may be, unless quality lifted the hold for that
+      time already; None: no limit is set, or it is in the cold;
     - `touches`: who processed, tested or asked for it, where they were read.
     """
 
@@ -69,6 +72,7 @@ class Findings:
     printed_since_thaw: Mapping[int, str] = field(default_factory=dict)
     final_label: str | None = None
     left_the_hand: datetime | None = None
+    warm_red_s: int | None = None
 
 
 NOTHING_FOUND = Findings()
@@ -81,6 +85,7 @@ def read_findings(session: Session, tubes: Mapping[str, Snapshot], at: datetime,
     counted = {code: rows[0] for code, rows in every.items()}
     counts = counts_judged.get()(session, tubes.values(), every)
     tests = read_lot_tests(session, {tube.lot_code for tube in tubes.values()}, at)
+    reds = warm_reds(session, tubes.values())
     hands = read_touches(session, tubes.values()) if touches else {}
     return {
         code: Findings(
@@ -96,6 +101,7 @@ def read_findings(session: Session, tubes: Mapping[str, Snapshot], at: datetime,
             printed_since_thaw=seen[code].printed_since,
             final_label=seen[code].final,
             left_the_hand=seen[code].left_the_hand,
+            warm_red_s=reds.get(code),
             failed=[row for row in every.get(code, ())[1:] if row.id in counts and not counts[row.id].shown],
         )
         for code, tube in tubes.items()

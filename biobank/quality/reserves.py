@@ -112,17 +112,23 @@ def remaining(
     chosen: Collection[str],
     at: datetime,
     reserve: Reserve = NO_RESERVE,
+    *,
+    reserved_too: bool = False,
 ) -> Remaining:
-    """Return what is left of `units`, a donor's of one material, without the `chosen` codes. `findings`: by code. Pure."""
+    """Return what is left of `units`, a donor's of one material, without the `chosen` codes. `findings`: by code. Pure.
+
+    `reserved_too`: what other withdrawals have reserved is there as long as it has not left.
+    """
     left: list[Snapshot] = []
     taken = doubtful = 0
     for one in units:
         usable = is_usable(one, findings[one.code], at)
+        here = one.state in IN_THE_BANK and (reserved_too or one.projection.reserved_for is None)
         if one.code in chosen:
             taken += usable
-        elif usable and one.state in IN_THE_BANK and one.projection.reserved_for is None:
+        elif usable and here:
             left.append(one)
-        elif one.purpose == "therapeutic" and one.state in IN_THE_BANK and one.projection.reserved_for is None:
+        elif one.purpose == "therapeutic" and here:
             doubtful += 1
     return Remaining(donor, material, len(left), amounts_of(left), taken, doubtful, reserve)
 
@@ -165,11 +171,14 @@ def _there_again(unit: Snapshot) -> Snapshot:
 
 def reserve_of(session: Session, donor: str, material: str) -> Reserve:
     """Return the reserve of a donor's material; an empty one when none was set."""
-    columns = (reserve_table.c.units, reserve_table.c.amount, reserve_table.c.unit)
-    row = session.execute(
-        select(*columns).where(reserve_table.c.donor_code == donor, reserve_table.c.material == material)
-    ).first()
-    return NO_RESERVE if row is None else Reserve(*row)
+    return reserves_of(session, [donor]).get((donor, material), NO_RESERVE)
+
+
+def reserves_of(session: Session, donors: Collection[str]) -> dict[tuple[str, str], Reserve]:
+    """Return every reserve of these donors, by donor and material: one statement."""
+    columns = (reserve_table.c[name] for name in ("donor_code", "material", "units", "amount", "unit"))
+    rows = session.execute(select(*columns).where(reserve_table.c.donor_code.in_(sorted(donors))))
+    return {(row.donor_code, row.material): Reserve(row.units, row.amount, row.unit) for row in rows}
 
 
 class ReserveRequest(Circumstances):

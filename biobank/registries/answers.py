@@ -18,6 +18,7 @@ from biobank.storage import undoing
 from biobank.unfinished import answers as unfinished
 from biobank.viability import answers as viability
 from biobank.withdrawals import answers as withdrawals
+from biobank.withdrawals import givings_since
 
 BELOW = (people, custody, registers, donors, benches, specimens, storage, undoing, monitoring)
 MODULES = (
@@ -32,6 +33,7 @@ MODULES = (
     outdated,
     viability,
     withdrawals,
+    givings_since,
     unfinished,
 )
 assert not FromAbove.missing, [question.giver for question in FromAbove.missing]

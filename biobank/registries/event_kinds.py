@@ -24,6 +24,7 @@ from biobank.specimens import events as specimens
 from biobank.storage import events as storage
 from biobank.unfinished import events as unfinished
 from biobank.viability import events as viability
+from biobank.withdrawals import approval_events as approvals
 from biobank.withdrawals import events as withdrawals
 from biobank.withdrawals import outcome_events as outcomes
 from biobank.withdrawals import stop_events as stops
@@ -47,6 +48,7 @@ MODULES = (
     viability,
     alarms,
     withdrawals,
+    approvals,
     outcomes,
     stops,
     unfinished,

@@ -4,15 +4,16 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.timers import timer
 from biobank.custody import holds as custody_holds
 from biobank.custody.ledger import Appended, append
+from biobank.custody.legality import Snapshot
 from biobank.custody.material_limits import WARM_TIME_BUDGET, material_limits
-from biobank.custody.models import custody
+from biobank.custody.models import custody, hold
 from biobank.custody.recording import NOW, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import TERMINAL, Condition, HoldKind, HoldScope
@@ -52,12 +53,49 @@ def hold_over_new_budget(session: Session, act: Act, site: str, material: str) -
     return _hold_over_budget(session, act, session.scalars(warmed.where(*its, here).order_by(custody.c.code)))
 
 
+def _budget(session: Session, one: Snapshot) -> int | None:
+    return material_limits.get()(session, one.material, Condition.FROZEN, _sites(one)).warm_red_s
+
+
+def without_limit(session: Session, units: Iterable[Snapshot]) -> list[str]:
+    """Return which of these frozen units nothing stops however long they are out of the cold: no limit is set for them."""
+    frozen = (one for one in units if one.projection.condition == Condition.FROZEN.value)
+    return sorted(one.code for one in frozen if _budget(session, one) is None)
+
+
+def warm_reds(session: Session, units: Iterable[Snapshot]) -> dict[str, int]:
+    """Return, by code, for how many seconds those of these units that are frozen and out of the cold now may be so, in two
+    statements at most. Absent: no limit is set (the registry has none), or it was held for this time already: then the hold, or
+    who lifted it, decides.
+    """
+    out = {one.code: one for one in units if one.projection.condition == Condition.FROZEN.value and one.projection.out_since}
+    columns = (material_limit.c.material, material_limit.c.site_code, material_limit.c.warm_red_s)
+    asked = select(*columns).where(
+        material_limit.c.material.in_(sorted({one.material for one in out.values()})),
+        material_limit.c.condition == Condition.FROZEN.value,
+        material_limit.c.warm_red_s.is_not(None),
+    )
+    rows = session.execute(asked).all() if out else []
+    reds = {
+        code: min(said)
+        for code, one in out.items()
+        if (said := [row.warm_red_s for row in rows if row.material == one.material and row.site_code in _sites(one)])
+    }
+    of_it = (hold.c.scope_kind == HoldScope.SPECIMEN.value, hold.c.scope_id.in_(sorted(reds)), hold.c.reason == WARM_TIME_BUDGET)
+    latest = select(hold.c.scope_id, func.max(hold.c.placed_at).label("placed")).where(*of_it).group_by(hold.c.scope_id)
+    held = {row.scope_id: row.placed for row in session.execute(latest)} if reds else {}
+    since = {code: datetime.fromisoformat(str(out[code].projection.out_since)) for code in reds}
+    return {code: red for code, red in reds.items() if code not in held or held[code] < since[code]}
+
+
+def _sites(one: Snapshot) -> frozenset[str]:
+    return frozenset(filter(None, (one.projection.site_code, one.home_site_code)))
+
+
 def _hold_over_budget(session: Session, act: Act, codes: Iterable[Any]) -> list[Appended]:
     facts = []
     for code, one in sorted(load(session, codes, lock=True).items()):
-        now = one.projection
-        sites = frozenset(filter(None, (now.site_code, one.home_site_code)))
-        red = material_limits.get()(session, one.material, Condition.FROZEN, sites).warm_red_s
+        now, red = one.projection, _budget(session, one)
         if red is None or now.exposure_s + now.running_s(rfc3339(act.at)) <= red:
             continue
         since = _EVER if now.out_since is None else datetime.fromisoformat(now.out_since)

@@ -1,7 +1,7 @@
 """Giving a tube to its donor: the release is used up, every part of the tube is accounted for, the chain is in the database."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import RowMapping, insert, select, update
 from sqlmodel import Session
@@ -28,7 +28,7 @@ from biobank.withdrawals.case import (
     set_state,
 )
 from biobank.withdrawals.events import Administered, Given, GivenBeforeConfirmed
-from biobank.withdrawals.given_then import Judged, entered_by_two, judged_then, strictly, tell_quality
+from biobank.withdrawals.given_then import Judged, entered_by_two, judged_then, ran_out_since, strictly, tell_quality
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.paper_checks import require_same_day
 from biobank.withdrawals.release_rules import way_refusal
@@ -60,6 +60,11 @@ class Giving:
     ended: datetime
     grounds: Grounds
 
+    def ran_out(self, act: Act) -> tuple[str, ...]:
+        """What ran out between the giving and its entry now, of one that is entered live."""
+        within = timedelta(minutes=act.bank.settings.giving_entered_within_minutes)
+        return ran_out_since(self.case, self.release, self.product, act.at, within)
+
     def require_way(self, paper: str | None) -> None:
         """Raise NoRelease where the check was entered live and the giving from paper, or the other way round."""
         assert self.release is not None, "no release is a refusal"
@@ -78,7 +83,7 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     if request.paper is None:
         raise_first(administer_refusals(act.actor, case, opened.grounds, product))
         require_reason(act.at, opened.started, request)
-        judged = Judged(case.tubes[product], ())
+        judged = Judged(case.tubes[product], opened.ran_out(act))
     else:
         judged = judged_then(session, act, case, opened.grounds, product, opened.started, administer_refusals, act.actor)
     opened.require_way(request.paper)

@@ -8,6 +8,7 @@ from biobank.custody.recording import Circumstances
 from biobank.foundation.errors import Conflict, raise_first
 from biobank.quality import adverse
 from biobank.withdrawals.case import Case, moment_of, open_case
+from biobank.withdrawals.givings_since import require_since_giving
 from biobank.withdrawals.schemas import AdverseRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of
 from biobank.withdrawals.step_rules import outcome_refusals
@@ -26,11 +27,14 @@ def record_adverse(session: Session, act: Act, code: str, request: AdverseReques
     raise_first(outcome_refusals(act.actor, case))
     if request.kind == "reaction" and not case.given:
         raise NothingGiven(f"Nothing of {code} was given yet. Record an event instead.", subject=code)
+    seen_at = moment_of(act, request, request.seen_at)
+    if request.kind == "reaction":
+        require_since_giving(session, case, seen_at)
     happened = adverse.Happened(
         kind=request.kind,
         seriousness=request.seriousness,
         in_lot=request.in_lot,
-        seen_at=moment_of(act, request, request.seen_at),
+        seen_at=seen_at,
         words=request.words,
         topic=f"adverse_{request.kind}",
     )

@@ -112,7 +112,7 @@ async def read_feasibility(
 @router.get("/{code}")
 async def read_withdrawal(code: CodePath, reading: Reading, bank: BankDep) -> WithdrawalDetail:
     """A withdrawal with its tubes and what it waits for."""
-    return await reading(queries.describe_withdrawal, bank.keystore, code)
+    return await reading(queries.describe_withdrawal, bank, code)
 
 
 @router.get("/{code}/history")

@@ -37,6 +37,7 @@ from biobank.quality.findings import Findings, read_findings
 from biobank.quality.streams import record_on_stream
 from biobank.specimens.models import specimen
 from biobank.transparency.models import stream_head
+from biobank.withdrawals.approvals import ApprovalNow, read_approvals, units_beside
 from biobank.withdrawals.checks import use_refusals
 from biobank.withdrawals.models import Administration, WithdrawalPick, withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
@@ -70,6 +71,8 @@ class Case:
     """Every login of whoever approved it."""
     came_after: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By tube that was given: what was recorded between its giving and the entry of that, and stood against it."""
+    approval_now: ApprovalNow | None = None
+    """What its approval would rest on now; None before it, and once something has left."""
 
     @property
     def code(self) -> str:
@@ -246,9 +249,11 @@ def _load(session: Session, row: RowMapping, also: Collection[str], *, lock: boo
     tubes = read_tubes(session, [row["code"]], also=also, lock=lock)
     its = [tube for tube in tubes if tube["withdrawal_code"] is not None]
     # The rows of custody are locked before this: what stands beside them in the snapshots is as new as they are.
-    found = load(session, [tube["tube"] for tube in tubes], holds=True)
-    findings = read_findings(session, found, clock.now())
-    return case_of(row, its, found, findings), {code: found[code] for code in also if code in found}
+    found = load(session, [*(tube["tube"] for tube in tubes), *units_beside(session, [row])], holds=True)
+    at = clock.now()
+    findings = read_findings(session, found, at)
+    approvals = read_approvals(session, [row], {row["code"]: [tube["tube"] for tube in its]}, found, findings, at)
+    return case_of(row, its, found, findings, approvals), {code: found[code] for code in also if code in found}
 
 
 def read_cases(
@@ -261,9 +266,12 @@ def read_cases(
     its: dict[str, list[RowMapping]] = {row["code"]: [] for row in rows}
     for tube in read_tubes(session, its):
         its[tube["withdrawal_code"]].append(tube)
-    found = load(session, [*also, *(tube["tube"] for several in its.values() for tube in several)], holds=True)
+    asked = [*also, *(tube["tube"] for several in its.values() for tube in several), *units_beside(session, rows)]
+    found = load(session, asked, holds=True)
     findings = read_findings(session, found, at)
-    return [case_of(row, its[row["code"]], found, findings) for row in rows], found
+    tubes = {code: [tube["tube"] for tube in several] for code, several in its.items()}
+    approvals = read_approvals(session, rows, tubes, found, findings, at)
+    return [case_of(row, its[row["code"]], found, findings, approvals) for row in rows], found
 
 
 _SEQ = (
@@ -326,7 +334,13 @@ def read_tubes(
     return session.execute(statement).mappings().all()
 
 
-def case_of(row: RowMapping, its: Sequence[RowMapping], found: Mapping[str, Snapshot], findings: Mapping[str, Findings]) -> Case:
+def case_of(
+    row: RowMapping,
+    its: Sequence[RowMapping],
+    found: Mapping[str, Snapshot],
+    findings: Mapping[str, Findings],
+    approvals: Mapping[str, ApprovalNow],
+) -> Case:
     """Put a case together from its row, its tubes' rows and what was read of the tubes."""
     return Case(
         row=row,
@@ -337,6 +351,7 @@ def case_of(row: RowMapping, its: Sequence[RowMapping], found: Mapping[str, Snap
         findings=dict(findings),
         approvers=frozenset(login for tube in its for login in tube["approvers"] or ()),
         came_after={tube["tube"]: tuple(tube["came_after"]) for tube in its if tube["came_after"]},
+        approval_now=approvals.get(row["code"]),
     )
 
 

@@ -5,15 +5,19 @@ Order of the answer: whose it is, its custody (state, reservation, holds, the lo
 first.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
 from biobank.custody.event import Event
+from biobank.custody.exposure import length
 from biobank.custody.legality import Snapshot, refusals_of
 from biobank.custody.states import Condition
+from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.foundation.terms import words
 from biobank.quality.findings import NOTHING_FOUND, Findings
 from biobank.quality.usable import unfit_refusals
+from biobank.specimens.amounts import said
 from biobank.withdrawals.workflow import Route
 
 
@@ -31,11 +35,38 @@ class AnotherMaterial(Conflict):
     title = "Another material"
 
 
+class NotEnough(Conflict):
+    """There is less than was asked for."""
+
+    code = "not_enough"
+    title = "Not enough"
+
+
+def not_enough(tubes: Collection[Snapshot], asked: int | None, donor: str) -> NotEnough | None:
+    """Return that these tubes hold less together than the least that was asked for (in their unit), or None. Pure."""
+    together = sum(tube.projection.amount for tube in tubes)
+    if asked is None or together >= asked:
+        return None
+    unit = next(iter(tubes)).unit
+    return NotEnough(
+        f"The tubes hold {said(together, unit)} together; {said(asked, unit)} were asked for. Ask for more tubes.",
+        subject=donor,
+        amount=together,
+    )
+
+
 class NoTimeForUse(Conflict):
     """It is not frozen, and nothing says until when it may be used."""
 
     code = "no_time_for_use"
     title = "No time for use"
+
+
+class OutTooLong(Conflict):
+    """It is frozen and has been out of the cold for longer than its site allows; quality has not decided about it."""
+
+    code = "out_of_the_cold_too_long"
+    title = "Out of the cold too long"
 
 
 class WrongConditionForRoute(Conflict):
@@ -70,6 +101,7 @@ def use_refusals(
         *unfit_refusals(specimen, findings, at),
         _condition_refusal(specimen, route, conditions),
         _clock_refusal(specimen),
+        _warm_refusal(specimen, findings, at),
     )
     return [refusal for refusal in found if refusal is not None]
 
@@ -96,12 +128,30 @@ def _clock_refusal(specimen: Snapshot) -> Refusal | None:
     condition = Condition(specimen.projection.condition)
     if condition in (Condition.FROZEN, Condition.FREEZING) or specimen.projection.use_by is not None:
         return None
-    said = condition.value.replace("_", " ")
+    now = condition.value.replace("_", " ")
     return NoTimeForUse(
-        f"{specimen.code} is {said} and nothing says until when it may be used. It is not given; quality decides what becomes "
-        f"of it, and sets how long {specimen.material.replace('_', ' ')} may be used when {said}.",
+        f"{specimen.code} is {now} and nothing says until when it may be used. It is not given; quality decides what becomes "
+        f"of it, and sets how long {specimen.material.replace('_', ' ')} may be used when {now}.",
         where_now=specimen.where_now,
         subject=specimen.code,
+    )
+
+
+def _warm_refusal(specimen: Snapshot, findings: Findings, at: datetime) -> Refusal | None:
+    """Asked in the act, not only by the timer that holds it: a worker may stand still, and nothing thaws it back."""
+    now, most = specimen.projection, findings.warm_red_s
+    if most is None or now.out_since is None:
+        return None
+    out = now.exposure_s + now.running_s(rfc3339(at))
+    if out <= most:
+        return None
+    return OutTooLong(
+        f"{specimen.code} is frozen and has been out of the cold for {length(out)}; {length(most)} are allowed. Put it into "
+        "the cold now: it is held, and quality decides about it.",
+        where_now=specimen.where_now,
+        subject=specimen.code,
+        out_s=out,
+        allowed_s=most,
     )
 
 

@@ -19,6 +19,7 @@ from biobank.withdrawals.adverse import NothingGiven, keep
 from biobank.withdrawals.arrival import hold_specimens
 from biobank.withdrawals.case import Case, moment_of, open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Closed, OutcomeRecorded, Returned, TakenBack
+from biobank.withdrawals.givings_since import require_since_giving
 from biobank.withdrawals.journeys import left_the_bank
 from biobank.withdrawals.models import withdrawal_outcome as outcome_table
 from biobank.withdrawals.picking import stray_tube
@@ -118,6 +119,8 @@ def record_outcome(session: Session, act: Act, code: str, request: OutcomeReques
     if request.words is not None:
         words = put_document(session, act.keystore, case.donor, {"outcome": request.words})
     observed = moment_of(act, request, request.observed_at)
+    if request.result in (*OF_A_GIVING, *ADVERSE_RESULTS):
+        require_since_giving(session, case, observed)
     event = OutcomeRecorded(result=request.result, observed_at=rfc3339(observed), words=None if words is None else words.hex())
     recorded = record_on_case(session, act, case, event, request)
     session.execute(

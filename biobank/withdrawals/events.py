@@ -236,12 +236,10 @@ class Requested(WithdrawalEvent):
     instead_of: str | None = Field(default=None, pattern=r"^WD\d\d-[0-9A-Z]{7}$", description="The withdrawal it replaces.")
 
 
-class Approved(WithdrawalEvent):
-    """Quality checked everything again, signed, and the tubes were reserved. It rests on the consent and the releases."""
+class OverAPicture(WithdrawalEvent):
+    """Base of what quality signs over everything that an approval rests on."""
 
-    kind: Literal["withdrawal.approved"] = "withdrawal.approved"
     permission: ClassVar[Permission] = Permission.WITHDRAWAL_APPROVE
-    leads_to: ClassVar[WithdrawalState | None] = WithdrawalState.APPROVED
 
     specimens: tuple[str, ...] = Field(min_length=1, max_length=20)
     heads: tuple[str, ...] = Field(min_length=1, max_length=20, description="Head leaf hash of each specimen as approved, hex.")
@@ -257,23 +255,11 @@ class Approved(WithdrawalEvent):
     signature: str = ID
 
 
-class RemainderAccepted(WithdrawalEvent):
-    """Two of quality accepted what remains: the approval takes the last usable unit, or goes below the reserve."""
+class Approved(OverAPicture):
+    """Quality checked everything again, signed, and the tubes were reserved. It rests on the consent and the releases."""
 
-    kind: Literal["withdrawal.remainder_accepted"] = "withdrawal.remainder_accepted"
-    permission: ClassVar[Permission] = Permission.WITHDRAWAL_APPROVE
-
-    remains: int = Field(ge=0, le=10_000, description="Usable units of the material that stay for the donor.")
-    takes_the_last: bool
-    below_reserve: bool
-    picture: str | None = Field(
-        default=None,
-        pattern=r"^[0-9a-f]{64}$",
-        description="SHA-256 of the parts of the picture that both signed over, whenever each of them read it.",
-    )
-    first_by: str = Field(pattern=r"^US-[0-9A-Z]{7}$", description="Who proposed it; the entry is by the second.")
-    first_signature: str = ID
-    second_signature: str = ID
+    kind: Literal["withdrawal.approved"] = "withdrawal.approved"
+    leads_to: ClassVar[WithdrawalState | None] = WithdrawalState.APPROVED
 
 
 class Rejected(WithdrawalEvent):

@@ -1,4 +1,4 @@
-"""What was given before something was recorded that stands against it now, entered afterwards by two people.
+"""What was given before something was recorded, or ran out, that stands against it now, entered afterwards by two people.
 
 Live entries are refused then, and rightly: nobody may begin. But what was given is in the patient, and the log says so. Whoever
 gave it proposes it, with when it began and ended; somebody of quality of the bank that keeps the cells, who had no hand in them,
@@ -8,6 +8,7 @@ its own, and a critical deviation is opened. Nothing of this lets a giving begin
 """
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Self
 from uuid import UUID
 
@@ -30,7 +31,7 @@ from biobank.quality.schemas import Token
 from biobank.withdrawals.administering import Giving, open_giving, write_giving
 from biobank.withdrawals.bedside import check_table
 from biobank.withdrawals.events import GivenBeforeConfirmed
-from biobank.withdrawals.given_then import judged_then
+from biobank.withdrawals.given_then import judged_then, ran_out_since
 from biobank.withdrawals.paper_checks import require_same_day
 from biobank.withdrawals.release_rules import NoRelease, ReleaseExpired
 from biobank.withdrawals.schemas import AdministerRequest, WithdrawalAnswer
@@ -92,7 +93,9 @@ def enter_given_before(session: Session, act: Act, code: str, request: GivenBefo
         return opened
     if opened.ended > act.at:
         raise ImplausibleTime("It is not over yet by the time that you state. What has not ended can still be stopped.")
-    judged = judged_then(session, act, opened.case, opened.grounds, opened.product, opened.started, administer_refusals, first)
+    ran_out = opened.ran_out(act) if request.paper is None else ()
+    case, product, rule = opened.case, opened.product, administer_refusals
+    judged = judged_then(session, act, case, opened.grounds, product, opened.started, rule, first, ran_out)
     opened.require_way(request.paper)
     if not judged.came_after:
         raise NothingCameAfter(
@@ -139,7 +142,9 @@ def entering_refusals(standing: Standing) -> list[Refusal]:
     if not unused:
         return [*found, NoRelease(f"Nothing of {case.code} was checked at the bedside that was not given.", subject=case.code)]
     against = {one.code for tube in unused for one in standing.refusals_of("administer", tube["specimen_code"])}
-    if against <= {NoRelease.code, ReleaseExpired.code}:
+    within = timedelta(minutes=standing.giving_entered_within_minutes)
+    ran_out = [one for tube in unused for one in ran_out_since(case, tube, tube["specimen_code"], standing.grounds.at, within)]
+    if not ran_out and against <= {NoRelease.code, ReleaseExpired.code}:
         found.append(NothingCameAfter(f"Nothing stands against {case.code} now. Enter it as any giving.", subject=case.code))
     return found
 

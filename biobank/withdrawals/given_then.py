@@ -4,7 +4,9 @@ What was given is given: a hold placed afterwards, or a test that failed afterwa
 It is recorded all the same, by two people (`given_before.py`), marked with the codes of what stands against it now, and a
 deviation tells quality. So it is with what hands did before that: a tube that was picked, thawed, labelled or issued on paper is
 out, thawed, gone; a deviation says what came afterwards. What stood against it at its own time, also if it was lifted since or
-written down later, refuses it as ever. Nothing of this reaches a live act.
+written down later, refuses it as ever. Of a live giving one thing is asked too: whether the
+time for use, or the release for longer than the bank allows, ran out between the hour that is stated and its entry. Then it is
+entered by two in the same way.
 
 Of the record the holds, quality's decision, the results of the lot's tests, the donor's death and the taking back of a consent
 are read as of then; what was seen of the tube and the tube's place in the workflow are judged as for any other act.
@@ -15,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import RowMapping, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -47,6 +49,19 @@ class EnteredByTwo(Conflict):
     title = "Two people enter this"
 
 
+def ran_out_since(case: Case, release: RowMapping | None, product: str, at: datetime, within: timedelta) -> tuple[str, ...]:
+    """Return what ran out between a live giving and its entry at `at`: the time for use of the cells, or the release for longer
+    than `within`. One person's word for the earlier hour is not enough then. Pure.
+    """
+    found = []
+    until = case.tubes[product].expires_at
+    if until is not None and until <= at:
+        found.append("expired")
+    if release is not None and at - release["expires_at"] > within:
+        found.append("release_expired")
+    return tuple(found)
+
+
 class Judged(NamedTuple):
     """What was allowed at its own time. `tube`: with the holds of then, for the entry; `came_after`: codes of what stands against
     it now and did not then.
@@ -68,13 +83,23 @@ def entered_by_two(code: str, product: str, came_after: Collection[str]) -> Ente
 
 
 def judged_then(
-    session: Session, act: Act, case: Case, grounds: Grounds, product: str, at: datetime, rule: Rule, giver: Actor
+    session: Session,
+    act: Act,
+    case: Case,
+    grounds: Grounds,
+    product: str,
+    at: datetime,
+    rule: Rule,
+    giver: Actor,
+    ran_out: Sequence[str] = (),
 ) -> Judged:
-    """Judge a tube at a time gone by, by the rule that judges it now; raise the first reason of then. `giver`: who did it."""
+    """Judge a tube at a time gone by, by the rule that judges it now; raise the first reason of then. `giver`: who did it;
+    `ran_out`: what ran out since.
+    """
     as_it_stood, held = _then(session, act, case, [product], at)
     raise_first(rule(giver, as_it_stood, strictly(grounds), product))
     now = [*rule(giver, case, grounds, product), *_consents_now(session, act, case, [product])]
-    return Judged(held[product], _codes(now))
+    return Judged(held[product], tuple(dict.fromkeys([*_codes(now), *ran_out])))
 
 
 class Handled(NamedTuple):

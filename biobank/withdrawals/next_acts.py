@@ -150,7 +150,12 @@ def _stopped(standing: Standing) -> Iterator[NextAct]:
 def _waited_for(standing: Standing) -> Sequence[tuple[str, str | None]]:
     """The steps that it waits for; instead of a final label that waits for it, the count or the print."""
     case = standing.case
-    return [what_comes_first(case, name, tube) for name, tube in next_acts(case.state, case.route, case.items)]
+    return [what_comes_first(case, name, tube) for name, tube in _next(standing)]
+
+
+def _next(standing: Standing) -> list[tuple[str, str | None]]:
+    case = standing.case
+    return next_acts(case.state, case.route, case.items, again=bool(standing.changed))
 
 
 def what_comes_first(case: Case, name: str, tube: str | None) -> tuple[str, str | None]:
@@ -165,14 +170,19 @@ def what_comes_first(case: Case, name: str, tube: str | None) -> tuple[str, str 
 def stopped_by(standing: Standing) -> list[Refusal]:
     """Return why the withdrawal is taken on by nobody now, whoever would. The log's lag stands against what it is asked at."""
     case = standing.case
-    lagging = standing.grounds.lagging and not NOT_ASKED_OF_THE_LOG.issuperset(next_steps(case.state, case.route, case.items))
+    lagging = standing.grounds.lagging and not NOT_ASKED_OF_THE_LOG.issuperset(
+        next_steps(case.state, case.route, case.items, again=bool(standing.changed))
+    )
     return stops_of(case, standing.grounds, lagging=lagging)
 
 
 def concerned(standing: Standing) -> bool:
     """Say whether this login would take the next step, or may call the withdrawal off: who mends what stands against it."""
     case = standing.case
-    steps = {Step.PICK if name == "confirm" else Step(name) for name in next_steps(case.state, case.route, case.items)}
+    steps = {
+        Step.PICK if name == "confirm" else Step(name)
+        for name in next_steps(case.state, case.route, case.items, again=bool(standing.changed))
+    }
     return any(step_permission_refusal(standing.actor, step, case) is None for step in {*steps, Step.CANCEL})
 
 
@@ -181,9 +191,7 @@ OFF_THE_WAY: Mapping[str, type[Event]] = {COUNT: ViabilityMeasured, PRINT: Label
 
 def acts_off_the_way(standing: Standing) -> list[tuple[str, str]]:
     """Return the acts that it waits for and this login may take now that are no step of the withdrawal, each with its tube."""
-    found = [
-        what_comes_first(standing.case, *one) for one in next_acts(standing.case.state, standing.case.route, standing.case.items)
-    ]
+    found = _waited_for(standing)
     return [(name, tube) for name, tube in found if name in OFF_THE_WAY and tube is not None and may_take(standing, name, tube)]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import RowMapping, literal, select
 from sqlmodel import Session
 
+from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
@@ -33,9 +34,9 @@ from biobank.specimens.harvest_queries import identified_at_harvest
 from biobank.specimens.models import specimen
 from biobank.specimens.residues import allergies_among
 from biobank.transparency.models import event
-from biobank.vault import Keystore
 from biobank.viability.queries import expected_dose
 from biobank.viability.schemas import DosePublic
+from biobank.withdrawals.approvals import changes_since, lasts_of
 from biobank.withdrawals.case import Case, find_row, read_case, visible
 from biobank.withdrawals.checks import use_refusals
 from biobank.withdrawals.consents import tissue_of_tube
@@ -126,10 +127,10 @@ def list_withdrawals(
     return WithdrawalList(items=[public_of(row, tubes[row["code"]]) for row in rows], **page.ends)
 
 
-def describe_withdrawal(session: Session, actor: Actor, keystore: Keystore, code: str) -> WithdrawalDetail:
+def describe_withdrawal(session: Session, actor: Actor, bank: Bank, code: str) -> WithdrawalDetail:
     """Answer GET /withdrawals/{code}."""
     case = read_case(session, find_row(session, actor, code))
-    return describe_case(session, actor, keystore, case, releases_of(session, [code])[code])
+    return describe_case(session, actor, bank, case, releases_of(session, [code])[code])
 
 
 def releases_of(session: Session, codes: Collection[str]) -> dict[str, list[RowMapping]]:
@@ -149,20 +150,19 @@ def releases_of(session: Session, codes: Collection[str]) -> dict[str, list[RowM
     return found
 
 
-def describe_case(
-    session: Session, actor: Actor, keystore: Keystore, case: Case, releases: Sequence[RowMapping]
-) -> WithdrawalDetail:
+def describe_case(session: Session, actor: Actor, bank: Bank, case: Case, releases: Sequence[RowMapping]) -> WithdrawalDetail:
     """Turn a case and its releases into its wire shape, with its outcomes and, for who may read them, their words."""
     code, reads = case.code, reads_words(actor, case.clinic)
     outcomes = session.execute(
         select(outcome_table).where(outcome_table.c.withdrawal_code == code).order_by(outcome_table.c.id)
     ).mappings()
     public = public_of(case.row, sorted(case.tubes), shown(case.state, case.items))
+    again = bool(changes_since(case.approval_now, clock.now(), lasts_of(bank)))
     return WithdrawalDetail(
         **public.model_dump(),
         seq=case.seq,
         items=_items(case),
-        waits_for=waits_for(case.state, case.route, case.items),
+        waits_for=waits_for(case.state, case.route, case.items, again=again),
         releases=[
             ReleasePublic(
                 specimen=r["specimen_code"],
@@ -174,7 +174,7 @@ def describe_case(
         ],
         outcomes=[
             OutcomePublic(
-                words=words_kept(session, keystore, o["words_commit"], "outcome") if reads else None,
+                words=words_kept(session, bank.keystore, o["words_commit"], "outcome") if reads else None,
                 **{n: o[n] for n in ("result", "observed_at", "recorded_by")},
             )
             for o in outcomes

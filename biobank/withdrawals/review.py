@@ -19,6 +19,7 @@ from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
 from biobank.foundation.paging import Page, Paging, read_page
 from biobank.people.resets import Reset, resets_in_case
+from biobank.specimens.warm_time import without_limit
 from biobank.withdrawals.case import Case, case_rows, find_row, read_cases, streams_of
 from biobank.withdrawals.consents import DonorNotTreated
 from biobank.withdrawals.gate import step_permission_refusal
@@ -34,7 +35,7 @@ from biobank.withdrawals.picture import (
 from biobank.withdrawals.queries import ORDERS
 from biobank.withdrawals.seen import Picture, PictureAnswer
 from biobank.withdrawals.service import APPROVE_BY_TWO
-from biobank.withdrawals.step_rules import Grounds, approval_refusals, consents_of, read_grounds
+from biobank.withdrawals.step_rules import Grounds, approval_refusals, changed_since, consents_of, read_grounds
 from biobank.withdrawals.workflow import Step, WithdrawalState
 
 _URGENCY = func.coalesce(withdrawal.c.needed_at, withdrawal.c.requested_at + timedelta(days=36_525))
@@ -58,12 +59,19 @@ class Review:
     picture: Picture | None = None
     pending: PendingActPublic | None = None
     """What one of quality signed of it already, where it takes two."""
+    without_limit: Sequence[str] = ()
+    """Tubes whose time out of the cold nothing limits."""
 
     @property
     def consent(self) -> Refusal | None:
         """The first reason why treatment consent does not cover the tubes."""
         found = consents_of(self.case, self.grounds)[1]
         return next((one for one in found if not isinstance(one, DonorNotTreated)), None)
+
+    @property
+    def changed(self) -> list[str]:
+        """What an approval that was given does not stand for any more."""
+        return changed_since(self.case, self.grounds)
 
     @property
     def against(self) -> list[str]:
@@ -87,7 +95,8 @@ def read_review(session: Session, actor: Actor, code: str, bank: Bank) -> Review
     at, secrets = review.grounds.at, bank.settings.secrets
     picture = read_picture(session, actor, review.case, review.grounds, at, tubes, taken, review.deviations, secrets)
     pending = pending_about(session, actor, APPROVE_BY_TWO, code, proposal_of(picture)) if picture.remains.takes_two else None
-    return replace(review, resets=resets_in_case(session, streams_of(review.case)), picture=picture, pending=pending)
+    resets, unlimited = resets_in_case(session, streams_of(review.case)), without_limit(session, review.case.tubes.values())
+    return replace(review, resets=resets, picture=picture, pending=pending, without_limit=unlimited)
 
 
 def read_picture_of(session: Session, actor: Actor, code: str, bank: Bank) -> PictureAnswer:

@@ -23,12 +23,13 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, raise_first
 from biobank.foundation.terms import words
 from biobank.quality.streams import record_on_stream
-from biobank.specimens.amounts import said
 from biobank.vault import put_document
+from biobank.withdrawals.approval_events import ApprovalRenewed, RemainderAccepted
+from biobank.withdrawals.approvals import STANDING, changes_since, lasts_of
 from biobank.withdrawals.case import Case, find_row, open_case, read_case, record_on_case, record_on_tubes, set_state
-from biobank.withdrawals.checks import AnotherMaterial, AnotherPersonsCells
+from biobank.withdrawals.checks import AnotherMaterial, AnotherPersonsCells, NotEnough, not_enough
 from biobank.withdrawals.consents import treatment_consents
-from biobank.withdrawals.events import Approved, Cancelled, Rejected, RemainderAccepted, Requested, Reserved, Unreserved
+from biobank.withdrawals.events import Approved, Cancelled, Rejected, Requested, Reserved, Unreserved
 from biobank.withdrawals.known import longest_banked
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
@@ -74,13 +75,6 @@ class FirstSignerExcluded(Conflict):
 
     code = "first_signer_excluded"
     title = "Another first signature is needed"
-
-
-class NotEnough(Conflict):
-    """There is less than was asked for."""
-
-    code = "not_enough"
-    title = "Not enough"
 
 
 class SeveralBanks(Conflict):
@@ -192,14 +186,8 @@ def _chosen(session: Session, act: Act, request: WithdrawalRequest) -> list[Snap
                 subject=request.donor,
                 usable=len(usable),
             )
-    together = sum(tube.projection.amount for tube in tubes)
-    if request.minimum_amount is not None and together < request.minimum_amount:
-        raise NotEnough(
-            f"The tubes hold {said(together, tubes[0].unit)} together; {said(request.minimum_amount, tubes[0].unit)} were asked "
-            "for. Ask for more tubes.",
-            subject=request.donor,
-            amount=together,
-        )
+    short = not_enough(tubes, request.minimum_amount, request.donor)
+    raise_first([] if short is None else [short])
     if len({_bank(tube) for tube in tubes}) > 1:
         places = sorted({str(place) for tube in tubes for place in _bank(tube)})
         raise SeveralBanks(
@@ -237,6 +225,7 @@ APPROVE_BY_TWO = "withdrawal.approve"
 def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRequest) -> ApprovedAnswer | Proposed:
     """Quality checks everything again, signs, and the tubes are reserved; of two withdrawals for one tube, one succeeds.
 
+    Of what was approved and has not left, when its approval is outdated: quality looks at it anew and signs again.
     Two of quality sign what takes the last usable unit of the donor's or goes below the reserve; the first half is Proposed.
     """
     taken = units_of_donor(session, code)
@@ -284,7 +273,8 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
         accepted = [record_on_case(session, act, case, said, request)]
     kept = put_document(session, act.keystore, case.donor, {"picture": picture.content})
     codes = sorted(case.tubes)
-    event = Approved(
+    again = case.state in STANDING
+    event = (ApprovalRenewed if again else Approved)(
         specimens=tuple(codes),
         heads=tuple((case.tubes[c].head_hash or b"").hex() for c in codes),
         picture=picture.sha256,
@@ -294,10 +284,9 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
     )
     rests_on = (*consents, *(one.leaf_hash for one in accepted))
     approved = record_on_case(session, act, case, event, request, relies_on=rests_on)
-    reserved = Reserved(withdrawal=code)
-    moves = [Move(case.tubes[c], reserved, relies_on=(approved.leaf_hash,)) for c in codes]
-    appended = record_on_tubes(session, act, case, moves, request, lagging=grounds.lagging)
-    state = after(Step.APPROVE, case.state)
+    moves = [] if again else [Move(case.tubes[c], Reserved(withdrawal=code), relies_on=(approved.leaf_hash,)) for c in codes]
+    appended = record_on_tubes(session, act, case, moves, request, lagging=grounds.lagging) if moves else []
+    state = case.state if again else after(Step.APPROVE, case.state)
     set_state(
         session,
         case,
@@ -308,7 +297,8 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
         approval_event=approved.leaf_hash,
     )
     whole = [*accepted, approved, *appended]
-    return ApprovedAnswer(**answer_members(act, case.moved_on(whole, state=state), whole))
+    now_stands = replace(case.moved_on(whole, state=state), approval_now=None)
+    return ApprovedAnswer(**answer_members(act, now_stands, whole))
 
 
 def _require_first(session: Session, case: Case, grounds: Grounds, login: str) -> None:
@@ -370,11 +360,12 @@ def answer_of(act: Act, case: Case, appended: Sequence[Appended]) -> WithdrawalA
 
 def answer_members(act: Act, case: Case, appended: Sequence[Appended]) -> dict[str, object]:
     """Return the members that every answer shares."""
+    again = bool(changes_since(case.approval_now, act.at, lasts_of(act.bank)))
     return {
         "code": case.code,
         "state": shown(case.state, case.items),
         "seq": case.seq,
         "specimens": sorted(case.tubes),
-        "waits_for": waits_for(case.state, case.route, case.items),
+        "waits_for": waits_for(case.state, case.route, case.items, again=again),
         "receipt": acknowledge(act, appended),
     }

@@ -16,7 +16,7 @@ from biobank.foundation.errors import Refusal
 from biobank.withdrawals.case import Case, find_row, read_cases
 from biobank.withdrawals.queries import releases_of
 from biobank.withdrawals.release_rules import ReleaseBand
-from biobank.withdrawals.step_rules import Grounds, offered, read_grounds, step_refusals, tube_refusals
+from biobank.withdrawals.step_rules import Grounds, changed_since, offered, read_grounds, step_refusals, tube_refusals
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Standing:
     case: Case
     grounds: Grounds
     releases: Sequence[RowMapping]
+    giving_entered_within_minutes: int
+    """How long after its release ran out one person may still enter a giving."""
 
     def refusals(self, step: str) -> list[Refusal]:
         """Return every reason why the step would be refused now; empty when it would be accepted for one tube at least."""
@@ -35,6 +37,11 @@ class Standing:
     def refusals_of(self, step: str, tube: str) -> list[Refusal]:
         """Return every reason why the step would be refused now for one tube."""
         return tube_refusals(self.actor, self.case, self.grounds, step, tube)
+
+    @property
+    def changed(self) -> list[str]:
+        """What its approval does not stand for any more, while nothing has left: quality looks at it again."""
+        return changed_since(self.case, self.grounds)
 
     @property
     def offered(self) -> frozenset[str]:
@@ -58,5 +65,5 @@ def read_standings(session: Session, actor: Actor, rows: Sequence[RowMapping], b
         newest = {one["specimen_code"]: one for one in releases[case.code]}
         bands = {tube: ReleaseBand(one["wristband_code"], one["band_voided_at"]) for tube, one in newest.items()}
         rests_on = replace(grounds[case.donor], releases=newest, bands=bands)
-        answer.append(Standing(actor, case, rests_on, releases[case.code]))
+        answer.append(Standing(actor, case, rests_on, releases[case.code], bank.settings.giving_entered_within_minutes))
     return answer

@@ -29,7 +29,9 @@ from biobank.quality.independence import NotIndependent, independence_refusals
 from biobank.shipping.events import Dispatched
 from biobank.specimens.events import Thawed
 from biobank.transparency.queries import seal_lag_s
+from biobank.withdrawals.approvals import changes_since, lasts_of, outdated
 from biobank.withdrawals.case import Case, held_refusals, usage_refusals
+from biobank.withdrawals.checks import not_enough
 from biobank.withdrawals.consents import treatment_consents
 from biobank.withdrawals.events import Administered, Delivered, FinalLabelApplied, Issued, Reserved, Returned
 from biobank.withdrawals.final_label_rules import unlabelled, unprinted
@@ -42,8 +44,8 @@ from biobank.withdrawals.step_errors import (
     SecondPersonNeeded,
     WrongSpecimen,
 )
-from biobank.withdrawals.thawed_counts import uncounted
-from biobank.withdrawals.workflow import BEFORE_ISSUE, ROUTE_CONDITIONS, Route, Step, step_refusal
+from biobank.withdrawals.thawed_counts import thawed_refusals, uncounted
+from biobank.withdrawals.workflow import BEFORE_ISSUE, ROUTE_CONDITIONS, Route, Step, WrongStep, step_refusal
 
 QUARANTINE = "Put the tube in the nearest quarantine place now; storing there is always accepted."
 AT_THE_BENCH = frozenset({State.CHECKED_OUT, State.IN_PROCESS})
@@ -55,7 +57,7 @@ class Grounds:
     age of the oldest unsealed event, `lagging`: it is over the log's promise; `releases`: the newest release of each tube;
     `bands`: the band that each one's release was made with; `margin`: of `covering_consent`;
     `stated`: of a decision made now and dated otherwise, the same as of that time; `then`: `at` is over, and what came
-    after it does not count.
+    after it does not count; `approval_lasts`: how long an approval is good until the issue.
     """
 
     at: datetime
@@ -67,6 +69,7 @@ class Grounds:
     stated: "Grounds | None" = None
     margin: timedelta = BACK_WITHOUT_REASON
     then: bool = False
+    approval_lasts: timedelta = timedelta.max
 
 
 def read_grounds(
@@ -88,7 +91,7 @@ def read_grounds(
 
     def of_time(then: datetime) -> dict[str, Grounds]:
         given = consents_given(session, donors, "treatment", then)
-        return {code: Grounds(then, its, lag, lagging) for code, its in given.items()}
+        return {code: Grounds(then, its, lag, lagging, approval_lasts=lasts_of(bank)) for code, its in given.items()}
 
     if not decided or of is None:
         return of_time(of or at)
@@ -124,11 +127,25 @@ def usage_of(
     conditions: frozenset[Condition] | None,
     *,
     lagging: bool,
+    approving: bool = False,
 ) -> list[Refusal]:
-    """The donor, the consents and the tubes themselves."""
+    """The donor, the consents, the tubes themselves, and whether what was approved is still there."""
     moments = (grounds.at,) if grounds.stated is None else (grounds.at, grounds.stated.at)
     usage = [one for at in moments for one in usage_refusals(case, codes, event, conditions, at=at, lagging=lagging)]
-    return [*consents_of(case, grounds, codes)[1], *_each_once(usage)]
+    stands = [] if approving else outdated(case.code, changed_since(case, grounds))
+    return [*consents_of(case, grounds, codes)[1], *_each_once(usage), *short_refusals(case), *stands]
+
+
+def short_refusals(case: Case) -> list[Refusal]:
+    """Return that the tubes hold less than was asked for, as long as nothing was thawed and nothing has left. Pure."""
+    whole = all(item.condition is not Condition.THAWED and not item.left for item in case.items)
+    short = not_enough(case.tubes.values(), case.row["amount_asked"], case.donor) if whole else None
+    return [] if short is None else [short]
+
+
+def changed_since(case: Case, grounds: Grounds) -> list[str]:
+    """Say what the approval of a withdrawal from which nothing has left does not stand for any more. Pure."""
+    return changes_since(case.approval_now, grounds.at, grounds.approval_lasts)
 
 
 def _there(actor: Actor, permission: Permission, at: Place, subject: str) -> list[Refusal]:
@@ -138,11 +155,12 @@ def _there(actor: Actor, permission: Permission, at: Place, subject: str) -> lis
 
 
 def approval_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:
-    """Return every reason why the actor may not approve the request now. Pure."""
+    """Return every reason why the actor may not approve the request now, or look again at one that is outdated. Pure."""
+    again = bool(changed_since(case, grounds))
     return [
-        *begin_refusals(actor, Step.APPROVE, case),
+        *(one for one in begin_refusals(actor, Step.APPROVE, case) if not (again and isinstance(one, WrongStep))),
         *(one for code in sorted(case.tubes) for one in independence_refusals(actor, code, case.findings[code].touches)),
-        *usage_of(case, grounds, case.tubes, Reserved, BEFORE_ISSUE[case.route], lagging=grounds.lagging),
+        *usage_of(case, grounds, case.tubes, Reserved, BEFORE_ISSUE[case.route], lagging=grounds.lagging, approving=True),
     ]
 
 
@@ -153,12 +171,12 @@ def rejection_refusals(actor: Actor, case: Case) -> list[Refusal]:
 
 def cancel_refusals(actor: Actor, case: Case) -> list[Refusal]:
     """Return every reason why the actor may not call the withdrawal off now. Pure."""
-    return begin_refusals(actor, Step.CANCEL, case)
+    return [*begin_refusals(actor, Step.CANCEL, case), *thawed_refusals(case)]
 
 
 def replace_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:
     """Return every reason why the actor may not ask for another tube instead of one of the withdrawal's now. Pure."""
-    return [*begin_refusals(actor, Step.REPLACE, case), *consents_of(case, grounds)[1]]
+    return [*begin_refusals(actor, Step.REPLACE, case), *thawed_refusals(case), *consents_of(case, grounds)[1]]
 
 
 def outcome_refusals(actor: Actor, case: Case) -> list[Refusal]:

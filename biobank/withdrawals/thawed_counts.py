@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from biobank.custody.legality import Snapshot
+from biobank.custody.states import TERMINAL, Condition
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.quality.findings import Findings
 from biobank.quality.usable import nothing_demanded
@@ -16,6 +17,27 @@ class NotCounted(Conflict):
 
     code = "count_after_thaw_missing"
     title = "Not counted after thawing"
+
+
+class ThawedAlready(Conflict):
+    """Cells were thawed for it: they are issued, or two people end them, before it is called off."""
+
+    code = "thawed_already"
+    title = "Thawed already"
+
+
+def thawed_refusals(case: Case) -> list[Refusal]:
+    """Return why a withdrawal is not called off, one for each tube that was thawed for it and is still there. Pure."""
+    return [
+        ThawedAlready(
+            f"{item.specimen} was thawed for {case.code} and never goes back into the tank. Issue it; or discard it first: two "
+            "people sign, one of them of quality.",
+            where_now=case.tubes[item.specimen].where_now,
+            subject=item.specimen,
+        )
+        for item in case.items
+        if item.condition is Condition.THAWED and item.state not in TERMINAL
+    ]
 
 
 def uncounted(case: Case, codes: Collection[str]) -> list[Refusal]:

@@ -183,26 +183,32 @@ Wait = tuple[tuple[str, ...], str, str | None]
 """Names of the steps that end a wait, the first to be tried first; the wait in words; the tube it is about, if one."""
 
 
-def waits_for(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[str]:
-    """Say in words what the withdrawal waits for; the first is the next thing to do. Empty when it is over."""
-    return [said for _, said, _ in _waits(state, route, items)]
+def waits_for(state: WithdrawalState, route: Route, items: Sequence[Item], *, again: bool = False) -> list[str]:
+    """Say in words what the withdrawal waits for; the first is the next thing to do. Empty when it is over.
+
+    `again`: what was approved has changed, and quality looks at it anew.
+    """
+    return [said for _, said, _ in _waits(state, route, items, again)]
 
 
-def next_steps(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[str]:
+def next_steps(state: WithdrawalState, route: Route, items: Sequence[Item], *, again: bool = False) -> list[str]:
     """Return the names of the steps that the withdrawal waits for, the next one first."""
-    return list(dict.fromkeys(name for name, _ in next_acts(state, route, items)))
+    return list(dict.fromkeys(name for name, _ in next_acts(state, route, items, again=again)))
 
 
-def next_acts(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[tuple[str, str | None]]:
+def next_acts(
+    state: WithdrawalState, route: Route, items: Sequence[Item], *, again: bool = False
+) -> list[tuple[str, str | None]]:
     """Return the steps that the withdrawal waits for, the next one first, each with the tube that waits for it (None: all)."""
-    return [(name, tube) for names, _, tube in _waits(state, route, items) for name in names]
+    return [(name, tube) for names, _, tube in _waits(state, route, items, again) for name in names]
 
 
-def _waits(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[Wait]:
+def _waits(state: WithdrawalState, route: Route, items: Sequence[Item], again: bool) -> list[Wait]:
     if state is S.REQUESTED:
         return [(("approve",), "quality's approval, with a signature", None)]
     if state in (S.APPROVED, S.PICKING):
-        return _waits_before_issue(route, items)
+        anew: list[Wait] = [(("approve",), "quality to look at it again, with a signature", None)] if again else []
+        return [*anew, *_waits_before_issue(route, items)]
     if state in (S.ISSUED, S.DELIVERED):
         return _waits_after_issue(items)
     if state in (S.ADMINISTERED, S.RETURNED):
@@ -211,9 +217,14 @@ def _waits(state: WithdrawalState, route: Route, items: Sequence[Item]) -> list[
 
 
 def _waits_before_issue(route: Route, items: Sequence[Item]) -> list[Wait]:
-    gone = {item.specimen for item in items if item.state is State.MISSING}
+    gone = {item.specimen for item in items if item.state is State.MISSING or item.state in TERMINAL}
     waits: list[Wait] = [
-        ((), f"{item.specimen} is missing: look for it, ask for another instead, or call it off", item.specimen)
+        (
+            (),
+            f"{item.specimen} is {words(item.state).lower()}: {'look for it, ' if item.state is State.MISSING else ''}"
+            "ask for another instead, or call it off",
+            item.specimen,
+        )
         for item in items
         if item.specimen in gone
     ]

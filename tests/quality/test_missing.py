@@ -94,7 +94,7 @@ def test_a_batch_tells_as_one_report_does_and_what_was_kept_for_tests_opens_noth
         {"specimen": one, "kind": "specimen.missing", "reason": "not_found", "expected_seq": seq_of(api, one)}
         for one in [*story.vials, other]
     ]
-    answer = api.lab_tech.post("/events/batch", json={"events": items})
+    answer = api.lab_tech.post("/custody-events", json={"events": items})
     assert answer.status_code == 201, answer.text
     assert deviations(api) == [("unit_missing", "critical")], "one deviation for all of a donor's"
     ((reason, about),) = told(api, "lab_quality")

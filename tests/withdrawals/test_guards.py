@@ -12,6 +12,7 @@ import pytest
 from tests import seed
 from tests.conftest import Api, Told
 from tests.withdrawals.stories import Story, a_story, of_one_person
+from tests.withdrawals.test_final_label import thawed
 
 CHECKERS = (seed.USERS["clinician"].code, seed.USERS["clinic_staff"].code)
 
@@ -264,6 +265,22 @@ def test_the_database_ties_an_issue_to_picks_by_two_people_and_a_delivery_to_the
         connection.rollback()
         assert story.pick().status_code == 201
         attack.refused_by("nothing_is_issued_without_two_confirmed_picks", to, "issued", story.code)
+
+
+@pytest.mark.parametrize("so_far", ["thawed", "counted", "labelled"])
+def test_the_database_knows_that_what_leaves_thawed_was_counted_and_labelled(api: Api, so_far: str) -> None:
+    story = thawed(api, counted=so_far != "thawed")
+    if so_far == "labelled":
+        assert story.label().status_code == 200
+    with psycopg.connect(api.test_bank.dsn("app")) as connection:
+        connection.execute("UPDATE withdrawal SET state = 'issued' WHERE code = %s", (story.code,))
+        ask = "SET CONSTRAINTS what_leaves_thawed_was_counted_and_labelled IMMEDIATE"
+        if so_far == "labelled":
+            connection.execute(ask)
+        else:
+            with pytest.raises(psycopg.errors.IntegrityError, match="counted after its thaw"):
+                connection.execute(ask)
+        connection.rollback()
 
 
 def test_the_database_counts_persons_and_not_logins(api: Api) -> None:

@@ -53,9 +53,9 @@ def test_a_release_is_used_the_way_it_was_made_live_or_from_paper(api: Api) -> N
 
 def test_a_giving_that_began_long_ago_says_why_or_uses_no_release(api: Api) -> None:
     story = a_story(api).up_to("check")
-    later(api, hours=2)
+    later(api, hours=1)
     sealed(api)
-    began = ago(minutes=119)
+    began = ago(minutes=59)
     refused(story.administer(started_at=began), 409, "implausible_time")
     refused(story.administer(started_at=ago(minutes=10)), 409, "release_expired")
     assert state_of(api, story.vials[0])["state"] == "delivered"

@@ -108,7 +108,7 @@ def test_for_an_ended_login_whoever_treats_at_the_clinic_is_told(api: Api) -> No
 
 
 def test_every_news_has_its_words_and_none_of_them_says_anything_of_a_person(api: Api) -> None:
-    reasons = {*telling.NEWS.values(), telling.READY}
+    reasons = {*telling.NEWS.values(), telling.READY, telling.ALLERGY}
     assert reasons == set(NEWS) and reasons <= set(WHAT)
     story = a_story(api, 2).up_to("issue")
     columns = api.test_bank.write(lambda s: [dict(row) for row in s.execute(text("SELECT * FROM notice")).mappings()])

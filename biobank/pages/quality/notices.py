@@ -31,12 +31,14 @@ WHAT = {
     "came there.",
     "outdated_label_at_the_bedside": "At the bedside of {about} a label was scanned that should be on nothing any more. Find out "
     "at once which tube it is on.",
+    "given_unknowing": "Cells of {about} were given, and what stood against it came to light since. The deviation says what.",
     "recall": "{about} recalls units that concern you. Use none of them, keep them where they are.",
     "withdrawal_approved": "Quality approved {about}. Its tubes are reserved and will be picked.",
     "withdrawal_rejected": "Quality rejected {about}. Nothing was taken; its page says why.",
     "withdrawal_ready": "Two people picked everything of {about}. It is ready to be issued.",
     "withdrawal_issued": "The tubes of {about} left the bank.",
     "withdrawal_cancelled": "{about} was called off. Its tubes are free again; what you have in hand goes back into the cold.",
+    "withdrawal_allergy": "An allergy of the recipient was recorded while {about} is underway. Read it before anything is given.",
     "withdrawal_given": "A tube of {about} was given.",
     "withdrawal_giving_undone": "Quality undid what was recorded as given of {about}.",
     "withdrawal_stopped": "{about} stands still: something stands against it. Its page says what, and who can mend it. What you "
@@ -51,6 +53,7 @@ NEWS = {
     "withdrawal_ready": "What you asked for is ready to be issued",
     "withdrawal_issued": "What you asked for left the bank",
     "withdrawal_cancelled": "A withdrawal was called off",
+    "withdrawal_allergy": "An allergy was recorded while cells are on their way",
     "withdrawal_given": "What you asked for was given",
     "withdrawal_giving_undone": "A giving was undone",
     "withdrawal_stopped": "A withdrawal stands still",

@@ -96,7 +96,7 @@ def _draw(at: Opened[Review]) -> OwnPage:
         review=_shown(at.zone, review),
         **EVIDENCE,
         **_picture(review.picture),
-        waiting=review.case.row["state"] == "requested",
+        waiting=review.case.row["state"] == "requested" or bool(review.changed),
         statement=statement_of(review.case, step.label),
         meaning=(Meaning.APPROVED.value, step.said),
         by_two=_by_two(at),
@@ -194,12 +194,21 @@ def _shown(zone: ZoneInfo, review: Review) -> dict[str, Any]:
             ("Asked", when(row["requested_at"], zone)),
             ("Asked by", code_markup(row["requested_by"], link=False)),
             ("Log behind by", lag),
+            ("Time out of the cold", _unlimited(review)),
+            ("Changed since it was approved", "; ".join(review.changed) or None),
         ],
         "resets": review.resets,
         "tubes": [_tube(review, tube) for tube in review.case.tubes.values()],
         "deviations": review.deviations,
         "indication": row["indication_commit"] is not None,
     }
+
+
+def _unlimited(review: Review) -> str | None:
+    """That nothing limits how long the tubes may be out of the cold, of one request."""
+    if not review.without_limit:
+        return None
+    return f"No limit is set for {', '.join(review.without_limit)}: nothing stops it however long it is out"
 
 
 def _changed(review: Review, zone: ZoneInfo) -> Markup | None:

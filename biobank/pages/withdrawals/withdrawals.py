@@ -114,9 +114,9 @@ def read_whole(session: Session, actor: Actor, code: str, bank: Bank) -> Whole:
     """Read both at one instant, and which steps this login may take now: first those that the withdrawal waits for."""
     standing = read_standing(session, actor, code, bank)
     case = standing.case
-    withdrawal = queries.describe_case(session, actor, bank.keystore, case, standing.releases)
+    withdrawal = queries.describe_case(session, actor, bank, case, standing.releases)
     events = queries.history_of_case(session, case).items
-    wanted = next_steps(case.state, case.route, case.items)
+    wanted = next_steps(case.state, case.route, case.items, again=bool(standing.changed))
     order = dict.fromkeys([*wanted, *STEPS])
     sheet = any(event.kind == "withdrawal.paper_check_fetched" for event in events)
     enters = sheet and not begin_refusals(actor, Step.CHECK, case)
