@@ -1801,6 +1801,7 @@ def upgrade() -> None:
         sa.Column("approved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("approval_signature", sa.Uuid(), nullable=True),
         sa.Column("approval_event", sa.LargeBinary(), nullable=True),
+        sa.Column("approvers", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
         sa.CheckConstraint(
             "(approved_by IS NULL) = (approved_at IS NULL) AND (approved_by IS NULL) = (approval_signature IS NULL) AND (state NOT IN ('approved', 'picking', 'issued', 'delivered', 'administered', 'returned', 'closed') OR approved_by IS NOT NULL)",
             name=op.f("what_goes_on_was_approved_and_signed"),

@@ -58,6 +58,13 @@ def every_login(login: Any) -> ScalarSelect[Any]:
     return select(func.jsonb_agg(other.c.code)).where(person_of(other) == person_of(login)).scalar_subquery()
 
 
+def every_login_of(named: Any) -> ScalarSelect[Any]:
+    """Return the column of every login of the persons named in a column (a JSON list of logins); NULL where it names nobody."""
+    one, other = user.alias(), user.alias()
+    theirs = select(person_of(one)).where(func.jsonb_exists(named, one.c.code))
+    return select(func.jsonb_agg(other.c.code)).where(person_of(other).in_(theirs)).correlate(named.table).scalar_subquery()
+
+
 def logins_of_persons(session: Session, codes: Collection[str]) -> dict[str, frozenset[str]]:
     """Return for each of these logins every login of the same person, itself included; unknown codes are left out."""
     one, other = user.alias(), user.alias()

@@ -142,6 +142,7 @@ class UnidentifiedFound(_Begins):
     )
     label: ClassVar[str] = "Register unidentified item"
 
+    purpose: Literal["therapeutic", "qc", "retained"] = "retained"
     condition: Condition
     assumed: bool = Field(default=False, description="Nobody said the condition: the place suggests it.")
     photo_sha256: FileHash | None = None

@@ -17,7 +17,7 @@ from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.models import user
 from biobank.auth.permissions import Permission
-from biobank.auth.queries import actor_by, every_login, grants_now
+from biobank.auth.queries import actor_by, every_login, every_login_of, grants_now
 from biobank.custody.custodians import custodian_refusal
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended
@@ -50,7 +50,7 @@ STANDS = (
     select(custody.c.code).where(custody.c.administered_under == administration.c.release_id).correlate(administration).exists()
 )
 """A giving counts while its tube is given under it by the record: not one that was undone."""
-_picker, _approver = user.alias("picker"), user.alias("approver")
+_picker = user.alias("picker")
 PICKED = ("container_code", "position_code", "picked_by", "picked_at", "picked_event", "confirmed_by", "confirmed_at")
 
 
@@ -300,7 +300,7 @@ def read_tubes(
             *(pick_table.c[name] for name in PICKED),
             every_login(_picker).label("pickers"),
             grants_now(_picker).label("picker_grants"),
-            every_login(_approver).label("approvers"),
+            every_login_of(withdrawal.c.approvers).label("approvers"),
         )
         .select_from(
             custody.outerjoin(item_table, asked)
@@ -313,7 +313,6 @@ def read_tubes(
             )
             .outerjoin(_picker, _picker.c.code == pick_table.c.picked_by)
             .outerjoin(withdrawal, withdrawal.c.code == item_table.c.withdrawal_code)
-            .outerjoin(_approver, _approver.c.code == withdrawal.c.approved_by)
             .outerjoin(
                 administration,
                 and_(

@@ -33,6 +33,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from biobank.foundation.db import MOVES_WITH_ITS_DONOR, donor_unless_anothers, not_another_donors, table_of, when
@@ -80,6 +81,8 @@ class Withdrawal(SQLModel, table=True):
     approved_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     approval_signature: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("signature.id")))
     approval_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
+    approvers: list[str] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'")))
+    """Logins of all who ever signed its approval: first, second, and when it was looked at again."""
 
 
 class WithdrawalItem(SQLModel, table=True):

@@ -243,6 +243,7 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
     consents = tuple(consents_of(case, grounds)[0])
     signature = use_signature(session, act, request.signature, Meaning.APPROVED)
     accepted: list[Appended] = []
+    signers = {*case.row["approvers"], act.actor.code}
     if picture.remains.takes_two:
         step = propose_or_complete(
             session,
@@ -260,6 +261,7 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
         if isinstance(step, Proposed):
             return step
         _require_first(session, case, grounds, step.first_user)
+        signers.add(step.first_user)
         left = picture.remains
         said = RemainderAccepted(
             remains=left.units,
@@ -295,6 +297,7 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
         approved_at=act.at,
         approval_signature=signature.id,
         approval_event=approved.leaf_hash,
+        approvers=sorted(signers),
     )
     whole = [*accepted, approved, *appended]
     now_stands = replace(case.moved_on(whole, state=state), approval_now=None)

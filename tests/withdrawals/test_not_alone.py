@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import pytest
 from sqlalchemy import text
 from sqlmodel import Session
 
@@ -11,6 +12,7 @@ from tests.viability.test_reports import demand
 from tests.withdrawals.stories import (
     Story,
     a_story,
+    approve,
     bank_vials,
     of_one_person,
     place_of,
@@ -83,6 +85,22 @@ def test_whoever_approved_it_neither_thaws_nor_counts_it_afterwards(api: Api) ->
     assert "Somebody else counts" in refused(story.label(), 409, "count_after_thaw_missing")["detail"]
     counted(api, story, api.lab_tech)
     assert story.label().status_code == 200
+
+
+@pytest.mark.parametrize("signed", ["first of two", "before it was looked at again"])
+def test_whoever_ever_signed_the_approval_does_not_thaw(api: Api, signed: str) -> None:
+    story = a_story(api, 1 if signed == "first of two" else 3)
+    assert story.request().status_code == 201
+    if signed == "first of two":
+        assert approve(api, story.code, api.acts_here, api.quality).json()["status"] == "done"
+    else:
+        assert approve(api, story.code, api.acts_here).json()["status"] == "done"
+        assert api.clinician.post(f"/donors/{story.donor}/allergies", json={"substance": "dmso"}).status_code == 201
+        assert approve(api, story.code, api.quality).json()["status"] == "done"
+    for step in (story.pick, story.confirm, story.issue, story.receive):
+        assert step().status_code in (200, 201)
+
+    refused(story.thaw(api.acts_here), 403, "not_independent")
 
 
 def counted(api: Api, story: Story, who: Client) -> None:
