@@ -61,7 +61,7 @@ def every_login(login: Any) -> ScalarSelect[Any]:
 def every_login_of(named: Any) -> ScalarSelect[Any]:
     """Return the column of every login of the persons named in a column (a JSON list of logins); NULL where it names nobody."""
     one, other = user.alias(), user.alias()
-    theirs = select(person_of(one)).where(func.jsonb_exists(named, one.c.code))
+    theirs = select(person_of(one)).where(func.jsonb_exists(named, one.c.code)).correlate(named.table)
     return select(func.jsonb_agg(other.c.code)).where(person_of(other).in_(theirs)).correlate(named.table).scalar_subquery()
 
 

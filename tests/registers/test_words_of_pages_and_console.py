@@ -40,7 +40,11 @@ def test_every_coded_word_that_a_form_takes_comes_from_a_list() -> None:
 
 WORDS = {
     "label number": "why it is printed: a reason of the list (`labels/console.py`)",
-    **dict.fromkeys(("bundle donor", "bundle specimen", "export donor", "export specimen", "label codes"), "a code, looked up"),
+    **dict.fromkeys(
+        ("bundle donor", "bundle specimen", "export donor", "export specimen", "exchange code", "label codes"),
+        "a code, looked up",
+    ),
+    **dict.fromkeys(("exchange fmt", "fhir kind", "fhir release"), "one of a few"),
     **dict.fromkeys(("label template", "export fmt", "keys change name", "bench name", "restore-drill by"), "one of a few"),
     **dict.fromkeys(("users create name", "users create username"), "a person's: kept in the vault, or their login"),
     "users create site": "a site's code, looked up",

@@ -114,7 +114,7 @@ def test_new_specimens_do_not_shift_the_pages_that_follow(api: Api) -> None:
     assert sorted(one["code"] for one in first["items"] + second["items"]) == sorted(older)
 
 
-@pytest.mark.parametrize("after", ["", "abc", "1~2~3", "9" * 20 + "~A", "1~" + "A" * 50, "1'; --~A"])
+@pytest.mark.parametrize("after", ["", "abc", "1~2~3", "9" * 20 + "~A", "1~" + "A" * 65, "1'; --~A"])
 def test_a_cursor_that_is_none_of_ours_is_malformed(api: Api, after: str) -> None:
     assert api.lab_tech.get("/specimens", params={"after": after}).status_code == 422
 

@@ -115,7 +115,7 @@ Listing(
     template="log.html",
     key="leaf",
     dense=True,
-    shown=30,
+    shown=25,
     files=False,  # a copy of the log is an event of the log
     columns=[
         Column("recorded_at", "Recorded", "log_time", sort="recorded_at"),

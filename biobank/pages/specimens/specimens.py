@@ -25,6 +25,7 @@ from biobank.foundation.terms import words
 from biobank.labels.files import Drawing, data_of, template_for
 from biobank.pages.labels.labels import markup_of
 from biobank.pages.people.site_choices import Choices, only, own_sites
+from biobank.pages.shipping.shipments import asked_again
 from biobank.pages.storage.box_maps import grid_of
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import SpecimenCode
@@ -289,8 +290,8 @@ class Observed:
 
     @property
     def names(self) -> list[str]:
-        """The members that are typed."""
-        return [name for name in self.event.model_fields if name != "kind"]
+        """The members that are typed. What is asked back (`asked_again`) is asked only when there is a reason."""
+        return [name for name in self.event.model_fields if name not in ("kind", "confirmed")]
 
 
 def _observed(session: Session, actor: Actor, asked: Asked) -> Observed:
@@ -306,13 +307,16 @@ def _draw_record(at: Opened[Observed]) -> ActForm:
     return ActForm(
         title=cls.label,
         lead=(cls.__doc__ or "").split("\n")[0],
-        fields=fields_of(
-            request_model(cls, EventRequest),
-            *at.read.names,
-            values=at.filled(site=only(at.read.sites)),
-            options={"site": at.read.sites},
-            labels={"amount": f"Amount ({at.read.specimen.unit})"},
-        ),
+        fields=[
+            *fields_of(
+                request_model(cls, EventRequest),
+                *at.read.names,
+                values=at.filled(site=only(at.read.sites)),
+                options={"site": at.read.sites},
+                labels={"amount": f"Amount ({at.read.specimen.unit})"},
+            ),
+            *asked_again(at.refusal),
+        ],
         hidden={"expected_seq": str(at.read.specimen.custody.seq)},
         icon=DIRECT_ICONS.get(f"specimen.{verb}", "pen"),
         grave=verb == "missing",
@@ -323,7 +327,8 @@ async def _record(at: Acting[Observed]) -> Done:
     """Record it, as the API's events endpoint does."""
     cls = at.read.event
     model = request_model(cls, EventRequest)
-    body = at.parse(model, *at.read.names, *CIRCUMSTANCES, "expected_seq", kind=f"specimen.{at.path['verb']}")
+    again = ["confirmed"] if "confirmed" in at.form else []
+    body = at.parse(model, *at.read.names, *again, *CIRCUMSTANCES, "expected_seq", kind=f"specimen.{at.path['verb']}")
     answer = await at.performing(service.record_event, at.code, body)
     return Done(f"/specimens/{at.code}", f"Recorded: {cls.label.lower()}.", f"Event {answer['seq']} of {at.code}.")
 
