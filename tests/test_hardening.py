@@ -280,6 +280,10 @@ def test_acts_are_posted_and_what_a_question_writes_is_that_it_was_asked() -> No
         "/api/v1/entries/{leaf_hash}/words",
         "/api/v1/specimens/{code}/notification-plan",
         "/api/v1/withdrawals/{code}/indication",
+        "/api/v1/withdrawals/{code}/outcome-figures",
+        "/fhir/{release}/$export",
+        "/fhir/{release}/Patient/{code}",
+        "/fhir/{release}/Patient/{code}/$everything",
     }
     assert len(posted) > 150
 

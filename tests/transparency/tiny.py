@@ -145,6 +145,7 @@ class TinyLog:
             site="LAB",
             container_intact=True,
             label_legible=True,
+            confirmed=False,
             manifest_matches=None,
             temperature_mc=4000,
         )
