@@ -17,6 +17,7 @@ from biobank.acts.strict import as_documented
 from biobank.custody.scan_path.middleware import ScanPath
 from biobank.interchange.fhir.bundles import MEDIA_TYPE, outcome
 from biobank.operations import health, openapi_document, security_txt
+from biobank.operations.decision_log import DecisionLog
 from biobank.operations.doorman import Doorman
 from biobank.operations.startup_gate import StartupGate, StartupGateMiddleware
 from biobank.pages.ui.assets import STATIC, STATIC_PREFIX
@@ -54,6 +55,7 @@ def create_app(bank: Bank, first: Callable[[Session, Act], object] | None = None
     app.state.startup_gate = StartupGate(first=first)
     assert tables.metadata.tables, "foreign keys are named across packages: every models.py must be imported"
     problems.install(app, page=refusal_page, shapes={"/fhir/": (outcome, MEDIA_TYPE)})
+    app.add_middleware(DecisionLog)
     app.add_middleware(ScanPath, routes=SCAN_ROUTES)
     app.add_middleware(HeadAsGet)
     app.add_middleware(CodesAsPrinted)

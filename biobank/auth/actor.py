@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
+from biobank.auth.decisions import note_decision, note_scope
 from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
 from biobank.auth.scope import ANYWHERE, EVERYWHERE, Place, Scope
 from biobank.foundation.errors import NotPermitted
@@ -48,11 +49,15 @@ class Actor:
 
     def scope(self, *permissions: Permission) -> Scope:
         """Return where the actor holds at least one of `permissions`."""
-        return _scope(self.grants, permissions)
+        found = _scope(self.grants, permissions)
+        note_scope(self.code, permissions, found)
+        return found
 
     def may(self, permission: Permission, *, at: Place) -> bool:
         """Say whether the actor holds `permission` at a place."""
-        return _scope(self.grants, (permission,)).covers(at)
+        granted = _scope(self.grants, (permission,)).covers(at)
+        note_decision(self.code, permission, at, granted=granted)
+        return granted
 
     def first_site(self, permission: Permission, sites: Iterable[str | None]) -> str | None:
         """Return the first of several sites, by name, where the actor holds `permission`: at which an act on all is recorded."""

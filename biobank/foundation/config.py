@@ -58,6 +58,9 @@ class Settings(BaseModel):
     database_tls: bool = Field(
         False, description="Refuse an address of a database over a network that does not say `sslmode=verify-full`."
     )
+    log_decisions: bool = Field(
+        False, description="Write a line for every request with each decision about the caller's rights, granted ones too."
+    )
     secrets_dir: Path | None = Field(None, description="Key files. Default: `state_dir`/secrets.")
     log_secrets_dir: Path | None = Field(
         None, description="The log's private key alone, which only the sealer needs. Default: `secrets_dir`."
