@@ -147,8 +147,9 @@ class CustodyMachine(RuleBasedStateMachine):
             after["amount"] = 0
         if kind in ("specimen.process_started", "specimen.consumed", "specimen.thawed") and before.get("held"):
             return None
-        if kind == "specimen.found":
-            # The identity hold is a second event in the same transaction.
+        comes_back = before["state"] == "missing" and to_state is not None and to_state not in OVER
+        if kind == "specimen.found" or comes_back:
+            # The identity hold is a second event in the same transaction, whatever brings it back.
             after |= {"held": True, "seq": after["seq"] + 1}
         if to_state is not None:
             after["state"] = to_state
