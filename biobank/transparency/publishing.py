@@ -60,18 +60,25 @@ class Publishing:
     def ensure_register(self) -> None:
         """Register the empty tree of a log that has no head yet; make a register that is found durable.
 
-        Raises LogHalted when the log has heads and the register is gone: whether they were the newest cannot be known.
+        Raises LogHalted when the log has heads and the register is gone: whether they were the newest cannot be known. A register
+        stands before the first head, so under a head it is looked for once more: another sealer may just have begun the log.
         """
+        begun = False
         try:
-            self._open(self._register.read())
-            self._register.confirm()
-        except RegisterMissing as exc:
-            if self._connection.execute(_ANY_HEAD).fetchall()[0][0]:
-                raise LogHalted("register_missing", f"the log has entries, but {exc}") from exc
-            try:
-                self._register.create(Checkpoint(self._origin, 0, EMPTY_ROOT).sign(self._signers))
-            except RegisterMoved:
-                return  # another sealer of the same new log was first
+            while True:
+                try:
+                    self._open(self._register.read())
+                    self._register.confirm()
+                    return
+                except RegisterMissing as exc:
+                    if begun:
+                        raise LogHalted("register_missing", f"the log has entries, but {exc}") from exc
+                    begun = bool(self._connection.execute(_ANY_HEAD).fetchall()[0][0])
+                    if not begun:
+                        self._register.create(Checkpoint(self._origin, 0, EMPTY_ROOT).sign(self._signers))
+                        return
+        except RegisterMoved:
+            return  # another sealer of the same new log was first
         except RegisterError as exc:
             raise _halted(exc) from exc
 

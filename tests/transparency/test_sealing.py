@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 
 from biobank.foundation import clock
+from biobank.transparency.register import FileRegister, RegisterMissing
 from biobank.transparency.sealing import ClockWentBack, LogHalted, Miscomputed, Sealing
 from biobank.transparency.stored_tiles import tile_reader
 from biobank.transparency.tiles import TileName, TileNodes, tile_names
@@ -92,6 +94,28 @@ def test_what_is_rolled_back_is_not_sealed(log: LogUnderTest) -> None:
     kept = log.record()
     log.drain()
     assert log.leaves() == kept
+
+
+def test_a_sealer_that_looked_for_the_register_before_another_began_the_log_goes_on_with_it(log: LogUnderTest) -> None:
+    class LookedTooEarly(FileRegister):
+        """Says that there is none, as there was when it was opened, and by then another sealer has begun the log."""
+
+        looked = False
+
+        def read(self) -> str:
+            if not self.looked:
+                self.looked = True
+                log.record(1)
+                log.drain()
+                raise RegisterMissing("there was no checkpoint register")
+            return super().read()
+
+    early = replace(log.log, register=LookedTooEarly(log.register._path))
+    with log.sealer(early) as sealer:
+        recorded = log.record(2)
+        sealer.step()
+
+    assert log.checkpoints()[-1].size == 3 and log.leaves()[1:] == recorded
 
 
 def test_two_sealers_and_many_writers_lose_nothing_and_seal_nothing_twice(log: LogUnderTest) -> None:
