@@ -34,7 +34,7 @@ from biobank.monitoring.events import ExcursionChanged, ExcursionOpened
 from biobank.monitoring.limits_met import outside_since_set
 from biobank.monitoring.models import excursion, excursion_item, reading
 from biobank.monitoring.presence import inside_during
-from biobank.monitoring.spans import Span, Standing, Worst, spans_of
+from biobank.monitoring.spans import Span, Standing, spans_of
 from biobank.storage.cold_then import ever_around
 from biobank.storage.queries import boxes_named
 
@@ -126,16 +126,14 @@ def reckon_again(
     met = select(excursion).where(
         excursion.c.annulled_at.is_(None), or_(excursion.c.ended_at.is_(None), excursion.c.ended_at > since)
     )
-    if session.execute(met.limit(1)).first() is None:
+    open_then = set(session.scalars(met.with_only_columns(excursion.c.container_code)))
+    theirs = open_then & ever_around(session, set(boxes_named(session, places).values())) if open_then else set()
+    if not theirs:
         return []
-    around = ever_around(session, set(boxes_named(session, places).values()))
-    theirs = met.where(excursion.c.container_code.in_(sorted(around))).order_by(excursion.c.code)
-    # Locked only where there are some: a place that is right asks nobody to wait.
-    found = session.execute(theirs).first() is not None
-    for row in session.execute(locked(theirs, excursion)).all() if found else ():
+    of_these = met.where(excursion.c.container_code.in_(sorted(theirs))).order_by(excursion.c.code)
+    for row in session.execute(locked(of_these, excursion)).all():
         head = head_of(session, act, NOW, subject=None, site=row.site_code)
-        span = Span(row.began_at, row.last_at, row.ended_at, tuple(Worst(**one) for one in row.worst), row.by_limit)
-        _change(session, Cause(act, head, came, None, only_adds=True, came_in=frozenset(tubes)), row, span, done)
+        _change(session, Cause(act, head, came, None, only_adds=True, came_in=frozenset(tubes)), row, Span.of(row), done)
     return done.appended
 
 
@@ -217,7 +215,8 @@ def _open(session: Session, cause: Cause, container: str, span: Span, done: Foll
             began_at=span.began,
             last_at=span.last,
             ended_at=span.ended,
-            **_as_columns(span),
+            worst=_worst_of(span),
+            by_limit=span.by_limit,
             opened_event=opened.leaf_hash,
         )
     )
@@ -246,7 +245,9 @@ def _change(session: Session, cause: Cause, row: "Row[Any]", span: Span | None, 
     times = {"began_at": row.began_at, "last_at": row.last_at, "ended_at": row.ended_at}
     if span is not None:
         times = {"began_at": span.began, "last_at": span.last, "ended_at": span.ended}
-        session.execute(update(excursion).where(excursion.c.code == row.code).values(**times, **_as_columns(span)))
+        session.execute(
+            update(excursion).where(excursion.c.code == row.code).values(**times, worst=_worst_of(span), by_limit=span.by_limit)
+        )
     moved = {item.specimen_code for item in items if affected.get(item.specimen_code, item.since) != item.since}
     fresh = {code: affected[code] for code in added | again | moved}
     if fresh:
@@ -283,8 +284,8 @@ def _change(session: Session, cause: Cause, row: "Row[Any]", span: Span | None, 
         done.appended += lift_if_settled(session, cause.head, row.code, signature)
 
 
-def _as_columns(span: Span) -> dict[str, Any]:
-    return {**asdict(span.gravest), "worst": [asdict(one) for one in span.worst], "by_limit": span.by_limit}
+def _worst_of(span: Span) -> list[dict[str, Any]]:
+    return [asdict(one) for one in span.worst]
 
 
 def _how_far(span: Span) -> dict[str, Any]:

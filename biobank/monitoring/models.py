@@ -91,9 +91,8 @@ class Excursion(SQLModel, table=True):
     """A container was outside its limits from `began_at` to `last_at`, the first and the last reading that say so.
 
     `ended_at`: the first reading after them in which everything was within limits again. `hold_id`: the one hold over its set.
-    `worst`: of each measure, in each way in which it was outside, the value furthest out (`spans.Worst`); `measure`, `outside`
-    and `peak` are the gravest of them. `annulled_at`: every reading that made it was withdrawn. `by_limit`: it began when a limit
-    was set (`limits_met.py`).
+    `worst`: of each measure, in each way in which it was outside, the value furthest out (`spans.Worst`).
+    `annulled_at`: every reading that made it was withdrawn. `by_limit`: it began when a limit was set (`limits_met.py`).
     """
 
     __tablename__ = "excursion"
@@ -110,9 +109,6 @@ class Excursion(SQLModel, table=True):
     began_at: datetime = Field(sa_column=when())
     last_at: datetime = Field(sa_column=when())
     ended_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
-    measure: str = Field(sa_column=Column(Text, nullable=False))
-    outside: str = Field(sa_column=Column(Text, nullable=False))
-    peak: int = Field(sa_column=Column(Integer, nullable=False))
     worst: list[dict[str, object]] = Field(sa_column=Column(JSONB, nullable=False))
     by_limit: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     opened_event: bytes = Field(sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash"), nullable=False))

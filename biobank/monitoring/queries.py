@@ -1,6 +1,7 @@
 """Questions about excursions. Whoever may know of the place may know of its excursions."""
 
 import hashlib
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row, bindparam, func, select, update
@@ -18,6 +19,7 @@ from biobank.monitoring.limits_met import last_read
 from biobank.monitoring.models import excursion, excursion_item, reading
 from biobank.monitoring.presence import own_cold_inside
 from biobank.monitoring.schemas import AffectedDonor, AffectedSpecimen, ExcursionDetail, ExcursionList, ExcursionPublic
+from biobank.monitoring.spans import Span
 from biobank.specimens.models import specimen
 from biobank.storage.queries import tubes_inside
 
@@ -85,20 +87,8 @@ def _public(session: Session, rows: "list[Row[Any]]") -> list[ExcursionPublic]:
     for row in rows:
         one = counts.get(row.code)
         numbers = {} if one is None else {name: getattr(one, name) for name in ("specimens", "donors", "to_assess")}
-        same = (
-            "code",
-            "began_at",
-            "last_at",
-            "ended_at",
-            "measure",
-            "outside",
-            "peak",
-            "worst",
-            "by_limit",
-            "annulled_at",
-            "hold_id",
-        )
-        of_row = {name: getattr(row, name) for name in same}
+        same = ("code", "began_at", "last_at", "ended_at", "worst", "by_limit", "annulled_at", "hold_id")
+        of_row = {name: getattr(row, name) for name in same} | asdict(Span.of(row).gravest)
         seen = hashlib.sha256(repr((of_row, numbers, one and one.changed_at)).encode()).hexdigest()
         found.append(ExcursionPublic(container=row.container_code, site=row.site_code, seen=seen, **of_row, **numbers))
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, Self
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class Span:
     ended: datetime | None
     worst: tuple[Worst, ...]
     by_limit: bool = False
+
+    @classmethod
+    def of(cls, row: Any) -> Self:
+        """The span of an excursion that is known already (its row)."""
+        return cls(row.began_at, row.last_at, row.ended_at, tuple(Worst(**one) for one in row.worst), row.by_limit)
 
     @property
     def gravest(self) -> Worst:
