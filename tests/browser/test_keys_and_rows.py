@@ -23,9 +23,12 @@ def names_of_ticks(page: Page) -> list[str]:
     return [str(one.get_attribute("aria-label")) for one in page.locator("td.tick input").all()]
 
 
-def test_a_question_mark_opens_the_page_of_keys(look: Open) -> None:
+@pytest.mark.parametrize("pressed", ["?", "Shift+?"])
+def test_a_question_mark_opens_the_page_of_keys_also_on_a_page_that_came_just_now(look: Open, pressed: str) -> None:
     page = look("lab_tech", "/storage")
-    page.keyboard.press("?")
+    page.clock.install()  # the page counts from here: it is a few milliseconds old when the key comes
+    page.keyboard.press(pressed)
+    page.clock.run_for(2000)
     page.wait_for_url("**/keys")
     expect(page.get_by_text("This page", exact=True)).to_be_visible()
 

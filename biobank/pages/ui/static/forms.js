@@ -90,8 +90,10 @@ document.addEventListener("keydown", (event) => {
 });
 
 // A question mark opens the page of keys, unless it is typed into a field or shot by a scanner, whose keys come at once.
-let lastKey = 0, opening;
+// A page may be younger than the pause that is asked for, and Shift goes down a moment before the mark that it makes.
+let lastKey = -Infinity, opening;
 document.addEventListener("keydown", (event) => {
+  if (event.key === "Shift") return;
   const alone = event.timeStamp - lastKey > 300;
   lastKey = event.timeStamp;
   clearTimeout(opening);
