@@ -1,5 +1,6 @@
-"""Acts whose two people need the same right at the same place: one step takes the signature, and proposes or completes."""
+"""Acts whose two people need the same right at the same places: one step takes the signature, and proposes or completes."""
 
+from collections.abc import Collection
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -28,9 +29,10 @@ def two_sign(
     needs: Permission,
     *,
     site: str | None,
+    and_at: Collection[str] = (),
     meaning: Meaning = Meaning.DECIDED,
 ) -> Proposed | Completed:
-    """Use the signature of the request, and propose the act or complete it. `needs`: of both people, at `site`.
+    """Use the signature of the request, and propose the act or complete it. `needs`: of both people, at `site` and `and_at`.
 
     Whose hands the request names (`performed_by`, where it has that) do not sign second. Raises what `use_signature` and
     `propose_or_complete` raise.
@@ -47,4 +49,28 @@ def two_sign(
         needs=needs,
         first_needs=needs,
         site=site,
+        and_at=and_at,
     )
+
+
+def one_or_two_sign(
+    session: Session,
+    act: Act,
+    name: str,
+    subject: str,
+    body: dict[str, Any],
+    request: SignedByTwo,
+    needs: Permission,
+    *,
+    two: bool,
+    site: str | None,
+    and_at: Collection[str] = (),
+) -> Proposed | tuple[str, ...]:
+    """Return the signatures of a decision that takes two people only where `two` says so, or what one of them proposed.
+
+    Raises what `two_sign` raises. That a single person may decide it, the caller has asked.
+    """
+    if not two:
+        return (str(use_signature(session, act, request.signature, Meaning.DECIDED).id),)
+    step = two_sign(session, act, name, subject, body, request, needs, site=site, and_at=and_at)
+    return step if isinstance(step, Proposed) else step.signatures

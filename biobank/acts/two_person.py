@@ -190,6 +190,7 @@ def propose_or_complete(
     first_needs: Permission,
     site: str | None = None,
     first_site: str | None = None,
+    and_at: Collection[str] = (),
 ) -> Proposed | Completed:
     """Store the first half of a two-person act, or complete it.
 
@@ -198,7 +199,7 @@ def propose_or_complete(
     `act_name` is declared with `two_person`, `subject` a code, `body` what both people say: codes, integers, booleans and enums
     as strings, no free text and no names, because it is shown to whoever may complete it. `first_needs` and `needs` are what
     the first and the second person must be allowed, at `site` or, when that is None, everywhere; the first at `first_site`, where
-    that is another.
+    that is another; both at every place of `and_at` too.
 
     Raises NotPermitted; when completing also NotFound, PendingActDiffers, PendingActOver, FirstSignatureGone and
     SecondPersonMustDiffer.
@@ -206,7 +207,8 @@ def propose_or_complete(
     assert act_name in ACTS, f"{act_name} is not declared with @two_person"
     where = first_site or site
     if pending is None:
-        _require(act.actor, first_needs, where, subject, "The first person")
+        for place in (where, *and_at):
+            _require(act.actor, first_needs, place, subject, "The first person")
         return _propose(session, act, act_name, subject, body, signature, hands, needs, site)
     row = session.execute(_find, {"pending_id": pending}).first()
     if row is None:
@@ -226,9 +228,10 @@ def propose_or_complete(
             "else must sign it as the second person.",
             subject=subject,
         )
-    _require(act.actor, needs, site, subject, "The second person")
+    for place in (site, *and_at):
+        _require(act.actor, needs, place, subject, "The second person")
     first = actor_of_user(session, row.proposed_by)
-    if first is None or not holds(first, first_needs, where):
+    if first is None or not all(holds(first, first_needs, place) for place in (where, *and_at)):
         raise PendingActOver("The one who proposed this may no longer do so. It must be proposed again.", subject=subject)
     _require_first_stands(session, row, act.at)
     if row.first_signed["key"] is None and signature.personal.once is not None:

@@ -57,10 +57,10 @@ def stop_of(session_row: "Row[Any]", owners: Mapping[str, str | None]) -> Anothe
     )
 
 
-def sessions_at(session: Session, workstations: Collection[str], at: datetime) -> "Sequence[Row[Any]]":
-    """Return the sessions that were open at these workstations at a time; any other equipment has none."""
+def sessions_between(session: Session, workstations: Collection[str], since: datetime, until: datetime) -> "Sequence[Row[Any]]":
+    """Return the sessions that were open at these workstations between two times; any other equipment has none."""
     s = bench_session.c
-    then = (s.opened_at <= at, or_(s.closed_at.is_(None), s.closed_at >= at))
+    then = (s.opened_at <= until, or_(s.closed_at.is_(None), s.closed_at >= since))
     return session.execute(
         select(bench_session).where(s.workstation.in_(sorted(workstations)), *then).order_by(s.workstation, s.opened_at.desc())
     ).all()
@@ -68,12 +68,17 @@ def sessions_at(session: Session, workstations: Collection[str], at: datetime) -
 
 @dataclass
 class AtBench:
-    """What an act names of workstations and whose material it brings. `workstation`: what it says is one; `codes`: equipment."""
+    """What an act names of workstations and whose material it brings. `workstation`: what it says is one; `codes`: equipment.
+
+    `at`: when it was. `entered`: when that is written down, if nobody said why it lies back: a bench that was nobody's then is
+    asked whose it became, so that a minute more or less takes nobody's tubes past an open session.
+    """
 
     workstation: str | None
     codes: Collection[str]
     owners: Mapping[str, str | None]
     at: datetime
+    entered: datetime | None = None
     sessions: "Sequence[Row[Any]]" = field(default=(), init=False)
 
     def without_session(self, session: Session) -> bool:
@@ -81,14 +86,15 @@ class AtBench:
         named = {*self.codes, *([] if self.workstation is None else [self.workstation])}
         if not named:
             return True
-        self.sessions = sessions_at(session, named, self.at)
-        for one in self.sessions:
+        open_since = sessions_between(session, named, self.at, max(self.at, self.entered or self.at))
+        self.sessions = [one for one in open_since if one.opened_at <= self.at]
+        had_one = {one.workstation for one in self.sessions}
+        for one in [*self.sessions, *(one for one in open_since if one.workstation not in had_one)]:
             if (stop := stop_of(one, self.owners)) is not None:
                 raise stop
-        found = {one.workstation for one in self.sessions}
-        if self.workstation is not None and self.workstation not in found:
+        if self.workstation is not None and self.workstation not in had_one:
             require_workstation(session, self.workstation)
-        return not found
+        return not had_one
 
     @property
     def bound(self) -> str | None:

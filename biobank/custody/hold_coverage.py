@@ -6,13 +6,17 @@ One statement, put together from what the owners of the tables say: each knows w
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 
-from sqlalchemy import Text, TextClause, TextualSelect, text
+from sqlalchemy import Text, TextClause, TextualSelect, cast, func, or_, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session
 
 from biobank.custody.legality import ActiveHold
+from biobank.custody.models import hold
 from biobank.foundation.from_above import FromAbove
+from biobank.transparency.models import event
 
 
 @dataclass(frozen=True)
@@ -93,16 +97,30 @@ def covered_by() -> TextualSelect:
 
 
 @cache
-def _named_by() -> TextClause:
+def _named_by(active: str) -> TextClause:
     reaches = [reach.get() for reach in _REACHES]
     tables = "".join(f", {reach.held_tables}" for reach in reaches if reach.held_tables)
-    active = "SELECT CAST(:kind AS text) AS scope_kind, CAST(:id AS text) AS scope_id, now() AS placed_at"
     return text(f"WITH RECURSIVE active AS ({active}){tables} {' UNION '.join(reach.held for reach in reaches)}")
+
+
+_ONE = "SELECT CAST(:kind AS text) AS scope_kind, CAST(:id AS text) AS scope_id, now() AS placed_at"
+_THESE = "SELECT scope_kind, scope_id, placed_at FROM hold WHERE id = ANY(:holds)"
 
 
 def named_by(session: Session, kind: str, scope_id: str) -> list[str]:
     """Return the specimens that a hold on this would cover by itself, without what was made of them."""
-    return sorted(session.execute(_named_by(), {"kind": kind, "id": scope_id}).scalars())
+    return sorted(session.execute(_named_by(_ONE), {"kind": kind, "id": scope_id}).scalars())
+
+
+def held_for(session: Session, reason: str, since: datetime, until: datetime) -> set[str]:
+    """Return what was held between two times by holds that were placed or lifted for a reason, whatever they were placed on:
+    without what was made of it. A place that was held names all that stood in it since.
+    """
+    why = cast(func.convert_from(event.c.entry, "UTF8"), JSONB)["body"]["reason"].astext
+    asked = select(hold.c.id).join(event, event.c.leaf_hash == hold.c.lifted_event, isouter=True)
+    asked = asked.where(or_(hold.c.reason == reason, why == reason), hold.c.placed_at <= until)
+    holds = session.execute(asked.where(func.coalesce(hold.c.lifted_at, until) >= since)).scalars().all()
+    return set(session.execute(_named_by(_THESE), {"holds": holds}).scalars()) if holds else set()
 
 
 def holds_on(session: Session, codes: Collection[str]) -> dict[str, tuple[ActiveHold, ...]]:

@@ -35,11 +35,14 @@ def sign_on_evidence(
     *,
     people: Collection[str],
     site: str,
+    and_at: Collection[str] = (),
 ) -> Proposed | Completed:
     """Propose the act or complete it. `said`: what both say beside the evidence; `people`: whom the file may be about.
+
+    Both are of quality at `site` and at every place of `and_at`.
 
     Raises AttachmentUnknown and what `two_sign` raises.
     """
     require_evidence_of(session, request.evidence_sha256, people)
     body = {**said, "evidence_sha256": request.evidence_sha256}
-    return two_sign(session, act, name, subject, body, request, Permission.QUALITY_DECIDE, site=site)
+    return two_sign(session, act, name, subject, body, request, Permission.QUALITY_DECIDE, site=site, and_at=and_at)

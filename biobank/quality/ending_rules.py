@@ -6,8 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_alike import two_sign
+from biobank.acts.two_alike import one_or_two_sign
 from biobank.acts.two_person import Proposed, two_person
 from biobank.auth.permissions import Permission
 from biobank.custody.ledger import Fact, append
@@ -37,21 +36,26 @@ def loosens(now: tuple[int, int], wanted: tuple[int, int]) -> bool:
 def set_ending_rule(session: Session, act: Act, site: str, request: EndingRuleRequest) -> EndingRulePublic | Proposed:
     """Set a site's rule of ending, signed; or propose it where it loosens what is in force: two of quality there sign that.
 
-    `site`: the request's own. Raises NotPermitted, NotFound and what `use_signature` and `two_sign` raise.
+    `site`: the request's own. Raises NotPermitted, NotFound and what `one_or_two_sign` raises.
     """
     act.require(Permission.QUALITY_DECIDE, at=site)
     get_site(session, site, lock=True)
     if request.site != site:
         raise NotFound(f"This rule is of {request.site}, not of {site}.", subject=site)
     values = {"cooling_off_days": request.cooling_off_days, "usable_rest_percent": request.usable_rest_percent}
-    signatures: tuple[str, ...]
-    if loosens(rule_of_site(session, site), (request.cooling_off_days, request.usable_rest_percent)):
-        step = two_sign(session, act, LOOSEN, site, {"site": site} | values, request, Permission.QUALITY_DECIDE, site=site)
-        if isinstance(step, Proposed):
-            return step
-        signatures = step.signatures
-    else:
-        signatures = (str(use_signature(session, act, request.signature, Meaning.DECIDED).id),)
+    signatures = one_or_two_sign(
+        session,
+        act,
+        LOOSEN,
+        site,
+        {"site": site} | values,
+        request,
+        Permission.QUALITY_DECIDE,
+        two=loosens(rule_of_site(session, site), (request.cooling_off_days, request.usable_rest_percent)),
+        site=site,
+    )
+    if isinstance(signatures, Proposed):
+        return signatures
     event = EndingRuleSet(site=site, signatures=signatures, **values)
     done = append(session, [Fact(StreamKind.SYSTEM, site, event, head_of(session, act, request, subject=None, site=site))])
     row: dict[str, Any] = {**values, "event_hash": done[0].leaf_hash}

@@ -14,9 +14,8 @@ from sqlalchemy import select, text
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.two_person import PendingActOver, Proposed, two_person
+from biobank.acts.two_person import Proposed, two_person
 from biobank.auth.permissions import Permission
-from biobank.auth.queries import actor_of_user
 from biobank.custody.models import custody
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
@@ -91,13 +90,18 @@ def merge_donors(session: Session, act: Act, code: str, request: MergeDonors) ->
     first, second = read_identity_document(session, act, stays), read_identity_document(session, act, goes)
     raise_first(merge_refusals(session, stays, goes, first, second))
     step = sign_on_evidence(
-        session, act, ACT, code, {"duplicate": other}, request, people=(code, other), site=stays.clinic_site_code
+        session,
+        act,
+        ACT,
+        code,
+        {"duplicate": other},
+        request,
+        people=(code, other),
+        site=stays.clinic_site_code,
+        and_at=[goes.clinic_site_code],
     )
     if isinstance(step, Proposed):
         return step
-    first_person = actor_of_user(session, step.first_user)
-    if first_person is None or not first_person.may(Permission.QUALITY_DECIDE, at=goes.clinic_site_code):
-        raise PendingActOver("The one who proposed this may no longer do so for both records. It must be proposed again.")
     for row in (stays, goes):
         void_band_in_force(session, act, row.code, "identity_changed", site=row.clinic_site_code)
     specimens = load(session, session.execute(select(custody.c.code).where(custody.c.donor_code == other)).scalars(), lock=True)

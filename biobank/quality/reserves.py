@@ -16,8 +16,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.signing import Meaning, use_signature
-from biobank.acts.two_person import Proposed, propose_or_complete, two_person
+from biobank.acts.two_alike import one_or_two_sign
+from biobank.acts.two_person import Proposed, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import Place
@@ -261,38 +261,36 @@ def lowers(now: Reserve, wanted: Reserve) -> bool:
 def set_reserve(session: Session, act: Act, code: str, request: ReserveRequest) -> ReserveRecorded | Proposed:
     """Set what is to stay of a donor's material, signed by quality of the bank that keeps it; two sign what lowers it.
 
-    Raises NotFound, NotPermitted and what `use_signature` and `propose_or_complete` raise.
+    Raises NotFound, NotPermitted and what `one_or_two_sign` raises.
     """
     scope, homes = donor_for_reserves(session, act.actor, code, request.material.value, lock=True)
-    signature = use_signature(session, act, request.signature, Meaning.DECIDED)
-    unit = None if request.unit is None else request.unit.value
-    wanted = Reserve(request.units, request.amount, unit)
-    signatures: tuple[str, ...] = (str(signature.id),)
-    if lowers(reserve_of(session, code, request.material.value), wanted):
-        step = propose_or_complete(
-            session,
-            act,
-            LOWER,
-            code,
-            {"material": request.material.value, "units": request.units, "amount": request.amount, "unit": unit},
-            signature,
-            request.pending_act,
-            hands=request.performed_by,
-            needs=Permission.QUALITY_DECIDE,
-            first_needs=Permission.QUALITY_DECIDE,
-            site=homes[0] if homes else None,
-        )
-        if isinstance(step, Proposed):
-            return step
-        signatures = step.signatures
-    event = ReserveSet(
-        material=request.material.value, units=request.units, amount=request.amount, unit=unit, signatures=signatures
+    wanted = Reserve(request.units, request.amount, None if request.unit is None else request.unit.value)
+    said: dict[str, Any] = {
+        "material": request.material.value,
+        "units": wanted.units,
+        "amount": wanted.amount,
+        "unit": wanted.unit,
+    }
+    signatures = one_or_two_sign(
+        session,
+        act,
+        LOWER,
+        code,
+        said,
+        request,
+        Permission.QUALITY_DECIDE,
+        two=lowers(reserve_of(session, code, request.material.value), wanted),
+        site=homes[0] if homes else None,
+        and_at=homes[1:],
     )
+    if isinstance(signatures, Proposed):
+        return signatures
+    event = ReserveSet(**said, signatures=signatures)
     site = act.actor.first_site(Permission.QUALITY_DECIDE, homes or scope.sites)
     done = record_on_stream(session, act, code, event, request, site=site, donor_code=code)
-    names = {"donor_code": code, "material": request.material.value}
-    row: dict[str, Any] = {"units": request.units, "amount": request.amount, "unit": unit, "event_hash": done.leaf_hash}
-    session.execute(insert(reserve_table).values(**names, **row).on_conflict_do_update(index_elements=list(names), set_=row))
+    row: dict[str, Any] = {**said, "event_hash": done.leaf_hash}
+    keyed = insert(reserve_table).values(donor_code=code, **row)
+    session.execute(keyed.on_conflict_do_update(index_elements=["donor_code", "material"], set_=row))
     public = _public(remaining_after(session, code, request.material.value, at=act.at))
     return ReserveRecorded(**public.model_dump(), receipt=acknowledge(act, [done]))
 

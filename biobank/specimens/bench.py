@@ -85,7 +85,8 @@ def set_up_bench(session: Session, act: Act, run: MakingRun | FreezingRun | Thaw
             )
     consents = _consents(session, donor, specimens, run.occurred_at or act.at)
     owners: dict[str, str | None] = {one.code: one.donor_code for one in specimens}
-    at = AtBench(run.workstation, run.equipment, owners, run.occurred_at or act.at)
+    entered = act.at if run.reason_text is None and run.paper is None else None
+    at = AtBench(run.workstation, run.equipment, owners, run.occurred_at or act.at, entered)
     return Bench(donor, specimens, consents, require_fit(session, act, use_of(act, run, at)), at)
 
 

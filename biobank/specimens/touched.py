@@ -1,7 +1,8 @@
 """Which specimens an entry of the registers touched between two times: the set that a look-back and a recall start from.
 
 What was made, treated, counted, collected, tested, carried or judged with it. What has no table of its own here (a courier and a
-shipper of journeys, a way to thaw, a reason) is read from the log, which names it.
+shipper of journeys, a way to thaw, a reason) is read from the log, which names it. A reason also reaches what was decided about
+as a whole: a lot, a donor, and whatever was held for it.
 """
 
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session
 
 from biobank.custody.event import rules
+from biobank.custody.hold_coverage import held_for
 from biobank.custody.states import StreamKind
 from biobank.donors.models import donor_marker
+from biobank.donors.visibility import current_code
 from biobank.registers.queries import row_of
 from biobank.specimens.models import specimen
 from biobank.transparency.models import event
@@ -99,13 +102,26 @@ def carried(named: dict[str, Any]) -> Select[Any]:
     return select(event.c.stream_id).where(*left, way, or_(over.is_(None), over >= named["since"]))
 
 
-def said(named: dict[str, Any]) -> Select[Any]:
-    """Select what an event says was thawed in this way, or done for this reason."""
-    reason = named["kind"] == "reason"
-    kinds = [kind for kind, of in rules.by_kind.items() if of.stream is StreamKind.SPECIMEN and "reason" in of.model_fields]
-    member, these = ("reason", kinds) if reason else ("method", ["specimen.thawed"])
+def said(named: dict[str, Any], stream: StreamKind = StreamKind.SPECIMEN) -> Select[Any]:
+    """Select what an event of a kind of stream says was thawed in this way, or done for this reason."""
+    member, these = ("reason", _kinds_with_reasons(stream)) if named["kind"] == "reason" else ("method", ["specimen.thawed"])
     asked = select(event.c.stream_id).where(event.c.kind.in_(these), _BODY[member].astext == named["name"])
     return asked.where(_within(event.c.occurred_at, event.c.recorded_at, named))
+
+
+def _kinds_with_reasons(stream: StreamKind) -> list[str]:
+    """Return the kinds of event that say why. A hold on a lot or a donor may be on a part of it: the table of holds knows."""
+    kinds = [kind for kind, of in rules.by_kind.items() if of.stream is stream and "reason" in of.model_fields]
+    return [kind for kind in kinds if stream is StreamKind.SPECIMEN or not kind.endswith((".hold_placed", ".hold_lifted"))]
+
+
+def _judged(session: Session, named: dict[str, Any]) -> set[str]:
+    """What was done or held for a reason: specimens, lots and donors with all that is of them, and whatever a hold names."""
+    lots = select(specimen.c.code).where(specimen.c.lot_code.in_(said(named, StreamKind.LOT)))
+    people = {current_code(session, code) for code in session.execute(said(named, StreamKind.DONOR).distinct()).scalars()}
+    of_people = select(specimen.c.code).where(specimen.c.donor_code.in_(sorted(people)))
+    found = {code for asked in (said(named), lots, of_people) for code in session.execute(asked).scalars()}
+    return found | held_for(session, named["name"], named["since"], named["until"])
 
 
 def _within(stated: Any, recorded: Any, named: dict[str, Any]) -> ColumnElement[bool]:
@@ -116,12 +132,12 @@ def _within(stated: Any, recorded: Any, named: dict[str, Any]) -> ColumnElement[
 _BY_KIND: dict[str, Callable[[Session, dict[str, Any]], set[str]]] = {
     "laboratory": _tested,
     "test_method": _tested,
+    "reason": _judged,
 }
 _IN_THE_LOG: dict[str, Callable[[dict[str, Any]], Select[Any]]] = {
     "courier": carried,
     "shipper": carried,
     "thawing_method": said,
-    "reason": said,
 }
 """Kinds of entry that the log alone names: found by the kinds of event that say them, which are indexed."""
 

@@ -1,9 +1,13 @@
 """A workstation is open for one person: opening, what is handled and stopped there, labels, closing; one person or two."""
 
+from datetime import timedelta
+
 import psycopg
 import pytest
 
 from biobank.acts.act import Act
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from biobank.unfinished.service import time_out_open_acts
 from tests import seed
 from tests.benches.stories import closing, opened, opening, rule, scanning, session_of, workstation
@@ -215,6 +219,26 @@ def test_a_run_written_down_later_is_bound_to_the_session_of_its_time(api: Api, 
     washed = made(run(api.lab_tech, "wash", [using(raw)], FAT, workstation=bench, **late))
 
     assert api.lab_tech.get(f"/processings/{washed['processing']}").json()["bench_session"] == code
+
+
+@pytest.mark.parametrize("minutes", [1, 14])
+def test_a_stated_time_takes_nobodys_material_past_the_session_that_was_opened_since(
+    api: Api, two: tuple[str, str], minutes: int
+) -> None:
+    mary, ben = two
+    bench, raw, theirs = workstation(api), raw_fat(api, mary), raw_fat(api, ben)
+    later(api, hours=1)
+    code = opened(api, bench, donor=mary)
+    before = {"occurred_at": rfc3339(clock.now() - timedelta(minutes=minutes))}
+    for named in ({"workstation": bench}, {"equipment": [bench]}):
+        assert refused(run(api.lab_tech, "wash", [using(theirs)], FAT, **named, **before)) == STOP
+        assert refused(thaw(api.lab_tech, [theirs], **named, **before)) == STOP
+    assert len(session_of(api, code)["stops"]) == 4
+
+    washed = made(run(api.lab_tech, "wash", [using(raw)], FAT, workstation=bench, **before))
+
+    done = api.lab_tech.get(f"/processings/{washed['processing']}").json()
+    assert done["bench_session"] is None, "it was before the session"
 
 
 def test_the_database_refuses_a_second_open_session_and_anothers_material(api: Api, two: tuple[str, str]) -> None:

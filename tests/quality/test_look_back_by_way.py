@@ -13,14 +13,16 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.specimens.touched import carried, said
 from tests import seed
+from tests.benches.stories import opened, scanning, workstation
 from tests.conftest import Api
 from tests.pages.visitor import Visit
 from tests.quality.test_look_back import reached
+from tests.quality.test_reattributing import harvest_of
 from tests.registers.test_registers import entered
 from tests.shipping.stories import offer, shipped, tubes
 from tests.shipping.test_shipments import receive
 from tests.specimens.stories import donor, freeze, made, output, run, svf, thaw, using
-from tests.withdrawals.stories import a_story, later
+from tests.withdrawals.stories import a_story, bank_vials, later, place_of, sign_and_post
 
 
 def entry(kind: str, name: str) -> str:
@@ -116,6 +118,45 @@ def test_a_stated_time_takes_nothing_out_of_what_a_way_to_thaw_reached(api: Api)
     for when in (between(), between(minutes=-10), between(minutes=-5)):
         assert reached(api, entry=key, **when) == [one["code"]]
     assert reached(api, entry=key, **between(minutes=-14)) == []
+
+
+@pytest.mark.parametrize("scope", ["lot", "donor", "harvest", "container", "bench_session"])
+def test_a_reason_reaches_what_was_held_for_it_by_whatever_the_hold_was_on(api: Api, scope: str) -> None:
+    whose = donor(api)
+    cells = svf(api, whose)
+    svf(api, donor(api, family_name="Otherworth", external_ids=[]))
+    code = cells["code"]
+    if scope == "bench_session":
+        bench = workstation(api)
+        named = opened(api, bench, donor=whose)
+        assert scanning(api.lab_tech, named, code).status_code == 201
+    elif scope == "container":
+        code = bank_vials(api, whose)[0]
+        named = place_of(api, code)
+    else:
+        named = {"lot": cells["lot"], "donor": whose, "harvest": harvest_of(api, code)}[scope]
+    held = api.quality.post("/holds", json={"scope_kind": scope, "scope_id": named, "kind": "quality", "reason": "cloudy"})
+    assert held.status_code == 201, held.text
+
+    key = entry("reason", "cloudy")
+    found = reached(api, entry=key)
+    assert code in found
+    assert {api.quality.get(f"/specimens/{one}").json()["donor"] for one in found} == {whose}, "nobody else's"
+    assert code in reached(api, entry=key, derivatives=False)
+    assert reached(api, entry=key, **between(hours=-1)) == []
+    lifted = sign_and_post(api.quality, "hold_lifted", f"/holds/{held.json()['id']}/lift", {"reason": "looks_fine"})
+    assert lifted.status_code == 200, lifted.text
+    assert code in reached(api, entry=entry("reason", "looks_fine")), "why it was let go is a reason as well"
+    later(api, hours=2)
+    assert reached(api, entry=key, **between()) == [], "lifted before"
+
+
+def test_a_reason_reaches_all_of_a_donor_or_lot_that_was_judged_for_it(api: Api) -> None:
+    whose = donor(api)
+    cells = svf(api, whose)
+    said = {"kept_apart": True, "reason": "reactive"}
+    assert api.quality.post(f"/donors/{whose}/isolation", json=said).status_code in (200, 201)
+    assert cells["code"] in reached(api, entry=entry("reason", "reactive"))
 
 
 def test_a_recall_starts_from_a_shipper(api: Api) -> None:

@@ -181,14 +181,15 @@ def test_one_person_alone_merges_nothing_and_a_file_of_a_third_shows_nothing(api
     refused(sign_and_post(api.quality, "decided", f"/donors/{stays}/merge", again), 403, "second_person_must_differ")
 
 
-def test_who_proposed_it_must_still_be_quality_at_both_clinics_when_it_is_completed(api: Api) -> None:
+@pytest.mark.parametrize("left", ["CLINIC", "OTHER"])
+def test_who_proposed_it_must_still_be_quality_at_both_clinics_when_it_is_completed(api: Api, left: str) -> None:
     stays = a_donor(api)
     goes = donors.register(api.other_clinician, clinic_site="OTHER", external_ids=[{"issuer": "OTHER-HOSPITAL", "value": "7 7"}])
     path, body = f"/donors/{stays}/merge", {"duplicate": goes, "evidence_sha256": A_REPORT}
     half = sign_and_post(api.quality, "decided", path, body).json()
     whole = body | {"pending_act": half["pending_act"]}
     with psycopg.connect(api.test_bank.dsn()) as connection:
-        connection.execute("UPDATE user_role SET site_code = 'CLINIC' WHERE user_code = %s", (USERS["quality"].code,))
+        connection.execute("UPDATE user_role SET site_code = %s WHERE user_code = %s", (left, USERS["quality"].code))
     refused(sign_and_post(api.quality2, "decided", path, whole), 409, "pending_act_over")
     with psycopg.connect(api.test_bank.dsn()) as connection:
         connection.execute("UPDATE user_role SET site_code = NULL WHERE user_code = %s", (USERS["quality"].code,))

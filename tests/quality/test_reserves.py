@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 
 from biobank.custody.legality import ActiveHold
@@ -13,7 +14,7 @@ from biobank.quality.lot_tests import LotTests
 from biobank.quality.reserves import NO_RESERVE, Reserve, remaining, remaining_after
 from tests.conftest import Api
 from tests.custody.test_database_refuses import attack
-from tests.seed import PASSWORD
+from tests.seed import PASSWORD, USERS
 from tests.withdrawals.stories import AMOUNT, a_donor, bank_vials, by_two, kinds_of, refused, sign_and_post
 
 
@@ -94,6 +95,25 @@ def test_quality_sets_a_reserve_with_a_signature_and_everybody_who_reads_withdra
     assert (left.below_reserve, left.units) == (True, 1)
     assert by_two(api.quality, api.quality2, path, {"material": "adsc"}).json()["units"] is None
     assert kinds_of(api, "donor", donor)[-2:] == ["donor.reserve_set"] * 2
+
+
+@pytest.mark.parametrize("left", ["LAB", "NORTH"])
+def test_who_proposed_a_lower_reserve_must_still_be_quality_wherever_the_material_is(api: Api, left: str) -> None:
+    donor = a_donor(api)
+    vials = bank_vials(api, donor, 2)
+    path = f"/donors/{donor}/reserves"
+    with psycopg.connect(api.test_bank.dsn()) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("UPDATE specimen SET home_site_code = 'NORTH' WHERE code = %s", (vials[0],))
+    assert sign_and_post(api.quality, "decided", path, {"material": "adsc", "units": 2}).status_code == 200
+    half = sign_and_post(api.quality, "decided", path, {"material": "adsc", "units": 1}).json()
+    whole = {"material": "adsc", "units": 1, "pending_act": half["pending_act"]}
+    with psycopg.connect(api.test_bank.dsn()) as connection:
+        connection.execute("UPDATE user_role SET site_code = %s WHERE user_code = %s", (left, USERS["quality"].code))
+    refused(sign_and_post(api.quality2, "decided", path, whole), 409, "pending_act_over")
+    with psycopg.connect(api.test_bank.dsn()) as connection:
+        connection.execute("UPDATE user_role SET site_code = NULL WHERE user_code = %s", (USERS["quality"].code,))
+    assert sign_and_post(api.quality2, "decided", path, whole).json()["units"] == 1
 
 
 @pytest.mark.parametrize(
