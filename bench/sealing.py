@@ -58,7 +58,7 @@ class Bench:
 
     def run(self, *, sealed: bool, clients: int, seconds: int) -> tuple[float, float, float]:
         """Load the bank once, with the sealer running or not; return scans per second, CPU ms per scan, and sealing's part."""
-        self._drain()
+        self.drain()
         if sealed:
             return self._load(clients, seconds)
         self._suspend()
@@ -78,7 +78,8 @@ class Bench:
             ((waiting,),) = connection.execute("SELECT count(*) FROM pending").fetchall()
         return int(waiting)
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Wait until nothing is pending."""
         while self.pending():
             time.sleep(0.05)
 

@@ -70,7 +70,7 @@ def append(session: Session, facts: Sequence[Fact]) -> list[Appended]:
     """
     require_order(session, facts)
     facts = [_signed(session, fact) for fact in facts]
-    if len(facts) == 1 and facts[0].before is not None:
+    if len(facts) == 1 and facts[0].before is not None and facts[0].before.seq:
         one = compose(facts[0])
         if not session.connection().exec_driver_sql(one.text, one.parameters).scalar_one():
             raise _moved_on(facts[0].stream_id)
