@@ -57,6 +57,12 @@ class Scope:
         here = sorted(self.sites)
         return or_(false(), *(column.in_(here) for column in columns))
 
+    def narrowed(self, sites: Collection[str]) -> "Scope":
+        """Return what of it lies at these sites; all of it where none is named."""
+        if not sites:
+            return self
+        return Scope(False, frozenset(sites) if self.everywhere else self.sites.intersection(sites))
+
     def bound(self) -> dict[str, Any]:
         """The parameters of a statement as text: `(:everywhere OR x.site_code = ANY(:sites))`."""
         return {"everywhere": self.everywhere, "sites": sorted(self.sites)}

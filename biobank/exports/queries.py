@@ -10,7 +10,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.queries import events_public
 from biobank.exports.schemas import LogPage
-from biobank.exports.selection import ENTERED, Selection, codes_of_donor
+from biobank.exports.selection import ENTERED, Selection, codes_of_donor, within
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import MalformedRequest
 from biobank.transparency.models import event, leaf
@@ -32,7 +32,7 @@ def search_log(
         .order_by(*order)
         .limit(limit + 1)
     )
-    conditions = [actor.scope(Permission.LOG_READ).of(event.c.site_code)]
+    conditions = [within(actor.scope(Permission.LOG_READ), event.c.site_code)]
     if selection.since is not None:
         conditions.append(event.c.recorded_at >= selection.since)
     if selection.until is not None:

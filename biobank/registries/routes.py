@@ -16,6 +16,7 @@ from biobank.custody.event_routes import event_routes
 from biobank.donors.api import router as donors_api
 from biobank.exports.api import router as exports_api
 from biobank.exports.bundle_api import router as bundle_api
+from biobank.exports.feed_api import router as feed_api
 from biobank.exports.log_api import router as log_api
 from biobank.interchange.api import router as exchange_api
 from biobank.interchange.fhir.api import router as fhir_api
@@ -61,6 +62,7 @@ ROUTERS = (
     donors_api,
     exports_api,
     bundle_api,
+    feed_api,
     jobs_api,
     keys_api,
     labels_api,

@@ -327,6 +327,7 @@ CUSTODY = (
     ),
     Row("GET", "/api/v1/custody-log", P.LOG_EXPORT),
     Row("GET", "/api/v1/custody-log/bundle", P.LOG_EXPORT),
+    Row("GET", "/api/v1/events", P.LOG_EXPORT),
     Row("GET", "/api/v1/log/differences", P.LOG_READ),
     Row("GET", "/api/v1/log/tile/{name:path}", P.LOG_READ, None, lambda _: {"name": _Slashed("0/000")}, missing=True),
 )
