@@ -31,6 +31,7 @@ SYNONYMS: Mapping[str, str] = {
     "sex": "sex|gender|geschlecht",
     "collected": "collected|collection date|date collected|harvested|harvest date|entnahme|entnahmedatum|entnommen|entnommen am",
     "frozen": "frozen|frozen on|date frozen|freeze date|banked|eingefroren|eingefroren am|einfrierdatum|kryodatum",
+    "expires": "expires|expires on|expiry|expiry date|expiration date|use by|verfall|verfallsdatum|verfällt am|haltbar bis",
     "vial": "vial|vial no|vial id|tube|tube no|no|röhrchen|röhrchen-nr|ampulle|aliquot|lfd. nr.|lfd nr|probennr",
     "identifier": "label|barcode|sample id|vial code|proben-id|etikett|probe|probencode|probennummer",
     "material": "material|specimen type|sample type|type|materialart|probenart|art",

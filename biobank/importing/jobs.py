@@ -27,6 +27,7 @@ from biobank.jobs import queue
 from biobank.jobs.queue import MadeFile, enqueue
 from biobank.jobs.running import JobRun, job_kind
 from biobank.jobs.schemas import JobPublic
+from biobank.specimens.kits import require_bank_site
 
 CHECK: Final = "import.check"
 COMMIT: Final = "import.commit"
@@ -44,8 +45,10 @@ class NotChecked(Conflict):
 
 
 def request_check(session: Session, act: Act, upload: str, document: Mapping[str, Any]) -> JobPublic:
-    """Queue the check of a whole file by a profile. Raises ProfileFault, NotPermitted."""
-    act.require(Permission.STORAGE_MANAGE, at=Profile.of(dict(document)).bank_site)
+    """Queue the check of a whole file by a profile. Raises ProfileFault, NotPermitted, NotABankSite."""
+    profile = Profile.of(dict(document))
+    act.require(Permission.STORAGE_MANAGE, at=profile.bank_site)
+    require_bank_site(session, profile.bank_site)
     return enqueue(session, act, CHECK, {"upload": upload, "profile": dict(document)}, total=WHOLE)
 
 

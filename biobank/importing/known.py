@@ -1,17 +1,19 @@
 """What of an old file the bank has already: people by their old number, tubes by their old identifier."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import and_, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.auth.permissions import Permission
 from biobank.custody.entry import parse_entry
 from biobank.custody.states import StreamKind
 from biobank.donors.blind_index import INDEX_SECRET
+from biobank.donors.models import donor
 from biobank.donors.queries import donors_with
 from biobank.donors.schemas import RegisterDonor
 from biobank.donors.service import read_identity_document, register_donors
@@ -23,6 +25,7 @@ from biobank.importing.profile import Profile
 from biobank.specimens.models import specimen
 from biobank.specimens.resolving import alias, same_identifier
 from biobank.transparency.models import event
+from biobank.vault import open_document
 
 
 class OtherPerson(Conflict):
@@ -32,10 +35,24 @@ class OtherPerson(Conflict):
     title = "Another person has this number"
 
 
+class OtherClinic(Conflict):
+    """The patient number is on record for a patient of a clinic where this login registers nobody."""
+
+    code = "import_other_clinic"
+    title = "A patient of another clinic"
+
+
+class CollectedAfterDeath(Conflict):
+    """By the record its donor was dead when it was taken."""
+
+    code = "import_collected_after_death"
+    title = "Taken after the donor's death"
+
+
 def donors_of(session: Session, act: Act, people: Sequence[RegisterDonor], profile: Profile) -> dict[str, str]:
     """Return the donor's code by patient number in small letters; who is not here is registered.
 
-    Raises OtherPerson when a number is somebody else's, DonorErased when the person was erased.
+    Raises OtherPerson when a number is somebody else's, OtherClinic, DonorErased when the person was erased.
     """
     by_number = {person.external_ids[0].value.lower(): person for person in people}
     secret = act.bank.secret(INDEX_SECRET)
@@ -55,12 +72,29 @@ def donors_of(session: Session, act: Act, people: Sequence[RegisterDonor], profi
                     f"The bank has this patient number on record for {row.code} with another name, birth date or sex.",
                     subject=row.code,
                 )
+            if not act.actor.may(Permission.DONOR_REGISTER, at=row.clinic_site_code):
+                raise OtherClinic(
+                    f"This is {row.code}, a patient of {row.clinic_site_code}. Somebody who registers patients there imports it.",
+                    subject=row.code,
+                )
             codes[number] = row.code
     new = [number for number in by_number if number not in codes]
     if new:
         registered = register_donors(session, act, [by_number[number] for number in new])
         codes |= {number: one.code for number, one in zip(new, registered, strict=True)}
     return codes
+
+
+def require_taken_alive(session: Session, act: Act, taken: Mapping[str, date]) -> None:
+    """Raise CollectedAfterDeath where something was taken of a donor later than their death. `taken`: the last day, by donor."""
+    died = select(donor.c.code, donor.c.death_commit).where(donor.c.code.in_(taken), donor.c.death_commit.is_not(None))
+    for code, commit in session.execute(died):
+        died_on = date.fromisoformat(open_document(session, act.keystore, bytes(commit))["died_on"])
+        if taken[code] > died_on:
+            raise CollectedAfterDeath(
+                f"By the record {code} was dead when this was taken. Compare the day of collection with the paper file.",
+                subject=code,
+            )
 
 
 def _numbers_of(identity: dict[str, Any], issuer: str) -> set[str]:
@@ -97,10 +131,12 @@ class Known:
             "passage": self.passage,
             "day of collection": None if self.collected_at is None else self.collected_at.astimezone(UTC).date(),
             "day of freezing": self.imported.get("banked_at"),
+            "day of expiry": self.imported.get("expires_at"),
             "slot": self.position,
         }
-        frozen = rfc3339(midnight(vial.frozen))
-        theirs = (donor, vial.material, vial.unit, vial.amount, vial.passage, vial.collected, frozen, position)
+        frozen, expires = rfc3339(midnight(vial.frozen)), expiry_of(vial)
+        ends = None if expires is None else rfc3339(expires)
+        theirs = (donor, vial.material, vial.unit, vial.amount, vial.passage, vial.collected, frozen, ends, position)
         return [name for (name, one), other in zip(mine.items(), theirs, strict=True) if one != other]
 
 
@@ -139,6 +175,11 @@ def known_tubes(session: Session, issuer: str, values: Sequence[str]) -> dict[st
         )
         for row in rows
     }
+
+
+def expiry_of(vial: Vial) -> datetime | None:
+    """Return when a tube's term is over: at the end of the last day that its old record names."""
+    return None if vial.expires is None else midnight(vial.expires + timedelta(days=1))
 
 
 def midnight(day: date) -> datetime:

@@ -78,6 +78,10 @@ class Vial:
     alias: str
     words: str | None
     """What was remarked, viability included: for the vault."""
+    expires: date | None = None
+    """The last day of its term, by the old record."""
+    held: bool = False
+    """By the old record something stands against it."""
 
 
 @dataclass(slots=True)
@@ -149,11 +153,15 @@ class _RowCheck:
         unit = self._unit(material)
         amount = self._read("amount", lambda cell: cells.amount_of(cell, unit.factor if unit is not None else 1, profile.signs))
         passage = self._read("passage", cells.passage_of)
-        if material is not None and MATERIALS[material].passaged and passage is None:
-            self._once("passage", "is not given")
+        if material is not None and MATERIALS[material].passaged is (passage is None):
+            none = f"is given, and {MATERIALS[material].title.lower()} have none"
+            self._once("passage", "is not given" if passage is None else none)
         collected, frozen = self._day("collected"), self._day("frozen")
+        expires = self._read("expires", lambda cell: cells.day_of(cell, profile.date_order))
         if collected and frozen and frozen < collected:
             found.reasons.append("It would have been frozen before it was collected.")
+        if expires and frozen and expires < frozen:
+            found.reasons.append("It would have expired before it was frozen.")
         if collected and person and collected < date.fromisoformat(person.date_of_birth):
             found.reasons.append("It would have been collected before its donor was born.")
         viability = self._read("viability", lambda cell: cells.percent_of(cell, profile.signs))
@@ -182,6 +190,8 @@ class _RowCheck:
             *found.slot,
             alias,
             words or None,
+            expires,
+            meaning == "held",
         )
         return found
 

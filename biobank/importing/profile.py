@@ -22,6 +22,7 @@ FIELDS = (
     "sex",
     "collected",
     "frozen",
+    "expires",
     "vial",
     "identifier",
     "material",
@@ -36,10 +37,10 @@ FIELDS = (
     "status",
     "remarks",
 )
-OPTIONAL = frozenset({"sex", "passage", "viability", "remarks", "rack", "vial", "identifier", "material"})
+OPTIONAL = frozenset({"sex", "expires", "passage", "viability", "remarks", "rack", "vial", "identifier", "material"})
 """What a file may leave out. Of `vial` and `identifier`, and of the column and the sheet's `material`, one is needed."""
 Site = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
-Outcome = Literal["stored", "gone"]
+Outcome = Literal["stored", "held", "gone"]
 
 
 class _Strict(BaseModel):
@@ -185,6 +186,8 @@ class Profile(_Strict):
             if sheet.material is None and "material" not in said:
                 raise ValueError(f"sheet {sheet.name}: neither it nor a column says the material")
         for material in {sheet.material for sheet in self.sheets if sheet.material} | set(self.materials.values()):
+            if not MATERIALS[material].of_a_person:
+                raise ValueError(f"{material} is of nobody known: what nobody can name is registered where it is found")
             if self.temperature_class not in MATERIALS[material].frozen or self.temperature_class not in NITROGEN:
                 raise ValueError(f"{material} is not kept frozen in the temperature class {self.temperature_class}")
         return self

@@ -3,7 +3,7 @@
 Whole donors go together, some hundred tubes to a transaction. A run that was broken off, or a file that was mended and sent
 again, goes on where it stopped: a tube that the same line of a file brought in is here already. Nothing is made up: no harvest,
 no consent, no measurement, no test; a tube is `undetermined` and `quarantined` like any that nobody has checked, and its
-treatment consent has to be recorded before use.
+treatment consent has to be recorded before use. What the bank would have stopped or held is held (`held_at_once.py`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,12 +30,14 @@ from biobank.donors.visibility import kept_apart_among
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import NotPermitted, NotSignedIn, Refusal, raise_first
 from biobank.foundation.many_rows import insert_rows
-from biobank.importing.known import Known, donors_of, known_tubes, midnight
+from biobank.importing.held_at_once import Standards, hold_at_once
+from biobank.importing.known import Known, donors_of, expiry_of, known_tubes, midnight, require_taken_alive
 from biobank.importing.places import Places, Stands
 from biobank.importing.plan import CheckedRow, Vial
 from biobank.importing.profile import Profile, prefix_of
 from biobank.specimens.creation import Draft, create_specimens
 from biobank.specimens.events import Aliased, Imported
+from biobank.specimens.kits import require_bank_site
 from biobank.specimens.materials import MaterialName
 from biobank.specimens.resolving import alias
 from biobank.vault import put_documents
@@ -152,10 +154,16 @@ def vial_of(checked: CheckedRow) -> Vial:
 
 
 def import_rows(session: Session, act: Act, rows: list[CheckedRow], profile: Profile, places: Places) -> list[Result]:
-    """Import tubes of whole donors: some twenty statements for any number of them. Raises OtherPerson, NotPermitted."""
+    """Import tubes of whole donors: some twenty statements for any number of them.
+
+    Raises OtherPerson, OtherClinic, CollectedAfterDeath, NotABankSite, NotPermitted.
+    """
     raise_first(import_refusals(act.actor, profile))
+    require_bank_site(session, profile.bank_site)
     session.execute(_one_at_a_time)
     donors = donors_of(session, act, [vial_of(row).person for row in rows], profile)
+    taken = sorted((donors[vial_of(row).patient.lower()], vial_of(row).collected) for row in rows)
+    require_taken_alive(session, act, dict(taken))
     known = known_tubes(session, profile.alias_issuer, [vial_of(row).alias for row in rows])
     places.load(session, act, {vial_of(row).place for row in rows})
     apart = kept_apart_among(session, donors.values())
@@ -208,7 +216,13 @@ def _import_vials(session: Session, act: Act, fresh: Sequence[tuple[CheckedRow, 
         for vial, code in zip(vials, codes, strict=True)
     ]
     insert_rows(session, alias, rows)
-    return [Result(row, "imported", code, said=stands.said) for code, (row, _, stands) in zip(codes, fresh, strict=True)]
+    standards = Standards.read(session, profile.bank_site, sorted({donor for _, donor, _ in fresh}), act.at)
+    against = {code: standards.against(vial_of(row), donor) for code, (row, donor, _) in zip(codes, fresh, strict=True)}
+    held = hold_at_once(session, act, against, profile.bank_site)
+    return [
+        Result(row, "imported", code, said=[*stands.said, *held.get(code, ())])
+        for code, (row, _, stands) in zip(codes, fresh, strict=True)
+    ]
 
 
 def _codes(session: Session, vials: Sequence[Vial]) -> list[str]:
@@ -222,6 +236,7 @@ def _draft(
     code: str, checked: CheckedRow, donor: str, placed: Event, profile: Profile, alias_commit: bytes, words: bytes | None
 ) -> Draft:
     vial = vial_of(checked)
+    expires = expiry_of(vial)
     row: dict[str, Any] = {
         "code": code,
         "donor_code": donor,
@@ -230,6 +245,7 @@ def _draft(
         "passage": vial.passage,
         "home_site_code": profile.bank_site,
         "collected_at": midnight(vial.collected),
+        "expires_at": expires,
     }
     imported = Imported(
         donor=donor,
@@ -237,6 +253,7 @@ def _draft(
         unit=vial.unit,
         amount=vial.amount,
         site=profile.bank_site,
+        expires_at=None if expires is None else rfc3339(expires),
         condition=Condition.FROZEN,
         freeze_count=1,
         banked_at=rfc3339(midnight(vial.frozen)),

@@ -30,6 +30,7 @@ from biobank.foundation.errors import NotPermitted, Refusal
 from biobank.quality.models import adverse_event
 from biobank.quality.models import deviation_subject as subject_table
 from biobank.specimens.assays import TOO_FEW_ALIVE
+from biobank.specimens.events import HELD_BEFORE, TOO_OLD_A_PASSAGE
 from biobank.specimens.lineage import kin_of
 from biobank.specimens.models import specimen, specimen_parent
 from biobank.transparency.models import event
@@ -60,6 +61,7 @@ CAPACITIES: Mapping[str, Capacity] = {
     "specimen.viability_measured": Capacity.TESTED,
     "lot.tested": Capacity.TESTED,
     "withdrawal.requested": Capacity.REQUESTED,
+    "specimen.imported": Capacity.RECORDED,
 }
 """What each kind of event makes of those who did it."""
 
@@ -288,7 +290,7 @@ MISMATCH: Final = "bedside_mismatch"
 SWAPPED: Final = "another_tubes_final_label"
 """The final label that was scanned on what was thawed for one person is another tube's."""
 _OF_A_SCAN = {MISMATCH, SWAPPED, "identity_mismatch"}
-_OF_HANDLING = {WARM_TIME_BUDGET, FROZEN_TOO_OLD, CONTACT, TO_THE_TANK, *FOUND_ON_ARRIVAL}
+_OF_HANDLING = {WARM_TIME_BUDGET, FROZEN_TOO_OLD, CONTACT, TO_THE_TANK, *FOUND_ON_ARRIVAL, HELD_BEFORE, TOO_OLD_A_PASSAGE}
 HANDLED: Mapping[str, Capacity] = {"specimen.checked_out": Capacity.HANDLED, "specimen.frozen": Capacity.HANDLED}
 """What bars from lifting the hold of a time out of the cold, beside the entry that placed it: it may be the bank's own timer."""
 LOOKS: Mapping[str, Capacity] = {

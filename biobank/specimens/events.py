@@ -1,6 +1,6 @@
 """Events that bring specimens into being and change what they are, and those of the kits and lots around them."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -128,6 +128,12 @@ class Imported(_Begins):
     freeze_count: int = Field(default=0, ge=0, le=20)
     banked_at: str | None = Field(default=None, pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
     evidence: str = Field(min_length=1, max_length=100, description="Name and line of the source, e.g. `inventory.xlsx:17`.")
+
+
+HELD_BEFORE: Final = "held_before_import"
+"""Why an imported specimen is held: by the old record something stands against it."""
+TOO_OLD_A_PASSAGE: Final = "passage_beyond_limit"
+"""Why an imported specimen is held: it was grown further than its site grows the material for treatment."""
 
 
 class UnidentifiedFound(_Begins):

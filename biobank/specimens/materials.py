@@ -191,6 +191,11 @@ class Material:
     default_basis: str = UNDETERMINED
 
     @property
+    def of_a_person(self) -> bool:
+        """Whether it was taken from somebody who is known, or made of what was."""
+        return self.harvested or bool(self.parents)
+
+    @property
     def freezable(self) -> bool:
         """Whether it may be frozen here at all."""
         return bool(self.frozen)

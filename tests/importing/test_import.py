@@ -38,7 +38,7 @@ GOOD: dict[str, Any] = {
     "First name": "Mary",
     "DOB": "1961-07-23",
     "Sex": "F",
-    "Collected": datetime(2018, 11, 15),
+    "Collected": datetime(2018, 11, 16),
     "Frozen": "11/17/2018",
     "Vial": 1,
     "Tank": "LN2-1",
@@ -97,7 +97,7 @@ def test_a_whole_row_is_ready(tmp_path: Path) -> None:
     assert hair.outcome == adsc.outcome == "ready"
     assert hair.vial is not None
     assert adsc.vial is not None
-    assert (hair.vial.collected, hair.vial.frozen) == (date(2018, 11, 15), date(2018, 11, 17))
+    assert (hair.vial.collected, hair.vial.frozen) == (date(2018, 11, 16), date(2018, 11, 17))
     assert (hair.vial.place, hair.vial.slot, hair.vial.alias) == (("LN2-1", "C", "2"), "D2", "HF-P1-1")
     assert (adsc.vial.amount, adsc.vial.unit, adsc.vial.passage) == (7_100_000, "cells", 3)
     assert "~88%" in (adsc.vial.words or "")
@@ -443,7 +443,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "a site": ({"clinic_site": "harbour"}, "clinic_site must be the code of a site"),
     "the size of a box": ({"box_rows": 0, "box_cols": "x"}, "box_rows must be 1 or more; box_cols must be a whole number"),
     "a unit": ({"units": {"vials": {"unit": "vial"}}}, "units vials unit must be follicular_units, follicles"),
-    "a status": ({"status": {"ok": "here"}}, "status ok must be stored or gone"),
+    "a status": ({"status": {"ok": "here"}}, "status ok must be stored, held or gone"),
     "no sheet": ({"sheets": []}, "sheets must not be empty"),
     "an alias": ({"sheets": [{"name": "A", "alias": "{patient}-{vial}é"}]}, "sheets 1 alias must be of plain letters"),
     "a sign": ({"thousands_sign": "|"}, "thousands_sign must be a full stop, a comma, a blank or an apostrophe"),

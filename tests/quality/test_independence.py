@@ -38,7 +38,7 @@ def test_a_hand_in_it_bars_every_login_of_the_person_and_nobody_else(capacity: C
 
 def test_every_capacity_follows_from_a_kind_of_event() -> None:
     of_events = {*CAPACITIES.values(), *LOOKS.values(), *HANDLED.values(), *HARM.values()}
-    assert of_events == set(Capacity) - {Capacity.READ, Capacity.RECORDED, Capacity.JUDGED}
+    assert of_events == set(Capacity) - {Capacity.READ, Capacity.JUDGED}
 
 
 def test_whoever_tested_a_lot_frees_nothing_of_it_with_any_login(api: Api) -> None:

@@ -20,6 +20,7 @@ CALLED: Mapping[str, str] = {
     "sex": "Sex",
     "collected": "Day of collection",
     "frozen": "Day of freezing",
+    "expires": "Last day of its term",
     "vial": "Number of the tube",
     "identifier": "Whole text on the tube",
     "material": "What is in the tube",
@@ -40,9 +41,13 @@ CONSTANT = ("tank", "rack", "box")
 """What may be the same for a whole file and stand nowhere in it."""
 SIGNS = {"point": ".", "comma": ",", "blank": " ", "apostrophe": "'"}
 _SIGN_OF = {sign: name for name, sign in SIGNS.items()}
-MATERIAL_CHOICES = [(name.value, one.title) for name, one in MATERIALS.items()]
+MATERIAL_CHOICES = [(name.value, one.title) for name, one in MATERIALS.items() if one.of_a_person]
 UNIT_CHOICES = [(unit.value, words(unit.value)) for unit in Unit]
-STATES = [("stored", "It is in the tank"), ("gone", "It is not there any more")]
+STATES = [
+    ("stored", "It is in the tank"),
+    ("held", "It is in the tank, and something stands against it"),
+    ("gone", "It is not there any more"),
+]
 SEXES = [(one, words(one)) for one in ("female", "male", "other", "unknown")]
 MEANT: Mapping[str, tuple[str, str, Sequence[tuple[str, str]]]] = {
     "unit": ("units", "means the unit", UNIT_CHOICES),
