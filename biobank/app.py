@@ -20,6 +20,7 @@ from biobank.operations import health, openapi_document, security_txt
 from biobank.operations.decision_log import DecisionLog
 from biobank.operations.doorman import Doorman
 from biobank.operations.startup_gate import StartupGate, StartupGateMiddleware
+from biobank.pages.help.api_docs import SWAGGER
 from biobank.pages.ui.assets import STATIC, STATIC_PREFIX
 from biobank.pages.ui.security import SecurityHeaders
 from biobank.pages.ui.session import cookie_name, refusal_page
@@ -70,6 +71,7 @@ def create_app(bank: Bank, first: Callable[[Session, Act], object] | None = None
     if bank.settings.test_mode:
         app.include_router(style_guide)
     app.mount(STATIC_PREFIX, STATIC)
+    app.mount(SWAGGER.prefix, SWAGGER)
     app.add_middleware(Doorman, page=refusal_page, session_cookie=cookie_name)
     app.add_middleware(SecurityHeaders)
     return app

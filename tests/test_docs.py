@@ -7,12 +7,17 @@ from pathlib import Path
 import pytest
 
 from biobank.cli import app as command_line
-from tools import custody_rules, refusal_codes, traceability
+from tools import client_calls, custody_rules, refusal_codes, traceability
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 UNTESTED = 182
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def test_the_python_client_knows_every_call_of_the_api() -> None:
+    for path, text in client_calls.files().items():
+        assert path.read_text() == text, "Run: python tools/client_calls.py"
 
 
 def test_the_page_of_custody_rules_is_what_the_event_classes_say() -> None:

@@ -3,7 +3,8 @@
 Speaks HTTP only; knows nothing of the bank's database.
 """
 
+from biobank.client.async_client import AsyncBankClient
 from biobank.client.client import BankClient, Refused, Unreachable
 from biobank.client.receipts import ReceiptStore
 
-__all__ = ["BankClient", "ReceiptStore", "Refused", "Unreachable"]
+__all__ = ["AsyncBankClient", "BankClient", "ReceiptStore", "Refused", "Unreachable"]

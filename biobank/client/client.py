@@ -10,6 +10,13 @@ Every POST carries an `Idempotency-Key`; a retry after a lost answer (a broken c
 so that the act happens once and the first answer comes back. A refusal is raised as `Refused` with its stable code. Receipts
 are kept in `receipts`, in the order they came.
 
+Every call of the OpenAPI document is a method of `calls`, by its name there:
+
+    bank.calls.list_kits(site="LAB")
+    bank.calls.place_hold(body={"kind": "investigation", …})
+
+`async_client.AsyncBankClient` is the same without blocking.
+
 With a `ReceiptStore` every acknowledgement is checked under the policy's keys and stored before the answer is returned, and
 `collect_receipts` turns what is stored into inclusion receipts:
 
@@ -20,46 +27,33 @@ With a `ReceiptStore` every acknowledgement is checked under the policy's keys a
             …
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import unquote
-from uuid import uuid4
 
 import httpx
 
-from biobank.acts.act import act_hash
-from biobank.acts.addresses import path_as_printed
+from biobank.client.calls import Calls
+from biobank.client.exchange import (
+    API,
+    RETRIED,
+    Exchange,
+    Json,
+    Refused,
+    Steps,
+    Unreachable,
+    Wait,
+    given,
+    refusal_of,
+    signed_hash,
+)
 from biobank.client.receipts import BadReceipt, Owed, ReceiptStore
 from biobank.foundation import clock
 from biobank.transparency.note import from_base64
 from biobank.transparency.verify import Checkpoint, Untrue, open_checkpoint
 
-Json = dict[str, Any]
-RETRIED = frozenset({502, 503, 504})
-API = "/api/v1"
-
-
-class Refused(Exception):
-    """The bank said no. `code` is stable, `detail` is a sentence, `where_now` says where to put the tube."""
-
-    def __init__(self, status: int, problem: Json) -> None:
-        self.status = status
-        self.problem = problem
-        self.code: str = problem.get("code", "unknown")
-        self.detail: str = problem.get("detail", "")
-        self.where_now: str | None = problem.get("where_now")
-        super().__init__(f"{status} {self.code}: {self.detail}")
-
-
-class Unreachable(Exception):
-    """No answer after every retry. Whether a POST happened is unknown; sending it again with `key` is safe."""
-
-    def __init__(self, key: str | None) -> None:
-        super().__init__("The bank did not answer.")
-        self.key = key
+__all__ = ["RETRIED", "BankClient", "Refused", "Unreachable"]
 
 
 class BankClient:
@@ -76,12 +70,9 @@ class BankClient:
         receipt_store: ReceiptStore | None = None,
     ) -> None:
         self._http = httpx.Client(base_url=url, timeout=timeout_s, transport=transport)
-        self._retries = retries
         self._sleep = sleep
-        self._access: str | None = None
-        self._refresh: str | None = None
-        self.receipts: list[str] = []
-        self.receipt_store = receipt_store
+        self._exchange = Exchange(retries, receipt_store)
+        self.calls = Calls(self._exchange, self._run)
 
     def __enter__(self) -> Self:
         return self
@@ -98,24 +89,21 @@ class BankClient:
     def sign_in(self, username: str, password: str) -> None:
         """Get tokens; raise Refused."""
         answer = self._send("POST", f"{API}/auth/token", data={"username": username, "password": password}, authorised=False)
-        self._take_tokens(answer.json())
+        self._exchange.take_tokens(answer.json())
 
     def sign_out(self) -> None:
         """Revoke the session."""
         self._send("POST", f"{API}/auth/logout")
-        self._access = self._refresh = None
+        self._exchange.forget_tokens()
 
     def me(self) -> Json:
         """Who is signed in, with roles."""
         return self.get("/auth/me")
 
     def sign(self, password: str, meaning: str, path: str, body: Mapping[str, Any], *, method: str = "POST") -> str:
-        """Sign the act that `body` sent to `path` (below /api/v1) would be; return the single-use token for `signature`.
-
-        What is signed is the address as the bank reads it, with its codes as printed, however `path` writes them.
-        """
-        signed = act_hash(method, path_as_printed(unquote(API + path)), dict(body))
-        answer = self.post("/signatures", {"password": password, "meaning": meaning, "act_hash": signed.hex()})
+        """Sign the act that `body` sent to `path` (below /api/v1) would be; return the single-use token for `signature`."""
+        wanted = {"password": password, "meaning": meaning, "act_hash": signed_hash(method, path, body)}
+        answer = self.post("/signatures", wanted)
         return str(answer["signature"])
 
     def post_signed(self, path: str, body: Mapping[str, Any], *, password: str, meaning: str) -> Json:
@@ -127,23 +115,17 @@ class BankClient:
 
     def get(self, path: str, **parameters: Any) -> Json:
         """GET below /api/v1; parameters that are None are left out."""
-        given = {k.rstrip("_"): v for k, v in parameters.items() if v is not None}
-        answer: Json = self._send("GET", API + path, params=given).json()
+        answer: Json = self._send("GET", API + path, params=given(parameters)).json()
         return answer
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None) -> Json:
         """POST below /api/v1 under one idempotency key, new unless given; retried with the same key."""
-        answer: Json = self._send("POST", API + path, json=body or {}, key=key or uuid4().hex).json()
-        if isinstance(answer, dict) and isinstance(answer.get("receipt"), str):
-            self.receipts.append(answer["receipt"])
-            if self.receipt_store is not None:
-                listed = [e["leaf_hash"] for e in [*answer.get("events", []), *answer.get("items", [])] if "leaf_hash" in e]
-                self.receipt_store.keep_acknowledgement(answer["receipt"], listed)
+        answer: Json = self._run(self._exchange.act("POST", API + path, json=body or {}, key=key)).json()
         return answer
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Json:
         """PATCH below /api/v1."""
-        answer: Json = self._send("PATCH", API + path, json=body, key=uuid4().hex).json()
+        answer: Json = self._run(self._exchange.act("PATCH", API + path, json=body)).json()
         return answer
 
     def items(self, path: str, **parameters: Any) -> Iterator[Json]:
@@ -181,13 +163,11 @@ class BankClient:
 
     def export_log(self, fmt: str = "jsonl", **filters: Any) -> Iterator[bytes]:
         """Stream the custody log; `from_` and `to` are RFC 3339."""
-        given = {k.rstrip("_"): v for k, v in filters.items() if v is not None}
-        with self._http.stream(
-            "GET", f"{API}/custody-log", params={"format": fmt, **given}, headers=self._headers(None)
-        ) as answer:
+        parameters = {"format": fmt, **given(filters)}
+        with self._http.stream("GET", f"{API}/custody-log", params=parameters, headers=self._exchange.headers()) as answer:
             if answer.status_code >= 400:
                 answer.read()
-                raise Refused(answer.status_code, _problem(answer))
+                raise refusal_of(answer)
             yield from answer.iter_bytes()
 
     # receipts
@@ -251,50 +231,34 @@ class BankClient:
 
     # how
 
-    def _take_tokens(self, answer: Json) -> None:
-        self._access, self._refresh = answer["access_token"], answer["refresh_token"]
+    @property
+    def receipts(self) -> list[str]:
+        """Every receipt, in the order they came."""
+        return self._exchange.receipts
 
-    def _headers(self, key: str | None) -> dict[str, str]:
-        headers = {} if self._access is None else {"Authorization": f"Bearer {self._access}"}
-        return headers if key is None else headers | {"Idempotency-Key": key}
+    @property
+    def receipt_store(self) -> ReceiptStore | None:
+        """Where acknowledgements are checked and kept."""
+        return self._exchange.receipt_store
 
-    def _send(self, method: str, path: str, *, key: str | None = None, authorised: bool = True, **how: Any) -> httpx.Response:
-        """Send, retry what is safe to retry, refresh an expired token once."""
-        refreshed = False
-        attempt = 0
-        while True:
-            try:
-                answer = self._http.request(method, path, headers=self._headers(key) if authorised else None, **how)
-            except httpx.TransportError:
-                answer = None
-            if answer is not None and answer.status_code not in RETRIED:
-                if answer.status_code == 401 and authorised and not refreshed and self._renew():
-                    refreshed = True
-                    continue
-                if answer.status_code >= 400:
-                    raise Refused(answer.status_code, _problem(answer))
-                return answer
-            # A GET changes nothing and a keyed POST happens once; anything else must not be repeated blindly.
-            if attempt >= self._retries or not (method == "GET" or key is not None):
-                if answer is not None:
-                    raise Refused(answer.status_code, _problem(answer))
-                raise Unreachable(key)
-            self._sleep(min(5.0, 0.2 * 2**attempt))
-            attempt += 1
+    def _send(self, method: str, path: str, **how: Any) -> httpx.Response:
+        return self._run(self._exchange.send(method, path, **how))
 
-    def _renew(self) -> bool:
-        if self._refresh is None:
-            return False
-        answer = self._http.post(f"{API}/auth/refresh", json={"refresh_token": self._refresh})
-        if answer.status_code != 200:
-            return False
-        self._take_tokens(answer.json())
-        return True
-
-
-def _problem(answer: httpx.Response) -> Json:
-    try:
-        document: Json = answer.json()
-    except json.JSONDecodeError:
-        return {"code": "unknown", "detail": f"The bank answered {answer.status_code}."}
-    return document
+    def _run(self, steps: Steps) -> httpx.Response:
+        """Do what an exchange asks for, one after the other; return its last answer."""
+        came: httpx.Response | None = None
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Wait):
+                    self._sleep(step.seconds)
+                    came = None
+                else:
+                    try:
+                        came = self._http.request(step.method, step.path, headers=step.headers, **step.how)
+                    except httpx.TransportError:
+                        came = None
+                step = steps.send(came)
+        except StopIteration as done:
+            answer: httpx.Response = done.value
+            return answer

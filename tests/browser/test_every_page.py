@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from fastapi.routing import APIRoute
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from starlette.routing import Match
 
 from biobank.pages.ui.session import known_in_address
@@ -141,10 +141,6 @@ def assert_reachable_by_keyboard(page: Page) -> None:
         assert tag != "BODY" and shown, f"focus is not shown on {tag}"
 
 
-HEAVIEST = 120_000
-"""Bytes that a page may bring along, its style, scripts and icons included, when a browser has nothing of ours yet."""
-
-
 @contextmanager
 def weighed(page: Page) -> Iterator[dict[str, int]]:
     """Weigh what the page fetches while nothing of it is in a cache: bytes on the wire by request, heads included."""
@@ -227,9 +223,10 @@ def look_at(page: Page, furnished: Furnished, stop: Stop) -> None:
         answer = page.goto(path)
     for end in stops:
         end()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0, timeout=60_000)
     assert answer is not None
     assert answer.status == stop.status, answer.status
-    assert sum(weights.values()) <= HEAVIEST, f"{sum(weights.values())} bytes in {len(weights)} answers"
+    assert sum(weights.values()) <= stop.heaviest, f"{sum(weights.values())} bytes in {len(weights)} answers"
     assert seen or not stop.roles, "whoever is signed in was looked up"
     assert len(seen) <= stop.statements, f"{len(seen)} statements: " + "\n".join(seen)
 

@@ -11,6 +11,8 @@ BENCH = ("lab_tech",)
 CLINIC = ("clinician", "clinic_staff")
 DESK = ("quality", "auditor", "admin")
 EVERYONE = (*BENCH, *CLINIC, *DESK)
+HEAVIEST = 120_000
+"""Bytes that a page may bring along, its style, scripts and icons included, when a browser has nothing of ours yet."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Stop:
     roles: tuple[str, ...]
     statements: int
     status: int = 200
+    heaviest: int = HEAVIEST
 
     @property
     def name(self) -> str:
@@ -29,9 +32,14 @@ class Stop:
         return self.path.strip("/").replace("/", "_").replace("?", "-") or "today"
 
 
-def stop(path: str, roles: tuple[str, ...], statements: int, route: str | None = None, status: int = 200) -> Stop:
-    """A stop of the walk; `route` when the address names a thing: `/specimens/{code}` for `/specimens/{tube}`."""
-    return Stop(path, route or path, roles, statements, status)
+def stop(
+    path: str, roles: tuple[str, ...], statements: int, route: str | None = None, status: int = 200, heaviest: int = HEAVIEST
+) -> Stop:
+    """A stop of the walk; `route` when the address names a thing: `/specimens/{code}` for `/specimens/{tube}`.
+
+    `heaviest`: only where a page shows others' work, which weighs what it weighs.
+    """
+    return Stop(path, route or path, roles, statements, status, heaviest)
 
 
 STOPS: tuple[Stop, ...] = (
@@ -42,6 +50,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/account/choices", EVERYONE, 4),
     stop("/keys", EVERYONE, 2),
     stop("/help", EVERYONE, 2),
+    stop("/docs", EVERYONE, 2, heaviest=900_000),
     stop("/help/kits", EVERYONE, 2, "/help/{job}"),
     stop("/set-up", ("lab_tech", "quality", "admin"), 10),
     stop("/find", BENCH, 3),

@@ -40,16 +40,17 @@ def folder_hash(folder: Path) -> str:
 
 
 class VersionedStatic(StaticFiles):
-    """The static folder; mount it at `STATIC_PREFIX`."""
+    """A folder of files; mount it at its `prefix`."""
 
-    def __init__(self, folder: Path = STATIC_DIR) -> None:
+    def __init__(self, folder: Path = STATIC_DIR, prefix: str = STATIC_PREFIX) -> None:
         super().__init__(directory=folder)
+        self.prefix = prefix
         self.version = folder_hash(folder)
         self._packed: dict[str, bytes] = {}
 
     def url(self, name: str) -> str:
         """Return the address of the file `name` in the present version."""
-        return f"{STATIC_PREFIX}/{self.version}/{name}"
+        return f"{self.prefix}/{self.version}/{name}"
 
     def get_path(self, scope: Scope) -> str:
         """Drop the version segment, remembering whether it is the present one."""

@@ -252,6 +252,7 @@ ELSEWHERE: Final = {
     "/slips": "users-and-sites",
     "/attachments": "deviations",
     "/help": "",
+    "/docs": "",
 }
 """Pages outside the menu → the help that explains them."""
 
