@@ -4,19 +4,21 @@
     python -m bench.failover FOLDER [--clients 4] [--rest 12]
 
 One bank on the cluster of `deploy/ha`. Every client sends one scan at a time and repeats it under its key until it is answered
-with 201. Faults come one after the other; `--rest` seconds of quiet lie between them. Prints a table and ends with 1 when
-something was lost, doubled or left unsealed.
+with 201. Faults come one after the other: between them all nodes are whole again, and `--rest` seconds of quiet pass. A full
+disk is tried where the nodes' folders are file systems of their own (mount small ones before `deploy/ha/run`). Prints a table and
+ends with 1 when something was lost, doubled or left unsealed.
 """
 
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +35,7 @@ from biobank.foundation.config import Settings
 from biobank.postgres import migrate
 from tests import seed
 
+WELL = {"running", "streaming"}
 SCAN = {"kind": "specimen.received", "site": "LAB", "expected_seq": 1}
 
 
@@ -82,14 +85,28 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pids = {name: int(pid) for name, pid in (line.split() for line in (folder / "pids").read_text().splitlines())}
+        found = (re.search(r"^restapi:.*?:(\d+)", (folder / f"node{n}.yml").read_text(), re.MULTILINE) for n in (1, 2, 3))
+        self._rests = [int(port[1]) for port in found if port]
 
-    def leader(self) -> str:
-        """The node that takes writes now."""
-        for name in ("node1", "node2", "node3"):
-            postmaster = self._folder / name / "data" / "postmaster.pid"
-            if postmaster.exists() and not (postmaster.parent / "standby.signal").exists():
-                return name
-        raise LookupError("nobody leads")
+    def whole(self) -> dict[str, str]:
+        """Wait until one node leads, one is waited for by COMMIT and one follows, none of them behind; return node by role."""
+        until = time.monotonic() + 180
+        while time.monotonic() < until:
+            for port in self._rests:
+                try:
+                    members = httpx.get(f"http://127.0.0.1:{port}/cluster", timeout=3).json()["members"]
+                except httpx.HTTPError:
+                    continue
+                roles = {m["role"]: m["name"] for m in members if m["state"] in WELL and not m.get("lag")}
+                if roles.keys() == {"leader", "sync_standby", "replica"}:
+                    return roles
+            time.sleep(0.5)
+        raise TimeoutError("the cluster did not become whole")
+
+    def filled(self, name: str) -> Path | None:
+        """A file to fill the disk of a node with; None when its folder is no file system of its own."""
+        folder = self._folder / name
+        return folder / "filler" if folder.stat().st_dev != self._folder.stat().st_dev else None
 
     def processes(self, name: str) -> list[int]:
         """The process of a part; of a node Patroni's and all of its PostgreSQL's."""
@@ -128,6 +145,18 @@ class Cluster:
 
 
 @contextmanager
+def full(disk: Path, seconds: float) -> Iterator[None]:
+    """Leave no byte on a disk for a time."""
+    with disk.open("wb") as filler, suppress(OSError):
+        while True:
+            filler.write(bytes(1 << 16))
+            filler.flush()
+    yield
+    time.sleep(seconds)
+    disk.unlink()
+
+
+@contextmanager
 def suspended(cluster: Cluster, processes: list[int], seconds: float) -> Iterator[None]:
     """Suspend processes for a time."""
     cluster.signal(processes, signal.SIGSTOP)
@@ -155,7 +184,7 @@ def main() -> None:
     ensure_secrets(settings.secrets, settings.log_origin)
     bank = Bank.open(settings)
     house = House(cast(Any, None), settings, bank, folder)
-    scanning = Scanning(f"http://127.0.0.1:{port}", house.token(), iter(house.specimens(20_000)))
+    scanning = Scanning(f"http://127.0.0.1:{port}", house.token(), iter(house.specimens(50_000)))
     cluster = Cluster(folder)
     with served(given, folder) as server:
         rows = trial(scanning, cluster, server, arguments.clients, arguments.rest)
@@ -195,8 +224,8 @@ def trial(
     while not scanning.answered:
         time.sleep(0.2)
 
-    def standby() -> str:
-        return next(name for name in ("node1", "node2", "node3") if name != cluster.leader())
+    def node(role: str) -> str:
+        return cluster.whole()[role]
 
     @contextmanager
     def killed(part: str) -> Iterator[None]:
@@ -205,18 +234,23 @@ def trial(
 
     faults: list[tuple[str, Callable[[], Any]]] = [
         ("none", lambda: suspended(cluster, [], 5)),
-        ("a leader's PostgreSQL killed", lambda: suspended(cluster, killed_server(cluster), 0)),
-        ("a leader and its Patroni killed", lambda: cluster.away(cluster.leader(), 20)),
-        ("a leader suspended with its Patroni", lambda: suspended(cluster, cluster.processes(cluster.leader()), 40)),
-        ("a standby suspended", lambda: suspended(cluster, cluster.processes(standby()), 20)),
+        ("a leader's PostgreSQL killed", lambda: suspended(cluster, killed_server(cluster, node("leader")), 0)),
+        ("a leader and its Patroni killed", lambda: cluster.away(node("leader"), 20)),
+        ("a leader suspended with its Patroni", lambda: suspended(cluster, cluster.processes(node("leader")), 40)),
+        ("the standby that COMMIT waits for suspended", lambda: suspended(cluster, cluster.processes(node("sync_standby")), 20)),
+        ("the other standby suspended", lambda: suspended(cluster, cluster.processes(node("replica")), 20)),
         ("an etcd member killed", lambda: cluster.away("etcd1", 10)),
         ("the proxy killed", lambda: cluster.away("haproxy", 3)),
         ("the proxy suspended", lambda: suspended(cluster, cluster.processes("haproxy"), 12)),
         ("the sealer killed", lambda: killed("sealer")),
         ("the worker killed", lambda: killed("worker")),
     ]
+    disk = cluster.filled(node("leader"))
+    if disk is not None:
+        faults.append(("the leader's disk full", lambda: full(cast(Path, cluster.filled(node("leader"))), 40)))
     rows = []
     for name, fault in faults:
+        cluster.whole()
         began = time.monotonic()
         with fault():
             pass
@@ -232,9 +266,9 @@ def trial(
     return rows
 
 
-def killed_server(cluster: Cluster) -> list[int]:
+def killed_server(cluster: Cluster, leader: str) -> list[int]:
     """Kill the leader's PostgreSQL and leave its Patroni."""
-    _, *server = cluster.processes(cluster.leader())
+    _, *server = cluster.processes(leader)
     cluster.signal(server, signal.SIGKILL)
     return []
 
