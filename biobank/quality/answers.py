@@ -14,7 +14,7 @@ from biobank.custody.recording import ending_guard
 from biobank.custody.snapshots import load
 from biobank.foundation.errors import raise_first
 from biobank.quality.ending import Route, ends, is_protected, run_ends, sampling_refusals, thawing_ends
-from biobank.quality.ending_facts import read_facts
+from biobank.quality.ending_facts import counted_from_before, read_facts
 from biobank.quality.usable import RELEASED
 from biobank.specimens.events import Thawed
 from biobank.specimens.making import run_refusals
@@ -30,7 +30,7 @@ def refuse_ending(session: Session, act: Act, specimen: Snapshot, event: Event, 
     if isinstance(event, Thawed) and not thawing_ends(specimen, withdrawal):
         return
     held = _held(session, specimen)
-    facts = read_facts(session, held, act.at)
+    facts = counted_from_before(session, held, read_facts(session, held, act.at))
     if isinstance(event, Sampled):
         raise_first(sampling_refusals(held, event.amount, facts))
     elif isinstance(event, Thawed):
@@ -58,6 +58,6 @@ def refuse_run(session: Session, act: Act, process: Process, uses: Sequence[Use]
         kept = (0 if total == 0 else therapeutic * use.amount // total) if shared else None
         if (kept is None and use.specimen.projection.quality not in RELEASED) or (kept is not None and kept >= use.amount):
             continue  # nothing of it is lost to the donor: no fact is needed to say so
-        facts = read_facts(session, use.specimen, act.at)
+        facts = counted_from_before(session, use.specimen, read_facts(session, use.specimen, act.at))
         if run_ends(use.specimen, use.amount, use.consumed, kept, facts):
             raise_first(ends(Route.RUN, use.specimen, facts))

@@ -7,7 +7,7 @@
 | give up as lost | `…/lost`, of what is missing | who searched, and quality |
 | close the bank | `/closings/…/transfer`: all that it keeps, as one set | announced and accepted; two of quality |
 | use up | `…/use-up`, its page | two people, the second of quality; kept frozen: announced; opens three routes for a day |
-| sample | `specimen.sampled`: API, batches, the scan path | leaves a usable rest and the reserve, or may be used up |
+| sample | `specimen.sampled`: API, batches, the scan path | leaves a usable rest of what it was filled from, and the reserve |
 | discard vessels | `…/culture/discard`, its page | two people; a usable rest is left, or what goes was seen contaminated |
 | run | `POST /processings`: consumed, a part used, refilled as another kind | makes therapeutic material, or may be used up |
 | thaw | a run of thawing; on a withdrawal's behalf it is approved already | may be used up |
@@ -142,16 +142,18 @@ class Banking:
 class Facts:
     """What the record says beside the specimen, at one instant.
 
-    `began_with`: the amount of its first entry; `rest_percent`: how much of that is a usable rest; `banking`: the latest banking
-    consent that covers its tissue; `wrong`: what an inspection said no to; `remaining`: if this unit were gone;
-    `attached`: the evidence named is on file; `may_use_up`: two people allowed it within the day; `left_for`: the withdrawal it
-    left for, while quality has not decided about its return; `agreement_over`, `destroy_after_death`: the agreement ended, or the
-    donor died, and the donor had wanted it destroyed then.
+    `began_with`: the amount of its first entry; `part_of`: its part of what it was filled from, before anything of that was taken
+    or lost, where that was read (of what is sampled or goes into a run); `rest_percent`: how much of that is a usable rest;
+    `banking`: the latest banking consent that covers its tissue; `wrong`: what an inspection said no to; `remaining`: if this
+    unit were gone; `attached`: the evidence named is on file; `may_use_up`: two people allowed it within the day; `left_for`: the
+    withdrawal it left for, while quality has not decided about its return; `agreement_over`, `destroy_after_death`: the agreement
+    ended, or the donor died, and the donor had wanted it destroyed then.
     """
 
     at: datetime
     began_with: int
     remaining: Remaining
+    part_of: int = 0
     rest_percent: int = 50
     tests: LotTests = NO_TESTS
     banking: Banking | None = None
@@ -167,6 +169,11 @@ class Facts:
 def leaves_a_rest(amount: int, facts: Facts) -> bool:
     """Say whether `amount`, in the specimen's unit, is still a usable rest of what it began with. Pure."""
     return amount > 0 and amount * 100 >= facts.began_with * facts.rest_percent
+
+
+def leaves_a_rest_of_all(amount: int, facts: Facts) -> bool:
+    """Say the same, counted on from what it was filled from. Pure."""
+    return leaves_a_rest(amount, replace(facts, began_with=max(facts.began_with, facts.part_of)))
 
 
 def is_protected(specimen: Snapshot) -> bool:
@@ -242,7 +249,7 @@ KEPT_WHOLE = frozenset({HoldKind.LEGAL.value, HoldKind.RECALL.value})
 
 def sampling_ends(specimen: Snapshot, amount: int, facts: Facts) -> bool:
     """Say whether taking `amount` leaves less than a usable rest; what was taken before counts, because it is gone. Pure."""
-    return is_protected(specimen) and not leaves_a_rest(specimen.projection.amount - amount, facts)
+    return is_protected(specimen) and not leaves_a_rest_of_all(specimen.projection.amount - amount, facts)
 
 
 def sampling_refusals(specimen: Snapshot, amount: int, facts: Facts) -> list[Refusal]:
@@ -277,11 +284,11 @@ def run_ends(specimen: Snapshot, used: int, consumed: bool, kept: int | None, fa
     """
     if not is_protected(specimen):
         return False
-    if not consumed and leaves_a_rest(specimen.projection.amount - used, facts):
+    if not consumed and leaves_a_rest_of_all(specimen.projection.amount - used, facts):
         return False
     if kept is None:
         return specimen.projection.quality in RELEASED
-    return not leaves_a_rest(specimen.projection.amount - used + kept, facts)
+    return not leaves_a_rest_of_all(specimen.projection.amount - used + kept, facts)
 
 
 def reason_refusal(specimen: Snapshot, facts: Facts, reason: str) -> Refusal | None:

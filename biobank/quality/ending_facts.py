@@ -1,5 +1,6 @@
 """What the rule of ending (`quality/ending.py`) reads of the record."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -16,6 +17,9 @@ from biobank.quality.lot_tests import read_lot_tests
 from biobank.quality.models import ending_notice, ending_rule, use_up_allowed
 from biobank.quality.reserves import NO_RESERVE, Remaining, remaining_after
 from biobank.specimens.materials import tissue_of
+from biobank.specimens.models import processing, processing_input
+from biobank.specimens.models import specimen as specimen_table
+from biobank.specimens.processes import PROCESSES, Balance, ProcessName
 from biobank.transparency.models import event as event_table
 
 COOLING_OFF_DAYS = 7
@@ -34,12 +38,6 @@ def rule_of_site(session: Session, site: str | None) -> tuple[int, int]:
 def read_facts(session: Session, specimen: Snapshot, at: datetime, *, attached: bool = False) -> Facts:
     """Read what the rule asks about one specimen, as of `at`."""
     code, donor = specimen.code, specimen.donor_code
-    first = session.execute(
-        select(event_table.c.entry).where(
-            event_table.c.stream_kind == "specimen", event_table.c.stream_id == code, event_table.c.seq == 1
-        )
-    ).scalar()
-    began = specimen.projection.amount if first is None else int(parse_entry(bytes(first))["body"].get("amount", 0))
     notice = session.execute(
         select(ending_notice.c.reason, ending_notice.c.not_before).where(
             ending_notice.c.specimen_code == code, ending_notice.c.withdrawn_at.is_(None)
@@ -50,7 +48,7 @@ def read_facts(session: Session, specimen: Snapshot, at: datetime, *, attached: 
     wished = Wished() if donor is None else destruction_wished(session, donor, at)
     return Facts(
         at=at,
-        began_with=began,
+        began_with=_first_amount(session, code),
         remaining=Remaining("", specimen.material, 0, {}, 0, 0, NO_RESERVE)
         if donor is None
         else remaining_after(session, donor, specimen.material, [code], at),
@@ -65,6 +63,36 @@ def read_facts(session: Session, specimen: Snapshot, at: datetime, *, attached: 
         agreement_over=wished.after_term,
         destroy_after_death=wished.after_death,
     )
+
+
+def counted_from_before(session: Session, specimen: Snapshot, facts: Facts) -> Facts:
+    """Return the facts with what a unit's part was of what it was filled from: nobody makes a small rest whole by filling it
+    once more. A handful of statements for each time it was filled.
+    """
+    return replace(facts, part_of=_began(session, specimen.code, specimen.lot_code))
+
+
+def _began(session: Session, code: str, lot: str | None) -> int:
+    """Return what a unit began with; of one that was filled, its part of what those began with that went into the run whole."""
+    first, p, i, s = _first_amount(session, code), processing.c, processing_input.c, specimen_table.c
+    run = session.execute(select(p.id, p.process, p.made).where(p.lot_code == lot)).first() if lot is not None else None
+    if run is None or not run.made or PROCESSES[ProcessName(run.process)].balance is not Balance.CONSERVED:
+        return first
+    went_in = session.execute(
+        select(s.code, s.lot_code, i.amount, i.consumed)
+        .join(processing_input, i.specimen_code == s.code)
+        .where(i.processing_id == run.id)
+    ).all()
+    before = sum(_began(session, one.code, one.lot_code) if one.consumed else one.amount or 0 for one in went_in)
+    return first * int(before) // int(run.made)
+
+
+def _first_amount(session: Session, code: str) -> int:
+    """Return the amount of a unit's first entry."""
+    of = event_table.c
+    asked = select(of.entry).where(of.stream_kind == "specimen", of.stream_id == code, of.seq == 1)
+    amount: int = parse_entry(bytes(session.execute(asked).scalar_one()))["body"].get("amount", 0)
+    return amount
 
 
 def _banking(session: Session, specimen: Snapshot, at: datetime) -> Banking | None:

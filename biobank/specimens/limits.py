@@ -2,7 +2,8 @@
 
 A site may only be stricter than what the registry of materials has from a published source; where it has none, the site's own
 word with its own source replaces it. No figure for time out of the cold has a published source, so a budget exists only where a
-site sets it. The same goes for the time in a cryoprotectant, for the way into the tank after freezing and for the last passage.
+site sets it. The same goes for the way into the tank after freezing and for the last passage. The time in a cryoprotectant begins
+with the registry's starting value.
 `custody.recording.record` asks at every change of condition and whenever time out of the cold is counted.
 """
 
@@ -29,7 +30,7 @@ from biobank.custody.states import Condition, StreamKind
 from biobank.foundation.errors import Conflict
 from biobank.people.queries import get_site
 from biobank.specimens.events import SOURCE, LimitsSet
-from biobank.specimens.materials import MATERIALS, MaterialName, material_of
+from biobank.specimens.materials import MATERIALS, MaterialName, UseBy, material_of
 from biobank.specimens.models import material_limit as limit
 from biobank.specimens.warm_time import hold_over_new_budget
 from biobank.transparency.models import event
@@ -154,19 +155,24 @@ def limits_then(session: Session, material: str, condition: str, sites: frozense
 
 
 def _strictest(material: str, condition: str, sites: frozenset[str], said: Mapping[str, Limits]) -> Limits:
-    named = material_of(material).use_by.get(Condition(condition)) if material else None
-    own = {at: one.use_by_s for at, one in said.items() if one.use_by_s is not None}
-    # A starting value that nobody published gives way to a site's own, at that site only: another has not decided anything.
-    silent = named is not None and (named.published or not sites or any(site not in own for site in sites))
-    stands = [named.seconds] if named is not None and silent else []
+    entry = material_of(material) if material else None
+    contact = entry.contact if entry is not None and condition == Condition.FROZEN else None
     return Limits(
-        min([*own.values(), *stands], default=None),
+        _with_the_registry(said, "use_by_s", None if entry is None else entry.use_by.get(Condition(condition)), sites),
         _lowest(said, "warm_amber_s"),
         _lowest(said, "warm_red_s"),
-        _lowest(said, "contact_s"),
+        _with_the_registry(said, "contact_s", contact, sites),
         _lowest(said, "to_tank_s"),
         _lowest(said, "highest_passage"),
     )
+
+
+def _with_the_registry(said: Mapping[str, Limits], name: str, named: UseBy | None, sites: frozenset[str]) -> int | None:
+    """Return the strictest of what sites say and the registry. A starting value that nobody published gives way to a site's own,
+    at that site only: another has not decided anything."""
+    own = {at: seconds for at, one in said.items() if (seconds := getattr(one, name)) is not None}
+    silent = named is not None and (named.published or not sites or any(site not in own for site in sites))
+    return min([*own.values(), *([named.seconds] if named is not None and silent else [])], default=None)
 
 
 def _lowest(said: Mapping[str, Limits], name: str) -> int | None:
@@ -182,8 +188,10 @@ def set_limits(session: Session, act: Act, request: SetLimits) -> LimitsRecorded
     require_from_now_on(request)
     act.require(Permission.QUALITY_DECIDE, at=request.site)
     get_site(session, request.site)
-    named = MATERIALS[request.material].use_by.get(request.condition)
-    if named is not None and request.use_by_s is not None and request.use_by_s > named.seconds:
+    entry = MATERIALS[request.material]
+    for named, wanted in ((entry.use_by.get(request.condition), request.use_by_s), (entry.contact, request.contact_s)):
+        if named is None or wanted is None or wanted <= named.seconds:
+            continue
         if named.published:
             raise LooserThanTheRegistry(
                 f"The registry gives {named.seconds // 60} minutes ({named.source}). A site may only be stricter.",
@@ -230,5 +238,16 @@ def list_limits(session: Session, actor: Actor) -> LimitsList:
     ]
     names = ("material", "condition", *LIMITED)
     rows = session.execute(select(limit).order_by(limit.c.site_code, limit.c.material, limit.c.condition))
+    found += [
+        LimitsPublic(
+            site=None,
+            material=entry.name,
+            condition=Condition.FROZEN,
+            contact_s=entry.contact.seconds,
+            source=entry.contact.source,
+        )
+        for entry in MATERIALS.values()
+        if entry.contact is not None
+    ]
     found += [LimitsPublic(site=row.site_code, **{name: getattr(row, name) for name in names}) for row in rows]
     return LimitsList(items=found)

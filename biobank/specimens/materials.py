@@ -152,6 +152,12 @@ _ONCE_THAWED: Final = {
 """What lives is used soon once it is thawed, whether or not somebody published how soon."""
 
 
+CONTACT_BEGINS: Final = UseBy(
+    _HOUR, "starting value of this registry, without a published source; quality sets the site's own by its validation", False
+)
+"""How long living cells are in a cryoprotectant before they are cooled, until a site says it for itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
     """One entry of the registry.
@@ -194,6 +200,11 @@ class Material:
     def of_a_person(self) -> bool:
         """Whether it was taken from somebody who is known, or made of what was."""
         return self.harvested or bool(self.parents)
+
+    @property
+    def contact(self) -> UseBy | None:
+        """How long it may be in a cryoprotectant; None for what is not frozen, or has no living cells to harm."""
+        return CONTACT_BEGINS if self.freezable and self.assays else None
 
     @property
     def freezable(self) -> bool:

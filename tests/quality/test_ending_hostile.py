@@ -34,6 +34,8 @@ from biobank.specimens.processing_schemas import MakingRun, ThawingRun
 from tests.conftest import Api, TestBank
 from tests.donors import stories as donors
 from tests.quality.test_deviations import stored
+from tests.specimens.stories import donor as lab_donor
+from tests.specimens.stories import made, output, run, svf, using
 from tests.withdrawals.stories import AMOUNT, a_donor, bank_vials, everyone
 
 LOGINS = {
@@ -249,6 +251,29 @@ def test_nobody_alone_samples_thaws_or_works_up_a_unit_to_nothing(api: Api, unit
     assert succeeds(bank, unit, sampling(bank, "lab_tech", AMOUNT // 2), checked_out)
     assert succeeds(bank, fresh, running(bank, "lab_tech", "aliquoting", AMOUNT), checked_out)
     assert succeeds(bank, fresh, running(bank, "lab_tech", "qc_sampling", AMOUNT // 10, "qc"), checked_out)
+
+
+def test_who_fills_a_rest_anew_does_not_make_it_whole(api: Api) -> None:
+    """Half is lost in filling or sampled, and the rest is filled once more: by one person, nothing would be left in the end."""
+    whole = svf(api, lab_donor(api), 20_000_000)
+    half = made(run(api.lab_tech, "aliquoting", [using(whole)], [output("svf", 10_000_000)], loss=10_000_000))["specimens"][0]
+    again = run(api.lab_tech, "aliquoting", [using(half)], [output("svf", 5_000_000)], loss=5_000_000)
+    assert (again.status_code, again.json()["code"]) == (409, "ends_material"), again.text
+    samples = run(
+        api.lab_tech,
+        "qc_sampling",
+        [using(half, amount=1_000_000, consumed=False)],
+        [output("svf", 1_000_000, purpose="qc")],
+    )
+    assert (samples.status_code, samples.json()["code"]) == (409, "ends_material"), samples.text
+
+    # Divided into ten without a loss, each is a part of what there was; two of them together are two parts.
+    tenths = made(run(api.lab_tech, "aliquoting", [using(half)], [output("svf", 1_000_000, count=10)]))["specimens"]
+    lost = run(api.lab_tech, "aliquoting", [using(tenths[0])], [output("svf", 600_000)], loss=400_000)
+    assert (lost.status_code, lost.json()["code"]) == (409, "ends_material"), lost.text
+    pooled = run(api.lab_tech, "aliquoting", [using(one) for one in tenths[1:3]], [output("svf", 1_900_000)], loss=100_000)
+    assert (pooled.status_code, pooled.json()["code"]) == (409, "ends_material"), pooled.text
+    assert run(api.lab_tech, "aliquoting", [using(one) for one in tenths[3:]], [output("svf", 7_000_000)]).status_code == 201
 
 
 def test_samples_taken_one_after_the_other_count_together(api: Api, unit: str) -> None:

@@ -14,6 +14,7 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from tests.conftest import Api, Client
 from tests.quality.test_deviations import stored
+from tests.quality.test_merging import merge
 from tests.specimens.stories import Json, donor, fat, harvest, kinds, made, output, received, refused, run, using
 from tests.withdrawals.stories import of_one_person, sign_and_post
 
@@ -149,3 +150,21 @@ def test_the_database_keeps_a_result_to_known_words_and_two_people(api: Api, cha
 
     with pytest.raises(IntegrityError, match=guard):
         api.test_bank.write(lambda s: s.execute(text(f"UPDATE donor_marker SET {change}")))
+
+
+def test_a_correction_of_the_clinics_tick_lifts_nothing_and_a_reactive_duplicate_goes_along_into_the_merge(api: Api) -> None:
+    person, again = donor(api), donor(api, external_ids=[{"issuer": "OTHER-HOSPITAL", "value": "7 7"}])
+    (raw,) = made(harvest(api.clinician, person, fat()))["specimens"]
+    history = api.clinician.get(f"/specimens/{raw['code']}/custody").json()["items"]
+    said = {"corrects": history[0]["leaf_hash"], "field": "markers_tested", "value": True, "reason": "typed_wrong"}
+    answer = api.clinician.post(f"/specimens/{raw['code']}/amend", json=said | {"expected_seq": raw["seq"]})
+    assert answer.status_code in (200, 201), answer.text
+    assert not label(api, raw["code"])["markers_evaluated"]
+
+    made(enter(api.clinician, again, stored(api).json()["sha256"], result="reactive"))
+    assert merge(api, person, again).status_code == 200
+
+    assert api.quality.get(f"/donors/{person}").json()["kept_apart"] is True
+    assert label(api, raw["code"])["evaluation"]["reactive_for"] == ["hepatitis B"]
+    lifting = {"kept_apart": False, "reason": "tested_again"}
+    assert refused(api.quality.post(f"/donors/{person}/isolation", json=lifting)) == (409, "reactive_result_stands")

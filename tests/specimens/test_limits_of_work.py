@@ -68,13 +68,19 @@ def test_whoever_froze_it_does_not_lift_what_holds_it_for_long_contact(api: Api)
     assert sign_and_post(api.quality, "hold_lifted", lift, {"reason": "explained"}).status_code == 200
 
 
-def test_a_contact_time_within_the_limit_or_without_one_holds_nothing(api: Api) -> None:
-    one, other = vial_of(api), vial_of(api)
+def test_a_contact_time_within_the_limit_holds_nothing_and_a_bank_begins_with_an_hour(api: Api) -> None:
+    one, other, third, fourth = (vial_of(api) for _ in range(4))
     frozen(api, one)
+    frozen(api, other, cryoprotectant_contact_s=3600)
+    longer = sign_and_post(api.quality, "decided", "/material-limits", FROZEN | {"contact_s": 3601})
+    assert (longer.status_code, longer.json()["code"]) == (409, "longer_without_source")
+    limited(api, FROZEN | {"contact_s": 7200, "source": "VAL-2026-020, contact study"})
+    frozen(api, third, cryoprotectant_contact_s=7200)
     limited(api, FROZEN | {"contact_s": 900})
-    frozen(api, other, cryoprotectant_contact_s=900)
+    frozen(api, fourth, cryoprotectant_contact_s=900)
 
-    assert (reasons(api, one["code"]), reasons(api, other["code"])) == ([], [])
+    assert reasons(api, one["code"]) == ["cryoprotectant_contact_too_long"], "22 hours, and nobody had set anything"
+    assert [reasons(api, vial["code"]) for vial in (other, third, fourth)] == [[], [], []]
 
 
 def test_a_contact_time_that_is_corrected_past_the_limit_holds_as_well(api: Api) -> None:
