@@ -7,6 +7,7 @@ one test after another, washed between them (`tests/washing.py`).
 
 import asyncio
 import gc
+import inspect
 import os
 import shutil
 import socket
@@ -57,6 +58,10 @@ os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 os.environ.pop("SSL_CERT_FILE", None)
 
 work_quickly()
+
+# By itself httpx gives up after five seconds, which a busy machine may need for a page.
+_patience: httpx.Timeout = inspect.signature(httpx.get).parameters["timeout"].default
+_patience.connect = _patience.read = _patience.write = _patience.pool = 60.0
 
 # How long one example takes says more about the machine's other work than about the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -195,6 +200,7 @@ def open_bank(
                     "test_mode": True,
                     "secure_cookies": False,
                     "pool_size": 5,
+                    "merge_delay_s": 3600,  # nobody seals, and a story on a busy machine is longer than a minute
                 }
                 | settings
             )
@@ -313,7 +319,7 @@ class SharedServer:
     def release(self, test_bank: TestBank) -> None:
         """Close the connections of a bank in the loop that opened them."""
         assert self.loop is not None
-        asyncio.run_coroutine_threadsafe(test_bank.bank.dispose(), self.loop).result(timeout=20)
+        asyncio.run_coroutine_threadsafe(test_bank.bank.dispose(), self.loop).result(timeout=60)
 
 
 _servers: list[SharedServer] = []
@@ -401,6 +407,18 @@ def begin(make_bank: Callable[..., TestBank], serve: Callable[[TestBank], str]) 
         api.close()
 
 
+def start_web(environ: dict[str, str], *more: str) -> "tuple[subprocess.Popen[bytes], str]":
+    """Start a web process; return it and its address, where a call waits until it answers.
+
+    The process is given a socket that listens already: a number of a port that is free now may be another's a second later.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        number = str(listening.fileno())
+        command = [sys.executable, "-m", "uvicorn", "--factory", "biobank.asgi:app", "--fd", number, "--log-level", "warning"]
+        process = subprocess.Popen([*command, *more], env=environ, pass_fds=[listening.fileno()])
+        return process, f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
 @pytest.fixture
 def workers(bank: TestBank) -> Iterator[Callable[[int], list[str]]]:
     """A factory of real worker processes over the test's bank; returns their addresses."""
@@ -411,36 +429,17 @@ def workers(bank: TestBank) -> Iterator[Callable[[int], list[str]]]:
         environ = dict(os.environ) | {f"BIOBANK_{k.upper()}": str(v) for k, v in given.items()}
         urls = []
         for _ in range(count):
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = probe.getsockname()[1]
-            command = [
-                sys.executable,
-                "-m",
-                "uvicorn",
-                "--factory",
-                "biobank.asgi:app",
-                "--port",
-                str(port),
-                "--log-level",
-                "warning",
-                "--no-access-log",
-            ]
-            running.append(subprocess.Popen(command, env=environ))
-            urls.append(f"http://127.0.0.1:{port}")
+            process, url = start_web(environ, "--no-access-log")
+            running.append(process)
+            urls.append(url)
         for url in urls:
-            for _ in range(1_200):  # a minute: two starting programs on a busy machine take more than ten seconds
-                try:
-                    httpx.get(url, timeout=1)
-                    break
-                except httpx.HTTPError:
-                    time.sleep(0.05)
+            httpx.get(url)
         return urls
 
     yield start
     for process in running:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -335,7 +335,7 @@ def test_each_service_runs_as_composed_until_its_health_check_succeeds(rehearsal
                 assert time.monotonic() < deadline, f"{name} does not mind SIGTERM"
                 time.sleep(0.2)
             process.terminate()
-            assert process.wait(30) == 0, name
+            assert process.wait(60) == 0, name
     finally:
         for process in running.values():
             process.kill()

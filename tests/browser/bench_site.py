@@ -109,7 +109,7 @@ def running_site() -> Iterator[Site]:
     server = uvicorn.Server(uvicorn.Config(make_site_app(site), host="127.0.0.1", port=0, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not server.started:
         assert time.monotonic() < deadline, "the test site did not start"
         time.sleep(0.02)

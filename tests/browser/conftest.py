@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from biobank.auth.sessions import create_page_session
 from biobank.foundation import clock
@@ -28,6 +28,9 @@ from tests.browser.watching import Watch
 from tests.conftest import Api, TestBank, drop_bank, open_bank, serve_now
 
 Open = Callable[..., Page]
+
+expect.set_options(timeout=30_000)
+"""How long a page may take to show what is waited for. Playwright's own five seconds are short on a busy machine."""
 
 
 # While Playwright runs, its event loop occupies the thread and `asyncio.run` elsewhere would fail: it lives for this folder only.
@@ -92,12 +95,6 @@ class Tabs:
 
 
 @pytest.fixture
-def bank(make_bank: Callable[..., TestBank]) -> TestBank:
-    """A bank that allows its log to lag: nobody seals here, and a day in a browser on a busy machine is longer than a minute."""
-    return make_bank(merge_delay_s=3600)
-
-
-@pytest.fixture
 def signed_in(api: Api, browser: Browser, watch: Watch) -> Iterator[Open]:
     """A factory of tabs over the test's own bank, each with its own session."""
     tabs = Tabs(browser, api.test_bank, api.url, watch)
@@ -109,7 +106,7 @@ def signed_in(api: Api, browser: Browser, watch: Watch) -> Iterator[Open]:
 def furnished_bank(
     template: EmbeddedPostgres, secrets_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Furnished]:
-    bank = open_bank(template, secrets_dir, tmp_path_factory.mktemp("furnished"), merge_delay_s=3600)
+    bank = open_bank(template, secrets_dir, tmp_path_factory.mktemp("furnished"))
     clock.set_offset(timedelta(0), test_mode=True)
     url = serve_now(bank)
     api = Api(url, bank)

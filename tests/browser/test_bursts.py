@@ -241,7 +241,7 @@ def test_the_camera_takes_an_old_identifier_that_the_bank_knows(
         page = context.new_page()
         open_list(page)
         page.get_by_role("button", name="Camera", exact=True).click()
-        expect(page.locator(".camera-dialog")).to_contain_text("Scanned a12345678", timeout=15_000)
+        expect(page.locator(".camera-dialog")).to_contain_text("Scanned a12345678")
         expect(page.locator(".tube-code")).to_have_text(tube)
     finally:
         browser.close()

@@ -116,6 +116,7 @@ def test_a_hold_is_placed_and_lifted_with_a_signature(api: Api, signed_in: Open)
 
 def press(page: Page, name: str) -> None:
     page.locator("main").get_by_role("button", name=name).click()
+    page.wait_for_load_state()  # nobody types into a page that is still to come
 
 
 def test_the_log_is_searched_and_downloaded(api: Api, signed_in: Open, tmp_path: Any) -> None:

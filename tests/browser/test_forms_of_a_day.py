@@ -30,6 +30,12 @@ def fill(page: Page, **values: str) -> None:
             control.fill(value)
 
 
+def follow(page: Page, name: str, *, exact: bool = False) -> None:
+    """Open what a link leads to and wait until it is there: its scripts hear what is chosen next."""
+    page.get_by_role("link", name=name, exact=exact).click()
+    page.wait_for_load_state()
+
+
 def state_and_send(page: Page) -> None:
     """Record what the patient says, as either of the two people."""
     fill(page, **NAMES, date_of_birth=BORN, document_kind="passport")
@@ -59,7 +65,7 @@ def test_a_donor_is_registered_consents_is_identified_by_two_banded_and_harveste
     clinician.wait_for_url(re.compile(r"/donors/DN-"))
     donor = clinician.url.rsplit("/", 1)[1]
 
-    clinician.get_by_role("link", name="Record a consent").click()
+    follow(clinician, "Record a consent")
     fill(clinician, form_version="B-3.1")
     chosen = clinician.locator("#f-document_sha256")
     chosen.set_input_files({"name": "form.html", "mimeType": "text/html", "buffer": b"signed"})
@@ -110,7 +116,7 @@ def test_what_the_second_person_hears_otherwise_stops_everything(api: Api, signe
 def make(page: Page, process: str, specimen: str, amount: str, **more: str) -> str:
     """Record a run of one input from the specimen's page; return the only unit of its lot."""
     page.goto(f"/specimens/{specimen}")
-    page.get_by_role("link", name="Process", exact=True).click()
+    follow(page, "Process", exact=True)
     fill(page, process=process)
     press(page, "Go on")
     fill(page, procedure_version="SOP-014 v3")
@@ -131,7 +137,7 @@ def test_fat_becomes_svf_becomes_adsc_is_frozen_and_counted(api: Api, signed_in:
     specimen = api.lab_tech.get(f"/specimens/{culture}").json()
     assert (specimen["material"], specimen["passage"], specimen["custody"]["amount"]) == ("adsc", 0, 5_000_000)
 
-    page.get_by_role("link", name="Freeze its units").click()
+    follow(page, "Freeze its units")
     fill(page, procedure_version="SOP-020 v1", programme="CRF-1 slow v2", cryoprotectant="DMSO 5 %", contact_min="x")
     press(page, "Record the freezing")
     fill(page, contact_min="9")
@@ -141,11 +147,11 @@ def test_fat_becomes_svf_becomes_adsc_is_frozen_and_counted(api: Api, signed_in:
     expect(page.locator("main")).to_contain_text("Cryoprotectant contact")
     expect(page.locator("main")).not_to_contain_text("sha256")
     expect(page.get_by_role("link", name="Scan them into their places")).to_be_visible()
-    page.get_by_role("link", name="Store them where they fit").click()
+    follow(page, "Store them where they fit")
     expect(page.locator("main")).to_contain_text(culture)
 
     page.goto(f"/specimens/{culture}")
-    page.get_by_role("link", name="Record a viability assay").click()
+    follow(page, "Record a viability assay")
     fill(page, method="trypan_blue", live="182", dead="18")
     press(page, "Record the count")
     expect(page.get_by_text("Recorded: 91.0 % living.")).to_be_visible()
@@ -155,7 +161,7 @@ def test_fat_becomes_svf_becomes_adsc_is_frozen_and_counted(api: Api, signed_in:
     fill(page, test="sterility", method="By the book", laboratory="North Lab")
     page.locator("[name=due_at]").fill(f"{clock.now() + timedelta(days=30):%Y-%m-%dT12:00}")
     press(page, "Record it")
-    page.get_by_role("link", name="Result of sterility").click()
+    follow(page, "Result of sterility")
     fill(page, result="failed")
     page.locator("#f-report_sha256").set_input_files({"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"growth"})
     expect(page.get_by_text("Kept: report.pdf.")).to_be_visible()
@@ -210,13 +216,13 @@ def test_an_administrator_lays_out_a_tank_makes_a_login_and_quality_co_signs_its
     press(admin, "Make the login")
     admin.wait_for_url(re.compile("/users/US-"))
     code = admin.url.rsplit("/", 1)[1]
-    admin.get_by_role("link", name="Give a role").click()
+    follow(admin, "Give a role")
     fill(admin, role="lab_tech", site="LAB", password=seed.PASSWORD)
     press(admin, "Sign and propose")
     expect(admin.get_by_text("Proposed.")).to_be_visible()
 
     quality = signed_in("quality", path=f"/users/{code}")
-    quality.get_by_role("link", name="Open").click()
+    follow(quality, "Open")
     expect(quality.locator("main")).to_contain_text("role Laboratory technician; site LAB")
     fill(quality, password="not my password at all")
     press(quality, "Sign as the second person")

@@ -48,10 +48,10 @@ def test_the_spreadsheet_of_a_german_clinic_is_imported_wholly_on_its_pages(api:
     page.wait_for_url(re.compile("/jobs/"))
     assert run_next(api.test_bank.bank, JOB_KINDS)
 
-    page.get_by_role("button", name="Import what is ready").click(timeout=10_000)
+    page.get_by_role("button", name="Import what is ready").click()
     expect(page.get_by_text("The import has begun.")).to_be_visible()
     assert run_next(api.test_bank.bank, JOB_KINDS)
 
-    expect(page.get_by_role("link", name="Download the report")).to_be_visible(timeout=10_000)
+    expect(page.get_by_role("link", name="Download the report")).to_be_visible()
     expect(page.locator("#job")).to_contain_text("Imported")
     assert len(api.lab_tech.get("/specimens").json()["items"]) == 3

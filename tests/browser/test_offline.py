@@ -79,7 +79,7 @@ def test_scans_made_without_network_survive_a_reload_and_are_recorded_once_with_
     recorded = events(api, second)
     assert [e["kind"] for e in recorded] == ["specimen.collected", "specimen.received", "specimen.stored"]
     times = [datetime.fromisoformat(e["occurred_at"]) for e in recorded[1:]]
-    slack = timedelta(seconds=1)
+    slack = timedelta(seconds=10)  # the page knows the clock of the bank to half the way there and back, of 20 s at most
     assert before - slack <= times[0] < times[1] <= kept_by + slack
     assert all(datetime.fromisoformat(e["recorded_at"]) >= kept_by for e in recorded[1:])
     assert states(api, [first]) == ["collected"], "what was only listed is not recorded"
@@ -101,7 +101,7 @@ def test_a_lost_answer_is_asked_for_again_and_the_scan_is_recorded_once(api: Api
 
     page.route("**/scan/kept", lose, times=1)
     mend(page)
-    expect(page.locator("#kept-bar")).to_contain_text("1 sent.", timeout=10_000)
+    expect(page.locator("#kept-bar")).to_contain_text("1 sent.")
     assert "Received: 1 tube." in lost[0]
     assert [e["kind"] for e in events(api, code)] == ["specimen.collected", "specimen.received"]
 
@@ -252,6 +252,6 @@ def test_what_is_kept_survives_the_end_of_the_browser_locked_and_is_sent_when_th
     expect(page.locator("#kept-count")).to_have_text("1 scan is kept on this device, locked.")
     assert len(events(api, code)) == 1
     wire.mend()
-    expect(page.locator("#kept-bar")).to_contain_text("1 sent.", timeout=15_000)
+    expect(page.locator("#kept-bar")).to_contain_text("1 sent.")
     assert [e["kind"] for e in events(api, code)] == ["specimen.collected", "specimen.received"]
     context.close()

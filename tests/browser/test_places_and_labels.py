@@ -142,7 +142,7 @@ def test_a_batch_is_made_in_the_background_and_its_page_follows_it(api: Api, sig
 
     assert run_next(api.test_bank.bank, JOB_KINDS)
 
-    expect(page.get_by_role("link", name="Open the file")).to_be_visible(timeout=10_000)
+    expect(page.get_by_role("link", name="Open the file")).to_be_visible()
     href = page.get_by_role("link", name="Open the file").get_attribute("href")
     assert page.request.get(page.url.split("/jobs")[0] + str(href)).headers["content-type"] == "application/pdf"
 

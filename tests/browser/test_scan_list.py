@@ -292,7 +292,7 @@ def test_the_camera_reads_our_own_label_into_the_list(
         page = context.new_page()
         open_list(page)
         page.get_by_role("button", name="Camera", exact=True).click()
-        expect(page.locator(".camera-dialog")).to_contain_text(f"Scanned {code}", timeout=15_000)
+        expect(page.locator(".camera-dialog")).to_contain_text(f"Scanned {code}")
         page.get_by_role("button", name="Close").click()
         expect(page.locator(".tube.ready .tube-code")).to_have_text(code)
         page.get_by_role("button", name="Record 1 tube").click()
@@ -307,12 +307,11 @@ def test_the_list_costs_the_same_number_of_statements_however_long(api: Api, sig
 
     page = signed_in("lab_tech")
     open_list(page)
-    page.wait_for_load_state("networkidle")  # what the page asks for by itself (names of badges) is not counted
     database = api.test_bank.bank.database
     counted = []
     for codes in (tubes(api, 2), tubes(api, 40)):
         seen: list[str] = []
-        ends = [count_statements(engine.sync_engine, seen) for engine in (database.writer, database.reader)]
+        ends = [count_statements(engine.sync_engine, seen, of="/scan/list") for engine in (database.writer, database.reader)]
         page.locator(".scan-many").evaluate("(e) => { e.open = true; }")
         page.locator("#scan-codes").fill("\n".join(codes))
         page.get_by_role("button", name="Add to the list").click()

@@ -49,7 +49,7 @@ def test_every_role_of_the_example_bank_finds_something_to_do(
     make_bank: Callable[..., TestBank], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(data, "DONORS", 24)
-    bank = make_bank(merge_delay_s=3600)
+    bank = make_bank()
     # The example begins before there is anybody: nobody from quality who would have to sign for its first logins.
     bank.write(lambda s: s.execute(text("DELETE FROM user_role WHERE role = 'quality'")))
     audited = Audited(bank, tmp_path)

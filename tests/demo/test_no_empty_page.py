@@ -31,7 +31,7 @@ def test_no_page_of_the_example_banks_menu_is_empty(
     make_bank: Callable[..., TestBank], serve: Callable[[TestBank], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data, "DONORS", 24)
-    bank = make_bank(merge_delay_s=3600)
+    bank = make_bank()
     # The example begins before there is anybody: nobody from quality who would have to sign for its first logins.
     bank.write(lambda s: s.execute(text("DELETE FROM user_role WHERE role = 'quality'")))
     data.fill(bank.bank, dict.fromkeys(PEOPLE, PASSWORD), Console(quiet=True), lambda: sealed(bank))

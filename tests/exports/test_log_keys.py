@@ -83,7 +83,7 @@ class Sealing:
 
     def end(self) -> None:
         self.stop.set()
-        self.thread.join(timeout=30)
+        self.thread.join(timeout=60)
         assert not self.thread.is_alive()
 
 
@@ -112,7 +112,7 @@ def newest(bank: TestBank) -> tuple[int, bytes]:
 
 
 def wait_until(done: Any) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.03)
@@ -409,4 +409,4 @@ def test_a_witness_program_cosigns_for_a_running_bank_and_a_policy_can_demand_it
         assert re.search(r"^— auditor\.example ", note.decode(), re.M)
     finally:
         started.send_signal(signal.SIGTERM)
-        assert started.wait(timeout=20) == 0
+        assert started.wait(timeout=60) == 0

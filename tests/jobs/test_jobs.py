@@ -202,7 +202,7 @@ def test_two_workers_never_do_one_job(api: Api) -> None:
     for one in workers:
         one.start()
     for one in workers:
-        one.join(timeout=20)
+        one.join(timeout=60)
 
     assert len(done) == len(set(done)) == 6
 

@@ -186,7 +186,7 @@ def hasty() -> Iterator[str]:
         time.sleep(0.01)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
-    thread.join(20)
+    thread.join(60)
 
 
 @pytest.mark.parametrize("sent", ["", "\n", "GET / HTTP/1.1\nHost: localhost\n", "POST / HTTP/1.1\nX: "])

@@ -1,5 +1,6 @@
 """What monitors see: a log that is not well is said, loudly and in numbers, and does not stop the bank."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import httpx
@@ -15,6 +16,12 @@ from biobank.transparency.witnessing import Peer
 from tests.conftest import Api, TestBank
 from tests.sealing import log_of, seal
 from tests.transparency.conftest import record
+
+
+@pytest.fixture
+def bank(make_bank: Callable[..., TestBank]) -> TestBank:
+    """A bank that promises a seal within a minute, as banks do by themselves."""
+    return make_bank(merge_delay_s=60)
 
 
 def ready(api: Api) -> httpx.Response:

@@ -125,7 +125,7 @@ def process(bank: TestBank) -> Iterator[tuple[int, str]]:
             time.sleep(0.05)
     yield running.pid, url
     running.terminate()
-    running.wait(20)
+    running.wait(60)
 
 
 def grown_to(pid: int) -> int:

@@ -20,10 +20,10 @@ from tests.transparency.conftest import record
 
 
 class _AfterwardsStop:
-    """Lets a sealer work until something is so, for half a minute at most."""
+    """Lets a sealer work until something is so, for two minutes at most."""
 
     def __init__(self, is_so: Any) -> None:
-        self._is_so, self._until = is_so, time.monotonic() + 30
+        self._is_so, self._until = is_so, time.monotonic() + 120
 
     def is_set(self) -> bool:
         assert time.monotonic() < self._until, "it never came to be so"

@@ -51,7 +51,7 @@ def pooled(bank: TestBank, mode: str, login: Literal["app", "sealer"] = "app") -
             yield address
         finally:
             server.terminate()
-            server.wait(timeout=10)
+            server.wait(timeout=60)
 
 
 @pytest.mark.parametrize(("mode", "status"), [("session", 200), ("transaction", 503)])

@@ -75,7 +75,7 @@ def proxy(api: Api, tmp_path: Path) -> Iterator[Proxy]:
         time.sleep(0.05)
     yield Proxy(tls, plain, certificate)
     process.terminate()
-    process.wait(20)
+    process.wait(60)
 
 
 def test_a_bank_behind_the_proxy(api: Api, proxy: Proxy) -> None:

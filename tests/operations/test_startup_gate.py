@@ -1,10 +1,6 @@
 """Nobody who was forgotten is known again because a database came back from a dump: really dumped, restored, and served."""
 
 import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +12,7 @@ import pytest
 
 from biobank.acts.bank import Bank
 from biobank.postgres.backup import dump_all, restore_bank, restore_keys
-from tests.conftest import Api, TestBank
+from tests.conftest import Api, TestBank, start_web
 from tests.donors.stories import band, erased_by_two, register
 from tests.postgres.test_backup import owner_settings
 
@@ -42,27 +38,14 @@ def served(bank: TestBank, database: str, keys: str) -> Iterator[str]:
     given = bank.bank.settings.model_copy(
         update={"database_url": bank.cluster.dsn("app", database), "keys_database_url": bank.cluster.dsn("app", keys)}
     ).model_dump(exclude_none=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     environ = dict(os.environ) | {f"BIOBANK_{k.upper()}": str(v) for k, v in given.items()}
-    command = [sys.executable, "-m", "uvicorn", "--factory", "biobank.asgi:app", "--port", str(port), "--log-level", "warning"]
-    process = subprocess.Popen(command, env=environ)
-    url = f"http://127.0.0.1:{port}"
+    process, url = start_web(environ)
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            try:
-                httpx.get(f"{url}/healthz", timeout=1)
-                break
-            except httpx.HTTPError:
-                time.sleep(0.05)
+        httpx.get(f"{url}/healthz")
         yield url
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def over_other_keys(bank: TestBank, keys: str) -> TestBank:
@@ -80,7 +63,7 @@ def replayed(api: Api, database: str) -> int:
 
 def found_names(url: str, token: str) -> list[str]:
     headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": uuid4().hex}
-    answer = httpx.post(f"{url}/api/v1/donors/search", json=FIND, headers=headers, timeout=30)
+    answer = httpx.post(f"{url}/api/v1/donors/search", json=FIND, headers=headers, timeout=60)
     assert answer.status_code == 200, answer.text
     return [item["donor"] for item in answer.json()["items"]]
 
@@ -105,7 +88,7 @@ def test_a_bank_restored_from_before_an_erasure_serves_nothing_of_that_person(ap
         # The very first question after the start, without `after-restore`: that command is forgotten exactly when it matters.
         with served(bank, database, keys) as url:
             assert found_names(url, token) == [stays]
-            assert httpx.get(f"{url}/readyz", timeout=30).json()["erasures"] == "replayed"
+            assert httpx.get(f"{url}/readyz", timeout=60).json()["erasures"] == "replayed"
         assert replayed(api, database) == 1
 
 
@@ -135,9 +118,9 @@ def test_nothing_is_answered_while_the_key_store_cannot_say_who_was_forgotten(
 ) -> None:
     url = serve(over_other_keys(bank, "no_such_database"))
 
-    ready = httpx.get(f"{url}/readyz", timeout=30)
-    answer = httpx.get(f"{url}/api/v1/auth/me", headers={"Authorization": f"Bearer {bank.token('clinician')}"}, timeout=30)
-    alive = httpx.get(f"{url}/healthz", timeout=30)
+    ready = httpx.get(f"{url}/readyz", timeout=60)
+    answer = httpx.get(f"{url}/api/v1/auth/me", headers={"Authorization": f"Bearer {bank.token('clinician')}"}, timeout=60)
+    alive = httpx.get(f"{url}/healthz", timeout=60)
 
     assert (ready.status_code, ready.json()["erasures"]) == (503, "not replayed: nothing is answered")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")

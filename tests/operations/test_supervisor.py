@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from biobank.operations.supervisor import NEEDS_A_PERSON, Children
+from biobank.operations.supervisor import FIRST_PAUSE_S, NEEDS_A_PERSON, Children
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 ENVIRON = dict(os.environ)
@@ -23,7 +23,7 @@ def starts(file: Path) -> int:
     return len(file.read_text().splitlines()) if file.exists() else 0
 
 
-def waited_for(condition: Callable[[], bool], seconds: float = 20) -> bool:
+def waited_for(condition: Callable[[], bool], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
@@ -54,9 +54,15 @@ def test_a_part_that_needs_a_person_is_left_alone(tmp_path: Path) -> None:
     file, children, stop = tmp_path / "part", Children(), threading.Event()
     children.start("web", SLEEP, ENVIRON)
     children.start("part", writing(file, f"raise SystemExit({NEEDS_A_PERSON})"), ENVIRON)
-    threading.Timer(4, stop.set).start()
-    assert children.wait("web", stop) == 0
-    children.stop()
+    watching = threading.Thread(target=children.wait, args=("web", stop))
+    watching.start()
+    try:
+        assert waited_for(lambda: children.children["part"].again_at == float("inf"))
+        time.sleep(3 * FIRST_PAUSE_S)  # another would have been started by now
+    finally:
+        stop.set()
+        watching.join()
+        children.stop()
     assert starts(file) == 1
 
 
@@ -64,11 +70,17 @@ def test_a_part_that_keeps_dying_is_started_less_and_less_often(tmp_path: Path) 
     file, children, stop = tmp_path / "part", Children(), threading.Event()
     children.start("web", SLEEP, ENVIRON)
     children.start("part", writing(file, "raise SystemExit(1)"), ENVIRON)
-    threading.Timer(6, stop.set).start()
-    children.wait("web", stop)
-    children.stop()
-    assert 2 <= starts(file) <= 4
-    assert children.children["part"].pause_s >= 2
+    watching = threading.Thread(target=children.wait, args=("web", stop))
+    began = time.monotonic()
+    watching.start()
+    try:
+        assert waited_for(lambda: starts(file) == 3)
+        took = time.monotonic() - began
+    finally:
+        stop.set()
+        watching.join()
+        children.stop()
+    assert took >= FIRST_PAUSE_S * (2 + 4), "each pause is twice the one before"
 
 
 def test_the_end_of_the_web_server_is_the_end_of_the_bank() -> None:

@@ -147,7 +147,7 @@ def test_killing_every_server_process_during_commits_loses_no_acknowledged_commi
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue  # a child that went with its parent
-        writer.join(30)
+        writer.join(60)
         assert not server.alive()
         server.start()
         assert server.alive()
@@ -177,7 +177,7 @@ def test_after_a_kill_of_the_owner_its_server_ends_and_the_next_start_has_the_da
 
 def test_a_first_start_killed_half_way_is_finished_by_the_next(state: Path) -> None:
     victim = starter(state)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (state / "postgres" / "data.new" / "PG_VERSION").exists():
         assert victim.poll() is None
         assert time.monotonic() < deadline

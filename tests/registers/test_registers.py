@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from biobank.foundation import clock
 from biobank.registers.dates import FARTHEST, expiry_refusal, term_refusal
 from tests import seed
 from tests.conftest import Api
@@ -220,13 +221,13 @@ def test_nothing_happens_to_an_entry_before_it_existed_or_ahead_of_now(api: Api)
     procedure = entered(api, "procedure", "SOP-902 v1")
     early = {"occurred_at": "2024-01-01T00:00:00Z", **LATE}
     ahead = {"occurred_at": "2199-01-01T00:00:00Z"}
-    due = {"calibration_due_on": "2027-01-01"}
+    later = f"{clock.now() + timedelta(days=200):%Y-%m-%d}"
     ways: list[tuple[str, Json]] = [
         (f"/registers/{lot}/changes", {"change": "opened"}),
         (f"/registers/{lot}/changes", {"change": "qualified"}),
         (f"/registers/{lot}/changes", {"change": "retired"}),
-        (f"/registers/{hood}/changes", {"change": "calibrated"} | due),
-        (f"/registers/{procedure}/authorisations", {"person": BADGE, "until": "2027-06-01"}),
+        (f"/registers/{hood}/changes", {"change": "calibrated", "calibration_due_on": later}),
+        (f"/registers/{procedure}/authorisations", {"person": BADGE, "until": later}),
     ]
     for path, body in ways:
         assert refused(api.quality.post(path, json=body | early)) == (409, "before_it_existed"), body

@@ -84,7 +84,7 @@ def sealer(own: TestBank) -> Iterator[Any]:
     yield start
     for stop, thread in ends:
         stop.set()
-        thread.join(timeout=30)
+        thread.join(timeout=60)
         assert not thread.is_alive()
 
 

@@ -1,13 +1,22 @@
 """Past the merge delay: what leads to a patient waits for the log, what keeps a tube safe does not, each with its own test."""
 
+from collections.abc import Callable
+
 import httpx
 import psycopg
+import pytest
 
-from tests.conftest import Api
+from tests.conftest import Api, TestBank
 from tests.donors import stories as donors
 from tests.factories import make_box
 from tests.sealing import seal
 from tests.withdrawals.stories import a_box, a_story, bank_vials, later, refused
+
+
+@pytest.fixture
+def bank(make_bank: Callable[..., TestBank]) -> TestBank:
+    """A bank that promises a seal within a minute, as banks do by themselves."""
+    return make_bank(merge_delay_s=60)
 
 
 def behind(api: Api) -> None:

@@ -115,12 +115,12 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
-        self.thread.join(timeout=30)
+        self.thread.join(timeout=60)
         assert not self.thread.is_alive()
 
 
 def wait_for_size(log: LogUnderTest, size: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not log.checkpoints() or log.checkpoints()[-1].size < size:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -147,7 +147,7 @@ def test_the_loop_ends_loudly_when_the_log_must_halt(log: LogUnderTest, tmp_path
     log.drain()
     (tmp_path / "register" / "checkpoint").unlink()
     with capture_logs() as logged, Running(log) as running:
-        running.thread.join(timeout=30)
+        running.thread.join(timeout=60)
     assert isinstance(running.fault, LogHalted)
     assert [line["reason"] for line in logged if line["event"] == "log_halted"] == ["register_missing"]
 
@@ -177,7 +177,7 @@ def test_a_server_that_may_lose_commits_is_refused(log: LogUnderTest, missing: s
             with log.connect("owner") as connection:
                 connection.execute(f"ALTER DATABASE {log.bank.database} SET synchronous_commit = off")
         with Running(log, allow_unsafe_database=False) as running:
-            running.thread.join(timeout=30)
+            running.thread.join(timeout=60)
     assert isinstance(running.fault, LogHalted)
     assert (running.fault.reason, missing in str(running.fault)) == ("unsafe_database", True)
     assert log.pending() == 1
@@ -194,7 +194,7 @@ def test_a_server_that_may_lose_the_commits_of_those_who_record_events_is_refuse
             connection.execute(weaken + "local")
         log.record()
         with Running(log, allow_unsafe_database=False) as running:
-            running.thread.join(timeout=30)
+            running.thread.join(timeout=60)
     assert isinstance(running.fault, LogHalted)
     assert (running.fault.reason, "biobank_app_login" in str(running.fault)) == ("unsafe_database", True)
     assert log.pending() == 1

@@ -59,7 +59,7 @@ class Running:
         self.thread.join()
 
     def ask(self, body: bytes) -> httpx.Response:
-        return httpx.post(f"{self.url}/add-checkpoint", content=body, timeout=20)
+        return httpx.post(f"{self.url}/add-checkpoint", content=body, timeout=60)
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_whoever_asks_gets_the_last_checkpoint_with_the_cosignature_and_nothing_
 
 def test_one_connection_serves_many_requests_and_ends_after_a_body_that_is_not_read(witness: Running) -> None:
     host, port = witness.server.server_address[:2]
-    connection = http.client.HTTPConnection(str(host), int(port), timeout=20)
+    connection = http.client.HTTPConnection(str(host), int(port), timeout=60)
     connection.connect()
     kept = connection.sock
     for old, size in ((0, 1), (1, 4)):

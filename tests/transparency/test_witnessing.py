@@ -133,7 +133,7 @@ def test_database_and_register_set_back_together_halt_the_log_at_the_start(log: 
     log.drain()
     thread, faults = seal_in_thread(log, [peer_of(witness)], threading.Event())
     log.record()
-    thread.join(timeout=30)
+    thread.join(timeout=60)
     assert isinstance(faults[0], LogHalted)
     assert faults[0].reason == "witness_ahead"
     assert reports(log)["sealer"] == ("halted: witness_ahead", None)
@@ -144,12 +144,12 @@ def test_the_running_sealer_reports_itself_its_register_and_its_witnesses(log: L
     stop = threading.Event()
     log.record(3)
     thread, faults = seal_in_thread(log, [peer_of(witness)], stop)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while log.rows("SELECT count(*) FROM cosignature") != [(1,)] or "audit" not in reports(log):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     stop.set()
-    thread.join(timeout=30)
+    thread.join(timeout=60)
     assert faults == []
     with log.connect("sealer") as connection:
         Attendant(log.bank.dsn("sealer"), log.log, [peer_of(witness)], Pulse()).round(connection, now=True)

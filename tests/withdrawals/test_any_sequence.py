@@ -205,12 +205,6 @@ class Withdrawals(RuleBasedStateMachine):
             assert set(row[1:]) == {self.owner[row[0]]}
 
 
-@pytest.fixture
-def bank(make_bank: Callable[..., TestBank]) -> TestBank:
-    """A bank that may seal late: nobody seals meanwhile."""
-    return make_bank(merge_delay_s=3600)
-
-
 @pytest.mark.slow
 def test_no_sequence_of_acts_gives_the_wrong_cells_ends_a_unit_alone_or_refuses_a_cold_place(api: Api) -> None:
     Withdrawals.api, Withdrawals.bank = api, api.test_bank

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pytest
 from pydantic import BaseModel
 from sqlalchemy import delete, insert, select, update
 from sqlmodel import Session
@@ -36,7 +35,7 @@ from biobank.withdrawals.schemas import WithdrawalRequest
 from biobank.withdrawals.service import request_withdrawal
 from biobank.withdrawals.steps import STEPS
 from tests import seed
-from tests.conftest import Api, TestBank
+from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.seed import USERS
 from tests.viability.test_reports import demand
@@ -133,12 +132,6 @@ REFUSED_LABEL = {
 
 FIRST = {"confirm": "lab_tech", "second": "clinician"}
 """Who did the other half."""
-
-
-@pytest.fixture
-def bank(make_bank: Callable[..., TestBank]) -> TestBank:
-    """A bank that may seal late: nobody seals meanwhile."""
-    return make_bank(merge_delay_s=3600)
 
 
 def revoked(session: Session, api: Api, story: Story) -> None:

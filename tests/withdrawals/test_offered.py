@@ -23,7 +23,7 @@ from biobank.pages.withdrawals.withdrawals import acts_of, read_whole
 from biobank.withdrawals.review import read_review
 from biobank.withdrawals.step_rules import ONE_TUBE
 from biobank.withdrawals.steps import STEPS
-from tests.conftest import Api, TestBank
+from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.pages.visitor import BROWSER, Visit
 from tests.viability.test_reports import demand
@@ -38,12 +38,6 @@ REACHED = ("request", "approve", "pick", "confirm", "issue", "receive", "thaw", 
 
 class Undone(Exception):
     """Ends a transaction that nobody wants."""
-
-
-@pytest.fixture
-def bank(make_bank: Callable[..., TestBank]) -> TestBank:
-    """A bank that may seal late: twenty stories take more than a minute on a busy machine, and nobody seals meanwhile."""
-    return make_bank(merge_delay_s=3600)
 
 
 def at_every_state(api: Api) -> dict[str, Story]:

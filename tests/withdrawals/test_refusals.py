@@ -1,11 +1,12 @@
 """Every way a withdrawal is refused from its request to its issue, reached over HTTP."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from tests.conftest import Api
+from tests.conftest import Api, TestBank
 from tests.donors import stories as donors
 from tests.factories import fresh_code
 from tests.withdrawals.stories import (
@@ -325,7 +326,11 @@ def test_a_rejection_after_the_approval_stops_the_issue(api: Api) -> None:
     refused(story.issue(), 409, "not_released")
 
 
-def test_while_the_log_lags_nothing_goes_to_a_patient_and_observations_go_on(api: Api) -> None:
+def test_while_the_log_lags_nothing_goes_to_a_patient_and_observations_go_on(
+    make_bank: Callable[..., TestBank], serve: Callable[[TestBank], str]
+) -> None:
+    bank = make_bank(merge_delay_s=60)
+    api = Api(serve(bank), bank)
     story = a_story(api).up_to("confirm")
     later(api, seconds=120)
     refused(story.issue(), 503, "log_lagging")
@@ -338,3 +343,4 @@ def test_while_the_log_lags_nothing_goes_to_a_patient_and_observations_go_on(api
         "contents_as_expected": True,
     }
     assert api.lab_tech.post(f"/specimens/{story.vials[0]}/events", json=seen).status_code == 201
+    api.close()

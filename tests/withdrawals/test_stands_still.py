@@ -1,6 +1,5 @@
 """A withdrawal that something stands against is not silent: whoever waits for it, holds it or would take it on is told."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,19 +9,13 @@ from biobank.pages.today import STANDS_STILL, read_tasks
 from biobank.quality.hold_schemas import HoldRequest
 from biobank.quality.holds import place_hold
 from biobank.withdrawals.stops import tell_what_stopped
-from tests.conftest import Api, TestBank
+from tests.conftest import Api
 from tests.pages.visitor import Visit
 from tests.viability.test_reports import demand
 from tests.withdrawals.stories import Story, a_story, everyone, holds_of, kinds_of, lift_all, sealed
 from tests.withdrawals.test_final_label import thawed
 from tests.withdrawals.test_hostile import expired, held, lot_failed, revoked
 from tests.withdrawals.test_told import told
-
-
-@pytest.fixture
-def bank(make_bank: Callable[..., TestBank]) -> TestBank:
-    """A bank that may seal late: nobody seals meanwhile."""
-    return make_bank(merge_delay_s=3600)
 
 
 def looked(api: Api) -> int:

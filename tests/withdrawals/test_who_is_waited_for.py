@@ -1,6 +1,5 @@
 """Today names for each step of a withdrawal exactly those who can take it now: each is tried, as that person, and rolled back."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
@@ -20,19 +19,13 @@ from biobank.specimens.assays import record_viability
 from biobank.specimens.schemas import RecordViability
 from biobank.withdrawals.next_acts import COUNT, PRINT
 from biobank.withdrawals.steps import STEPS
-from tests.conftest import Api, TestBank
+from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.seed import USERS
 from tests.statements import count_statements
 from tests.viability.test_reports import demand
 from tests.withdrawals.stories import Story, a_story, later, named, of_one_person, refused, sealed, sign_and_post
 from tests.withdrawals.test_offered import UNSAID, Undone, body_of
-
-
-@pytest.fixture
-def bank(make_bank: Callable[..., TestBank]) -> TestBank:
-    """A bank that may seal late: nobody seals while the tries run."""
-    return make_bank(merge_delay_s=3600)
 
 
 def today(api: Api, login: str, story: Story) -> list[tuple[str, str]]:
