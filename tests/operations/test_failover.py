@@ -164,6 +164,7 @@ def test_a_server_that_takes_no_writes_is_told_as_away_and_not_as_a_fault_of_our
 
 def test_a_session_that_the_server_ended_while_it_idled_is_a_lost_connection(bank: TestBank) -> None:
     as_superuser(bank.cluster, f"ALTER DATABASE {bank.database} SET idle_in_transaction_session_timeout = '50ms'")
+    bank.bank.database.sync_engine.dispose()  # a connection that an earlier test opened would not know of it
 
     def slow(session: Any) -> None:
         session.execute(text("SELECT 1"))
