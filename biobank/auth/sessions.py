@@ -31,14 +31,16 @@ LANGUAGE = "en"
 BELL = frozenset({"due", "expected"})
 """What the bell counts, besides what presses, of somebody who has not chosen."""
 
-# The zone of a person's first site; none for whoever holds a role everywhere.
+# The zone of a person's first site; of whoever holds a role everywhere that of all sites, where they have one.
 _own_site = (
     select(case((func.bool_and(_role.c.site_code.is_not(None)), func.min(_role.c.site_code))))
     .where(_role.c.user_code == user.c.code)
     .correlate(user)  # Two levels down it is not correlated by itself, and would ask everybody's roles.
     .scalar_subquery()
 )
-_zone = select(site.c.timezone).where(site.c.code == _own_site).scalar_subquery().label("site_zone")
+_own_zone = select(site.c.timezone).where(site.c.code == _own_site).scalar_subquery()
+_one_zone = select(func.min(site.c.timezone)).having(func.count(site.c.timezone.distinct()) == 1).scalar_subquery()
+_zone = func.coalesce(_own_zone, _one_zone).label("site_zone")
 _has_app = exists().where(_factor.c.user_code == user.c.code, _factor.c.confirmed_at.is_not(None))
 _has_factor = or_(_has_app, exists().where(_passkey.c.user_code == user.c.code)).label("second_factor")
 _find = (
@@ -76,7 +78,8 @@ class PageSession:
     """A page session and the actor behind it. `csrf` stands in every form of its pages.
 
     `flashes` are messages kept for the next page (JSON); `zone` names the time zone that the person chose, or else that of their
-    site; `site_zone` the site's, in which papers are written, None for UTC; `bell` what the bell counts besides what presses;
+    site; `site_zone` the site's, in which papers are written, None for UTC (a role everywhere, and sites in several zones);
+    `bell` what the bell counts besides what presses;
     `second_factor`: whether signatures need the code of an app too.
     """
 

@@ -53,9 +53,7 @@ def what_now(projection: Projection, material: str) -> str:
     if material == "unidentified" and place is None:
         return f"Nobody knows what it is: keep it as cold as you found it. {TO_QUARANTINE}"
     if condition == Condition.THAWED:
-        until = (
-            "" if projection.use_by is None else f" It is too old for use from {projection.use_by[:16].replace('T', ' ')} UTC."
-        )
+        until = "" if projection.use_by is None else f" It is too old for use from {projection.use_by}."
         return f"It is thawed: never back into a freezer or nitrogen. Put it in a cool quarantine place (fridge).{until}"
     if condition == Condition.IN_CULTURE:
         return f"It is alive in culture: back into {place or 'an incubator'}, or an incubator of quarantine."

@@ -152,6 +152,8 @@ WORDING: dict[str, str] = {
     "ind": "IND",
     "bla": "BLA",
     "atmp": "ATMP",
+    "picture_seen_at": "Looked at as it stood",
+    "by_label": "Read from the label",
     "released_to_bank": "Released to bank",
     "lab_tech": "Laboratory technician",
     "admin": "Administrator",

@@ -17,6 +17,7 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.acts.two_person import ACTS, PendingActPublic, cancel_pending, list_pending
 from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
 from biobank.custody.snapshots import get_visible
 from biobank.foundation.errors import NotFound
 from biobank.foundation.kept_files import file_members
@@ -119,7 +120,11 @@ def _draw(at: Opened[Read]) -> Shown:
         one=one,
         label=ACTS[one.act].label,
         subject_href=page_of(one.subject),
-        facts=[*facts_of(body), *opened(files, seen), ("Needs", one.needs), ("At", one.site or "everywhere")],
+        facts=[
+            *facts_of(body),
+            *opened(files, seen),
+            *_needs(one),
+        ],
         read_first=READ_FIRST.get(one.act),
         mine=one.is_first(at.actor.code),
         grave=known.grave,
@@ -127,6 +132,11 @@ def _draw(at: Opened[Read]) -> Shown:
         statement=f"{ACTS[one.act].label}: {one.subject}; {proposal}." if proposal else f"{ACTS[one.act].label}: {one.subject}.",
         meaning=(one.meaning, known.statement),
     )
+
+
+def _needs(one: PendingActPublic) -> list[tuple[str, str]]:
+    """Say who may sign it as the second person."""
+    return [("Signed by somebody who may", Permission(one.needs).words), ("At", one.site or "everywhere")]
 
 
 def _where(site: str) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.bank import Bank
-from biobank.acts.two_person import list_pending
+from biobank.acts.two_person import ACTS, list_pending
 from biobank.alarms.queries import alarms_calling
 from biobank.alarms.rota import rotas_to_mend
 from biobank.auth.actor import Actor
@@ -34,7 +34,7 @@ from biobank.monitoring.queries import excursions_to_assess
 from biobank.pages.alarms.said import CAUSES
 from biobank.pages.people.watched_acts import WHAT
 from biobank.pages.quality.notices import NEWS
-from biobank.pages.ui.code_pages import code_href, page_of
+from biobank.pages.ui.code_pages import code_href
 from biobank.pages.withdrawals.withdrawals import OFF_THE_WAY
 from biobank.people.resets import shown_today
 from biobank.people.watched_acts import own_holds_lifted
@@ -194,8 +194,8 @@ def _pending(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
             continue  # The withdrawal itself waits, for those who may sign as the second.
         what = "Your act waits for a second person" if mine else "Sign as the second person"
         urgency: Urgency = "expected" if mine else "waiting"
-        href = page_of(one.subject) or f"/pending/{one.id}"
-        yield Task(what, one.subject, href, urgency, one.expires_at, f"{words(one.act)} by {one.proposed_by}")
+        detail = f"{ACTS[one.act].label}, proposed by {one.proposed_by}"
+        yield Task(what, one.subject, f"/pending/{one.id}", urgency, one.expires_at, detail)
 
 
 def _own_hands(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:

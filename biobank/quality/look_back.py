@@ -15,6 +15,7 @@ from sqlalchemy import TextClause, insert, text
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
 from biobank.custody import holds as custody_holds
@@ -139,6 +140,12 @@ def make_look_back(session: Session, act: Act, criteria: Criteria) -> LookBackAn
         keep_their_own_cold=left_apart(session, criteria),
         receipt=acknowledge(act, [appended]),
     )
+
+
+def read_again(session: Session, actor: Actor, criteria: Criteria) -> tuple[list[ReachedSpecimen], list[str]]:
+    """Read the set of a look-back that was recorded once more, for the form that could not freeze it; and what it left apart."""
+    actor.require(Permission.LOG_READ, at=EVERYWHERE)
+    return reached(session, criteria), left_apart(session, criteria)
 
 
 def left_apart(session: Session, criteria: Criteria) -> list[str]:

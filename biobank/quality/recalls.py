@@ -44,6 +44,13 @@ def row_of_recall(session: Session, actor: Actor, recall: UUID | str) -> "Row[An
     return row
 
 
+def recall_of(session: Session, actor: Actor, deviation: str) -> UUID | None:
+    """Return the recall that a deviation is about, for whoever may read recalls."""
+    if not actor.may(Permission.LOG_READ, at=EVERYWHERE):
+        return None
+    return session.scalar(select(recall_table.c.id).where(recall_table.c.deviation_code == deviation))
+
+
 def read_recall(session: Session, actor: Actor, recall: UUID) -> RecallDetail:
     """Return a recall with the set that it froze, as it is now; raise NotFound, NotPermitted."""
     row = row_of_recall(session, actor, recall)

@@ -23,8 +23,8 @@ def unit_shown(unit: Unit | str) -> str:
     return _SHOWN.get(Unit(unit)) or words(unit).lower()
 
 
-def read_amount(text: str, unit: Unit | str) -> int:
-    """Turn what a person typed into the kept integer; raise ValueError with a sentence.
+def read_amount(text: str, unit: Unit | str, *, least: int = 1) -> int:
+    """Turn what a person typed into the kept integer, `least` or more; raise ValueError with a sentence.
 
     Takes a comma or a point, thin and plain spaces between thousands, powers of ten (2.4e6), thousands and millions of cells as
     labels write them (2.4 M, 800 k), and the unit behind the number.
@@ -43,8 +43,9 @@ def read_amount(text: str, unit: Unit | str) -> int:
     kept = number * 1000 if unit in VOLUMES else number
     if kept != int(kept):
         raise ValueError("give at most three decimals." if unit in VOLUMES else "enter a whole number.")
-    if not 0 < kept <= LARGEST:
-        raise ValueError("enter an amount above zero." if kept <= 0 else "this is more than one container holds.")
+    if not least <= kept <= LARGEST:
+        low = "enter an amount above zero." if least else "enter zero or more."
+        raise ValueError(low if kept < least else "this is more than one container holds.")
     return int(kept)
 
 

@@ -1,10 +1,10 @@
 """Questions about places. Containers are visible to everyone who may read specimens, manage or record storage at their site."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Row, false, func, or_, select, text, true, union_all
+from sqlalchemy import CTE, ColumnElement, Row, case, false, func, or_, select, text, true, union_all
 from sqlalchemy import column as sql_column
 from sqlmodel import Session
 
@@ -97,6 +97,20 @@ def get_container(session: Session, actor: Actor, code: str, *, lock: bool = Fal
     if row is None or not places_seen(actor).covers(row.site_code):
         raise NotFound(f"There is no storage container {code} that you may see. Scan its label again.", subject=code)
     return row
+
+
+def names_of_places(session: Session, actor: Actor, codes: Collection[str]) -> dict[str, str]:
+    """Return what containers and positions are called ("Box 2 in Rack 1", "B1 of Box 2"), of those the actor may see, by code."""
+    place, inside = container.alias("place"), container.alias("inside")
+    of_box = select(position.c.code, place.c.site_code, (position.c.label + " of " + place.c.name).label("name")).join(
+        place, place.c.code == position.c.container_code
+    )
+    around = func.concat(place.c.name, case((inside.c.name.is_not(None), " in "), else_=""), inside.c.name)
+    itself = select(place.c.code, place.c.site_code, around.label("name")).outerjoin(inside, inside.c.code == place.c.parent_code)
+    wanted = sorted(codes)
+    found = of_box.where(position.c.code.in_(wanted)).union_all(itself.where(place.c.code.in_(wanted)))
+    seen = places_seen(actor)
+    return {row.code: row.name for row in session.execute(found) if seen.covers(row.site_code)}
 
 
 def public_containers(session: Session, rows: Sequence["Row[Any]"]) -> list[ContainerPublic]:

@@ -221,4 +221,6 @@ def _require_accounted(request: AdministerRequest, product: str, amount: int, un
             amount=amount,
         )
     if (request.residue > 0) != (request.residue_went is not None):
-        raise AmountsDoNotAddUp("Say where the residue went, exactly when there is one.", subject=product, amount=amount)
+        left = "A residue was left: say what became of it."
+        text = left if request.residue else "No residue was left: leave out what became of it."
+        raise AmountsDoNotAddUp(text, subject=product, amount=amount)

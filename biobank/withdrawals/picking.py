@@ -175,7 +175,7 @@ def check_place(session: Session, act: Act, code: str, request: PlaceScan) -> Pl
         return PlaceChecked(level=level.kind, code=level.code)
     return Refused(
         WrongPlace(
-            f"{scanned} is not the {level.kind} to open; it is {level.name} ({level.code}). Nothing was taken.",
+            f"{scanned} is not the {level.kind} to open. That is {level.name} ({level.code}). Nothing was taken.",
             where_now=f"Close what you opened. Then look for {level.name}.",
             subject=request.tube,
             withdrawal=code,
@@ -303,7 +303,7 @@ def issue(session: Session, act: Act, code: str, request: IssueRequest) -> Withd
     case, grounds = judged.case, judged.grounds
     if request.courier is not None and request.evidence is None:
         raise CourierEvidenceMissing(
-            f"{request.courier} holds the tubes only once it accepted them: give the reference of its acceptance.", subject=code
+            f"{request.courier} holds the tubes only once it took them over: type the number of its receipt.", subject=code
         )
     site = next(iter(case.tubes.values())).projection.site_code
     if request.courier is not None:

@@ -41,7 +41,9 @@ def test_a_specimens_label_bears_the_day_of_the_bank_that_keeps_it_and_its_zone(
     assert (said["banked"], said["banked_short"]) == (f"{day} UTC{offset}", f"{day}{offset}")
 
 
-def test_times_on_pages_and_papers_are_of_the_persons_site_and_utc_for_whoever_is_everywhere(api: Api, visit: Visit) -> None:
+def test_times_on_pages_are_of_the_persons_site_and_utc_for_whoever_is_everywhere_where_sites_have_several_zones(
+    api: Api, visit: Visit
+) -> None:
     zone = far_away(clock.now())
     live_in(api, zone)
     code = a_tube(api)
@@ -49,7 +51,11 @@ def test_times_on_pages_and_papers_are_of_the_persons_site_and_utc_for_whoever_i
     here, everywhere = (visit(name).get_page(f"/specimens/{code}") for name in ("lab_tech", "quality"))
 
     assert f"Times are shown in {zone.key};" in here and f"({zone.key})" in here
-    assert "Times are shown in UTC." in everywhere
+    assert f"Times are shown in {zone.key};" in everywhere, "all sites have this one"
+
+    with psycopg.connect(api.test_bank.dsn("owner")) as connection:
+        connection.execute("UPDATE site SET timezone = 'Europe/London' WHERE code = 'CLINIC'")
+    assert "Times are shown in UTC." in visit("quality").get_page(f"/specimens/{code}")
 
 
 def test_the_last_day_of_use_is_the_sites_too(api: Api) -> None:

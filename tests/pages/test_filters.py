@@ -159,3 +159,10 @@ def test_a_late_record_shows_both_clocks() -> None:
     late = Entry("specimen.stored", SUMMER, SUMMER + timedelta(seconds=61), "US-1", 1)
     assert not live.delayed
     assert late.delayed
+
+
+def test_a_sentence_with_two_instants_of_one_minute_says_their_seconds() -> None:
+    zone = ZoneInfo("Europe/London")
+    apart = filters.said("It was released at 2026-11-30T19:04:08.100Z, after the stated time 2026-11-30T19:04:00.000Z.", zone)
+    assert "19:04:08" in apart and "19:04:00" in apart
+    assert "19:04:08" not in filters.said("It was released at 2026-11-30T19:04:08.100Z.", zone)

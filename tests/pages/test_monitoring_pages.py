@@ -76,7 +76,7 @@ def test_a_slip_is_taken_back_on_the_page_with_what_it_should_have_been_and_qual
 
     done = visit("quality").submit(page, form | {"password": seed.PASSWORD}, follow_redirects=True)
 
-    assert "Reading taken back." in done.text and "1 specimen left it." in done.text, done.text[-3000:]
+    assert "Reading taken back." in done.text and "1 specimen left the hold." in done.text, done.text[-3000:]
     now, was = api.lab_tech.get(f"/storage-containers/{tank}/readings").json()["items"]
     assert (now["value"], now["at"]) == (-180_000, was["at"]) and was["withdrawn_at"] is not None
     assert held(api, tube) == []

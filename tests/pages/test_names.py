@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from sqlmodel import Session
 
@@ -17,6 +18,7 @@ from biobank.vault import Keystore, open_documents
 from tests.conftest import Api
 from tests.pages.visitor import Visit, Visitor
 from tests.statements import count_statements
+from tests.storage.test_storing import a_box
 
 
 def a_colleague(api: Api, username: str, name: str, role: Role, site: str | None) -> str:
@@ -87,3 +89,16 @@ def test_of_many_colleagues_a_badge_and_a_login_are_found_and_no_name_is_taken_f
         assert [one["code"] for one in asked(technician, "/colleagues", q=typed).json()["items"]] == [zoe], typed
     assert asked(technician, "/colleagues", q="amelie").json()["items"] == []
     assert max(opened) <= 2
+
+
+def test_a_sentence_is_told_what_the_places_in_it_are_called_where_the_reader_may_see_them(api: Api, visit: Visit) -> None:
+    box = a_box(api, name="Box 2", rows=2, cols=2)
+    with psycopg.connect(api.test_bank.dsn("owner")) as connection:
+        found = connection.execute(
+            "SELECT code FROM storage_position WHERE container_code = %s AND label = 'B1'", (box,)
+        ).fetchone()
+    assert found is not None
+    told = asked(visit("lab_tech"), "/place-names", code=[box, found[0], "BX-0000000"]).json()["names"]
+    assert told == {box: "Box 2", found[0]: "B1 of Box 2"}
+    assert asked(visit("north_tech"), "/place-names", code=[box]).json()["names"] == {}
+    assert asked(visit("lab_tech"), "/place-names", code="US-0000000").status_code == 422

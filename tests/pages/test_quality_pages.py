@@ -85,8 +85,19 @@ def test_a_look_back_shows_what_a_lot_can_have_reached_and_a_recall_freezes_it(a
     form = found.text.split('action="/recalls"')[1].split("</form>")[0]
     hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form))
     said = {"reason": "medium_recalled", "severity": "critical", "site": "LAB", "description": "The maker recalled the medium."}
-    recalled = quality.post("/recalls", data=hidden | said)
-    assert "Recall started" in recalled.text and recalled.url.path.startswith("/deviations/DV-"), recalled.text[:3000]
+    refused = quality.post("/recalls", data=hidden | said | {"reason": "Bag leaked"})
+    assert refused.status_code == 409 and "no reason of this bank" in refused.text
+    assert all(tube in refused.text for tube in story.vials) and "The maker recalled the medium." in refused.text, (
+        "asked for anew"
+    )
+    again = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', refused.text.split('action="/recalls"')[1]))
+    recalled = quality.post("/recalls", data=again | said)
+    assert "Recall started" in recalled.text and recalled.url.path.startswith("/recalls/"), recalled.text[:3000]
+    assert "Decide about units" in recalled.text
+    deviation = re.search(r"DV-[0-9A-Z]{7}", recalled.text)
+    assert deviation is not None
+    for path in (f"/deviations/{deviation.group()}", "/recalls"):
+        assert f'href="{recalled.url.path}"' in quality.get_page(path), f"{path} leads to the recall"
     for tube in story.vials:
         assert [hold["kind"] for hold in api.quality.get(f"/specimens/{tube}").json()["holds"]] == ["recall"]
 

@@ -1,6 +1,6 @@
 """A time typed on the night of a clock change: which of two hours is asked for, an hour that never was is refused. Everywhere."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -199,3 +199,13 @@ def test_how_it_stood_in_the_night_of_the_change_asks_which_hour(api: Api, visit
     page = tech.get_page(f"{here}&which_at=%2B01:00")
     assert 'id="answer"' in page and 'value="+01:00" selected' in page
     assert "never showed" in tech.get_page(f"/specimens/{tube}/as-of?as_known_at=2026-03-29T01:30", 422)
+
+
+def test_a_time_without_a_day_is_of_today_at_site_time() -> None:
+    today = now().astimezone(VIENNA).date()
+    typed = instant_typed("14:05", None, VIENNA)
+    assert typed == datetime.combine(today, time(14, 5), VIENNA)
+    assert instant_typed(" 9:05:30 ", None, VIENNA) == datetime.combine(today, time(9, 5, 30), VIENNA)
+    for text in ("25:05", "14", "14:5"):
+        with pytest.raises(ValueError, match="and a time"):
+            instant_typed(text, None, VIENNA)

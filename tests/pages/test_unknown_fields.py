@@ -92,6 +92,7 @@ def test_no_route_of_a_page_takes_a_form_with_a_field_of_no_page(api: Api, visit
         "/first-login",
         "/registers/names",
         "/names",
+        "/place-names",
         "/colleagues",
     ],
 )

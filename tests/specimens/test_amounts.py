@@ -72,3 +72,11 @@ def test_the_passage_follows_from_the_process(passage: int) -> None:
     assert passage_due(ProcessName.ALIQUOTING, adsc, {passage}) == passage
     assert passage_due(ProcessName.PASSAGE, adsc, {passage, passage + 1}) is None
     assert passage_due(ProcessName.WASH, MaterialName.LIPOASPIRATE, {passage}) is None
+
+
+def test_nothing_may_be_typed_where_nothing_is_an_answer() -> None:
+    assert read_amount("0", "cells", least=0) == read_amount("0,000", "ul", least=0) == 0
+    with pytest.raises(ValueError, match="above zero"):
+        read_amount("0", "cells")
+    with pytest.raises(ValueError, match="zero or more"):
+        read_amount("-1", "cells", least=0)

@@ -168,7 +168,7 @@ ActPage(
     form=_draw_silence,
     model=SilenceAlarm,
     names=("until", "reason"),
-    labels={"until": "Quiet until", "reason": "Why, in a few words"},
+    labels={"until": "Quiet until", "reason": "Why"},
     use_case=silence_alarm,
     after=lambda at, _body, _done: Done(f"/alarms/{at.code}", "It is quiet until then.", kind="care"),
 ).on(router)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -19,6 +19,7 @@ from biobank.donors.blind_index import INDEX_SECRET
 from biobank.donors.life import AgreementList
 from biobank.donors.schemas import DonorList, DonorPublic, IdentityPublic, Match, RegisterDonor, SearchDonors
 from biobank.donors.visits import Waiting, bandable_identification, waiting_identifications
+from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import NotPermitted
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
@@ -193,8 +194,10 @@ def _draw(at: Opened[Known], told: Told | None = None) -> OwnPage:
         acts += _vault_acts(actor, donor)
     if actor.may(Permission.WITHDRAWAL_REQUEST, at=donor.clinic_site):
         kept = {one.material for one in at.read.specimens.items if one.state == State.STORED}
-        of = f"&material={kept.pop()}" if len(kept) == 1 else ""
-        acts.append(ActionLink("Request a withdrawal", f"/withdrawals/new?donor={at.code}{of}", "return", "get", "main"))
+        of = f"&material={next(iter(kept))}" if len(kept) == 1 else ""
+        usual = bool(kept) and any(one.kind == "treatment" and one.in_force for one in donor.consents)
+        weight: Literal["main", "plain"] = "main" if usual else "plain"
+        acts.append(ActionLink("Request a withdrawal", f"/withdrawals/new?donor={at.code}{of}", "return", "get", weight))
     acts += _record_acts(actor, donor)
     if actor.may(Permission.SPECIMEN_READ, at=ANYWHERE):
         acts.append(ActionLink("Every hold there was on this donor", f"/holds?on={at.code}&state=all", "octagon"))
@@ -216,7 +219,7 @@ def _draw(at: Opened[Known], told: Told | None = None) -> OwnPage:
             ("Wristband", None if band is None else code_markup(band.wristband, link=False)),
             ("Look-alikes elsewhere", donor.look_alikes_elsewhere or None),
             ("Other codes", ", ".join(donor.also) or None),
-            *((f"Harvest {one.harvest}", f"Turned out to be another person's on {one.at:%Y-%m-%d}") for one in donor.left),
+            *((f"Harvest {one.harvest}", f"Turned out to be another person's on {rfc3339(one.at)}") for one in donor.left),
         ],
         acts=acts,
         liftable=at.read.liftable,
@@ -268,7 +271,10 @@ def _visit_acts(actor: Actor, known: Known) -> list[ActionLink]:
         if not known.bandable:
             acts.append(ActionLink("Take the wristband off", f"{here}/band", "close"))
     if actor.may(Permission.HARVEST_RECORD, at=ANYWHERE):
-        acts.append(ActionLink("Record a harvest", f"/harvests/new?donor={donor.donor}", "tray"))
+        # A harvest that is entered late may rest on a consent that was taken back since.
+        asked = any(one.kind == "banking" for one in donor.consents)
+        without = None if asked else "Record the donor's consent to banking first."
+        acts.append(ActionLink("Record a harvest", f"/harvests/new?donor={donor.donor}", "tray", refused=without))
     return acts
 
 
@@ -278,7 +284,8 @@ def _record_acts(actor: Actor, donor: DonorPublic) -> list[ActionLink]:
     if donor.status == "erased":
         return acts
     if actor.may(Permission.CONSENT_RECORD, at=donor.clinic_site):
-        acts.append(ActionLink("Record a consent", f"{here}/consent", "pen"))
+        first = not donor.consents and donor.status == "living"
+        acts.append(ActionLink("Record a consent", f"{here}/consent", "pen", weight="main" if first else "plain"))
         acts.append(ActionLink("Record an allergy", f"{here}/allergies", "pen"))
         acts.append(ActionLink("Record an agreement", f"{here}/agreement", "pen"))
     if actor.may(Permission.DONOR_REGISTER, at=donor.clinic_site):

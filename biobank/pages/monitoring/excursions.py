@@ -6,10 +6,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from markupsafe import Markup
 from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
 from biobank.foundation.errors import Refusal
 from biobank.foundation.terms import counted, words
 from biobank.monitoring.queries import get_excursion, list_excursions, read_excursion, to_assess
@@ -17,6 +19,7 @@ from biobank.monitoring.schemas import ExcursionDetail, ExcursionList, Excursion
 from biobank.pages.monitoring.said import UNITS, sentence_on_own_cold
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import ExcursionCode
+from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import quantity_text
 from biobank.pages.ui.forms import fields_of
 from biobank.pages.ui.listing import Filter, Listing, Wanted
@@ -24,6 +27,7 @@ from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.quality.excursions import AssessRequest, assess, assessing_refusals
+from biobank.storage.queries import get_container, public_containers
 
 router = APIRouter(include_in_schema=False)
 
@@ -89,13 +93,21 @@ Listing(
 
 @dataclass(frozen=True)
 class _Seen:
+    """An excursion, what the place is called, whether the reader may read it anew, and why its units are not assessed now."""
+
     one: ExcursionDetail
+    path: str
+    reads_again: bool
     refusals: list[Refusal]
 
 
 def _see(session: Session, actor: Actor, code: str) -> _Seen:
     one = read_excursion(session, actor, code)
-    return _Seen(one, assessing_refusals(session, actor, get_excursion(session, actor, code), to_assess(session, code)))
+    path = " · ".join(public_containers(session, [get_container(session, actor, one.container)])[0].path)
+    again = one.ended_at is None and actor.may(Permission.STORAGE_RECORD, at=one.site)
+    return _Seen(
+        one, path, again, assessing_refusals(session, actor, get_excursion(session, actor, code), to_assess(session, code))
+    )
 
 
 @router.get("/excursions/{code}")
@@ -104,6 +116,11 @@ async def show_excursion(request: Request, code: ExcursionCode, reading: PageRea
     seen = await reading.agreeing(_see, code)
     one = seen.one
     acts = [] if seen.refusals else [ActionLink("Assess a group", f"/excursions/{code}/assess", "pen", "get", "main")]
+    if seen.reads_again:
+        acts.append(ActionLink("Read the place again", f"/storage/{one.container}/reading", "snow"))
+    why = [] if one.to_assess == 0 else [refusal.detail for refusal in seen.refusals]
+    if one.ended_at is None and one.annulled_at is None:
+        why.append("It ends with the next reading within limits.")
     return render(
         request,
         "excursion.html",
@@ -111,7 +128,8 @@ async def show_excursion(request: Request, code: ExcursionCode, reading: PageRea
         row=row_of(one),
         acts=acts,
         apart=sentence_on_own_cold(one.keep_their_own_cold),
-        why=[] if one.to_assess == 0 else [refusal.detail for refusal in seen.refusals],
+        why=why,
+        place=Markup("{} {}").format(seen.path, code_markup(one.container)),
         donors=[donor.model_dump() for donor in one.by_donor],
         donor_columns=DONORS,
         items=[item.model_dump() | {"decided": words(item.decision or "not yet")} for item in one.items],
@@ -119,21 +137,22 @@ async def show_excursion(request: Request, code: ExcursionCode, reading: PageRea
     )
 
 
-def _opened(session: Session, actor: Actor, asked: Asked) -> ExcursionDetail:
+def _opened(session: Session, actor: Actor, asked: Asked) -> _Seen:
     seen = _see(session, actor, asked.code)
     asked.opens(seen.refusals)
-    return seen.one
+    return seen
 
 
-def _draw(at: Opened[ExcursionDetail]) -> ActForm:
-    one = at.read
+def _draw(at: Opened[_Seen]) -> ActForm:
+    one = at.read.one
     left = [(str(donor.donor), f"{donor.donor} · {donor.to_assess}") for donor in one.by_donor if donor.to_assess and donor.donor]
-    fields = fields_of(AssessRequest, "donors", "decision", "reason", values=at.filled(), labels=LABELS, options={"donors": left})
+    fields = fields_of(AssessRequest, "decision", "reason", "donors", values=at.filled(), labels=LABELS, options={"donors": left})
     return ActForm(
         title="Assess a group",
         submit="Sign",
         icon="pen",
-        lead=f"Left to assess: {counted(one.to_assess, 'specimen')}. Tick the donors of this group; none ticked means all.",
+        lead=f"{at.read.path}: {row_of(one)['what'].lower()}. Left to assess: {counted(one.to_assess, 'specimen')}. "
+        "Tick the donors of this group; none ticked means all.",
         fields=fields,
         hidden={"seen": at.form.get("seen") or one.seen},
         statement="You assessed what this excursion did to the specimens of this group.",
@@ -141,7 +160,7 @@ def _draw(at: Opened[ExcursionDetail]) -> ActForm:
     )
 
 
-LABELS = {"donors": "Donors of this group", "decision": "Decision", "reason": "Cause, in a few words"}
+LABELS = {"donors": "Donors of this group", "decision": "Decision", "reason": "Cause"}
 ASSESS = ActPage(
     address="/excursions/{code}/assess",
     reads=_opened,

@@ -11,7 +11,7 @@ from biobank.foundation.terms import counted
 from biobank.monitoring.logger_files import LoggerFileAnswer, RecordLoggerFile, record_logger_file
 from biobank.monitoring.loggers import LoggerZoneMissing
 from biobank.monitoring.readings import ImplausibleReading
-from biobank.pages.monitoring.said import limits_in_words
+from biobank.pages.monitoring.said import held_and_freed, limits_in_words
 from biobank.pages.storage.about import about_place, trail_of
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.forms import Field, fields_of
@@ -62,7 +62,7 @@ async def _act(at: Acting[_Place]) -> Done:
     said = f"{counted(answer.values, 'value')} read, {counted(len(answer.gaps), 'gap')}."
     if not answer.excursions:
         return Done(here, "The file is read.", said)
-    moved = f"{counted(answer.added, 'specimen')} came under hold, {counted(answer.removed, 'specimen')} left it."
+    moved = held_and_freed(answer.added, answer.removed)
     return Done(here, "It was outside its limits.", f"{said} {moved}", "stop")
 
 

@@ -10,7 +10,6 @@ from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.foundation.clock import now
-from biobank.foundation.terms import counted
 from biobank.monitoring.presence import own_cold_inside
 from biobank.monitoring.readings import (
     ImplausibleReading,
@@ -21,7 +20,7 @@ from biobank.monitoring.readings import (
     withdrawing_refusals,
 )
 from biobank.monitoring.schemas import ReadingCreate, ReadingPublic, WithdrawReading
-from biobank.pages.monitoring.said import MEASURED, UNITS, limits_in_words, sentence_on_own_cold
+from biobank.pages.monitoring.said import MEASURED, UNITS, held_and_freed, limits_in_words, sentence_on_own_cold
 from biobank.pages.storage.about import about_place, trail_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.filters import day_and_time, quantity_text
@@ -93,7 +92,7 @@ def _changed(made: dict[str, Any]) -> str:
     """Say what a reading did to what is held; empty when it concerns no excursion."""
     if not made["excursions"]:
         return ""
-    return f"{counted(made['added'], 'specimen')} came under hold, {counted(made['removed'], 'specimen')} left it."
+    return held_and_freed(int(made["added"]), int(made["removed"]))
 
 
 ActPage(
@@ -110,7 +109,7 @@ ActPage(
 
 ReadingId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 TAKEN_BACK = {
-    "reason": "What was wrong, in a few words",
+    "reason": "What was wrong",
     "value": "What it should have been, in °C or in % full (may stay empty)",
 }
 

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.foundation.terms import words
+from biobank.foundation.terms import counted, words
 from biobank.monitoring.schemas import ReadingPublic
 from biobank.pages.ui.filters import quantity_text
 from biobank.storage.limits import NAMES
@@ -38,6 +38,13 @@ def reading_row(one: ReadingPublic) -> dict[str, Any]:
         "value": value if one.outside is None else f"{value}, {words(one.outside).lower()}",
         "state": "taken_back" if one.withdrawn_at is not None else "alarm" if one.excursion else "pass",
     }
+
+
+def held_and_freed(held: int, freed: int) -> str:
+    """Say how many specimens a reading put under hold and how many left it."""
+    parts = [f"{counted(held, 'specimen')} came under hold"] if held else []
+    parts += [f"{counted(freed, 'specimen')} left the hold"] if freed else []
+    return f"{', '.join(parts)}." if parts else "No specimen's hold changed."
 
 
 def sentence_on_own_cold(codes: Sequence[str]) -> str:

@@ -253,7 +253,7 @@ ActPage(
     ),
     model=WithdrawSensor,
     names=("reason",),
-    labels={"reason": "Why, in a few words"},
+    labels={"reason": "Why"},
     meaning=Meaning.DECIDED,
     use_case=withdraw_sensor,
     after=_proposed,

@@ -139,7 +139,7 @@ TWO_SIGN = (
 JUDGED = {
     "causality": "How likely the material or its handling caused it",
     "in_lot": "The cause may be in the material: hold everything of its lot",
-    "reason": "Why, in a few words",
+    "reason": "Why",
 }
 REPORTED = {"authority": "Reported to", "reference": "Reference number", "reported_at": "When it was reported"}
 RULED = {"days": "Days to report, from when the bank knew", "authority": "To whom, as your site calls them"}

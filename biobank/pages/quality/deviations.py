@@ -24,6 +24,7 @@ from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.quality import deviations
 from biobank.quality.deviation_ending import against_deviation, close_deviation, dispose_of_units
+from biobank.quality.recalls import recall_of
 from biobank.quality.schemas import CloseRequest, DeviationDetail, DeviationList, DeviationPublic, DeviationRequest
 
 router = APIRouter(include_in_schema=False)
@@ -32,8 +33,8 @@ OPENED = ("severity", "topic", "site", "description")
 CLOSED = ("cause", "decision", "corrective_action", "attachments")
 OPENING = {"severity": "Class", "topic": "Topic, such as wrong tube", "description": "What happened, without names"}
 CLOSING = {
-    "cause": "Cause, in a few words",
-    "decision": "Decision, in a few words",
+    "cause": "Cause",
+    "decision": "Decision",
     "corrective_action": "What is done so that it does not happen again",
 }
 KINDS = {
@@ -159,6 +160,9 @@ async def show_deviation(request: Request, code: DeviationCode, reading: PageRea
     deciding, closing = await reading.agreeing(against_deviation, code)
     actor: Actor = request.state.actor
     acts = []
+    recall = await reading(recall_of, code) if one.topic == "recall" else None
+    if recall is not None:
+        acts.append(ActionLink("Open its recall", f"/recalls/{recall}", "return", weight="main"))
     if one.closed_at is None and actor.may(Permission.DEVIATION_DECIDE, at=one.site):
         stands, ends = (next((why.detail for why in found), None) for found in (deciding, closing))
         if one.units:

@@ -20,7 +20,7 @@ NAMES = ("specimens", "disposition", "reason", "evidence")
 LABELS = {
     "specimens": "Units, one a line",
     "disposition": "What becomes of them",
-    "reason": "Why, in a few words",
+    "reason": "Why",
     "evidence": "The other bank's acknowledgement, of what another bank has",
 }
 SCANS = {"specimens": (Prefix.HAIR_FOLLICLE, Prefix.ADIPOSE, Prefix.UNIDENTIFIED)}

@@ -43,7 +43,7 @@ ActPage(
         values={"scope_kind": "specimen"},
         options={"scope_kind": [(kind, SCOPES[kind]) for kind, of in _scopes(at.read).items() if of is not None]},
     ),
-    labels={"scope_kind": "On what", "kind": "Why"},
+    labels={"scope_kind": "On what", "kind": "Kind of hold", "reason": "Why"},
     model=HoldRequest,
     names=("scope_kind", "kind", "reason"),
     given=lambda at: {"scope_id": _scopes(at.read).get(at.form.get("scope_kind", ""))},

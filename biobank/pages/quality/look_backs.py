@@ -1,9 +1,9 @@
 """Look-back and recall: from one code to everything it can have reached, and the button that freezes that set."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import Response
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
@@ -11,15 +11,14 @@ from biobank.auth.scope import EVERYWHERE
 from biobank.foundation.codes import MalformedCode, Prefix, resolve_payload
 from biobank.foundation.terms import counted
 from biobank.pages.monitoring.said import sentence_on_own_cold
-from biobank.pages.people.site_choices import own_sites
+from biobank.pages.people.site_choices import Choices, own_sites
 from biobank.pages.quality.dispositions import REACHED, reached_row
-from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Done, Needs, Opened
-from biobank.pages.ui.forms import Field, FormFault, drawn, fields_of, parse
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Done, Needs, Opened, OwnPage, Shown
+from biobank.pages.ui.forms import Field, FormFault, fields_of, parse
 from biobank.pages.ui.parts import Stat
 from biobank.pages.ui.scanned import ENTRY_WITHOUT_CODE
-from biobank.pages.ui.templating import render
 from biobank.quality import look_back
-from biobank.quality.schemas import Criteria, RecallRequest
+from biobank.quality.schemas import Criteria, ReachedSpecimen, RecallRequest
 
 router = APIRouter(include_in_schema=False)
 
@@ -40,12 +39,20 @@ LABELS = {
     "since": "From (for a box, a badge, a reagent or a device)",
     "until": "Until (for a box, a badge, a reagent or a device)",
     "derivatives": "With everything made of what is found",
-    "reason": "Why, in a few words",
+    "reason": "Why",
     "description": "What is known, without names",
 }
 
 
-def _draw(at: Opened[Actor]) -> ActForm:
+async def _draw(at: Opened[Actor]) -> Shown:
+    """Ask where to look back from; a recall that was refused is drawn with its set and with what was typed."""
+    if at.sent and any(name in at.form for name in RECALLED):
+        try:
+            criteria = criteria_of(at.form, at.bank.settings, at.zone)
+            items, apart = await at.reading.agreeing(look_back.read_again, criteria)
+            return _found(at, items, apart, await at.reading(own_sites, None), at.form)
+        except (look_back.LookBackTooWide, FormFault):
+            pass
     values = at.filled(derivatives="true")
     start = Field(
         "start",
@@ -80,26 +87,32 @@ def criteria_of(form: Any, settings: Any, zone: Any) -> Criteria:
     return parse(Criteria, form, zone, *ASKED, **{STARTS[code.prefix]: code.text})
 
 
-async def _look_back(at: Acting[Actor]) -> Response:
+async def _look_back(at: Acting[Actor]) -> OwnPage:
     """Answer it. The page of the answer may be loaded again: it is one look-back."""
     criteria = criteria_of(at.form, at.bank.settings, at.zone)
     answer = await at.performing(look_back.make_look_back, criteria)
-    sites = await at.ask(own_sites, None)
-    may = at.actor.may(Permission.RECALL_START, at=EVERYWHERE) and bool(answer["items"])
-    return render(
-        at.request,
+    items = [ReachedSpecimen.model_validate(one) for one in answer["items"]]
+    return _found(at, items, answer["keep_their_own_cold"], await at.ask(own_sites, None), {})
+
+
+def _found(
+    at: Opened[Actor], items: Sequence[ReachedSpecimen], apart: Sequence[str], sites: Choices, typed: Mapping[str, Any]
+) -> OwnPage:
+    """Draw what was reached and, for whoever may freeze it, the form for that with what was `typed` into it."""
+    recipients = look_back.recipients_of(items)
+    may = at.actor.may(Permission.RECALL_START, at=EVERYWHERE) and bool(items)
+    return OwnPage(
         "look_back.html",
         start=at.form.get("start", ""),
-        apart=sentence_on_own_cold(answer["keep_their_own_cold"]),
-        rows=[reached_row(one) for one in answer["items"]],
+        apart=sentence_on_own_cold(apart),
+        rows=[reached_row(one.model_dump()) for one in items],
         columns=REACHED,
         stats=[
-            Stat("Specimens reached", answer["specimens"], tone="care" if answer["specimens"] else "good"),
-            Stat("People who were given some", answer["recipients"], tone="stop" if answer["recipients"] else "good"),
+            Stat("Specimens reached", len(items), tone="care" if items else "good"),
+            Stat("People who were given some", recipients, tone="stop" if recipients else "good"),
         ],
         kept={name: at.form[name] for name in ("start", *ASKED) if name in at.form},
-        recall=fields_of(RecallRequest, *RECALLED, options={"site": sites}, labels=LABELS) if may else [],
-        **drawn(None),
+        recall=fields_of(RecallRequest, *RECALLED, values=typed, options={"site": sites}, labels=LABELS) if may else [],
     )
 
 
@@ -109,7 +122,7 @@ async def _recall(at: Acting[Actor]) -> Done:
     answer = await at.performing(look_back.start_recall, body)
     ended = answer["releases_killed"]
     text = f"On hold: {counted(answer['specimens'], 'specimen')}. Bedside permissions ended: {ended}."
-    return Done(f"/deviations/{answer['deviation']}", "Recall started.", text, "care")
+    return Done(f"/recalls/{answer['id']}", "Recall started.", text, "care")
 
 
 LOOK_BACK = ActPage(

@@ -17,7 +17,7 @@ LABELS = {
     "did_by": "Who did it (badge or name)",
     "second": "The second person (badge or name)",
     "began_at": "When the form begins",
-    "reason": "Why on paper, in a few words",
+    "reason": "Why on paper",
     "description": "What happened",
 }
 

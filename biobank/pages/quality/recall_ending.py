@@ -53,7 +53,8 @@ disposing_page(
 def _draw_close(at: Opened[RecallDetail]) -> ActForm:
     against = [one.detail for one in closing_refusals(at.read)]
     unread = sum(one.acknowledged_at is None for one in at.read.notices)
-    told = f"{unread} of {len(at.read.notices)} who were told have not acknowledged it."
+    several = f"{unread} of {len(at.read.notices)} who were told have not acknowledged it."
+    told = several if at.read.notices else "Nobody had to be told."
     return ActForm(
         title="Close a recall",
         subject=at.read.deviation,
@@ -61,7 +62,7 @@ def _draw_close(at: Opened[RecallDetail]) -> ActForm:
         icon="pen",
         grave=True,
         lead=" ".join(["Two of quality sign; then its holds end.", told, *against]),
-        labels={"reason": "Why, in a few words"},
+        labels={"reason": "Why"},
         statement=f"You propose that the recall of {at.read.deviation} is closed: {counted(len(at.read.items), 'unit')}.",
         said="I have read what becomes of each unit.",
         back=f"/recalls/{at.read.id}",

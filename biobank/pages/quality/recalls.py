@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from markupsafe import Markup
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -48,7 +49,8 @@ def _from(criteria: Mapping[str, Any]) -> str:
 def row_of(one: RecallPublic) -> Mapping[str, Any]:
     """Return the cells of one recall."""
     state = "closed" if one.closed_at else "open"
-    return one.model_dump() | {"cause": _from(one.criteria), "state": state, "href": f"/recalls/{one.id}"}
+    cause = Markup('<a href="/recalls/{}">{}</a>').format(one.id, _from(one.criteria))
+    return one.model_dump() | {"cause": cause, "state": state}
 
 
 Listing(
@@ -69,7 +71,10 @@ Listing(
     read=read_recalls,
     row=row_of,
     default="-started_at",
-    links=[Link("Look back", "/look-backs", "search", Permission.LOG_READ, everywhere=True)],
+    links=[
+        Link("Start a recall", "/look-backs", "octagon", Permission.RECALL_START, everywhere=True, main=True),
+        Link("Look back", "/look-backs", "search", Permission.LOG_READ, everywhere=True),
+    ],
     empty="No recalls",
     hint="A recall starts from a look-back.",
 ).on(router)

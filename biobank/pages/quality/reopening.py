@@ -24,7 +24,7 @@ def _draw(at: Opened[Rejection]) -> ActForm:
         icon="pen",
         grave=True,
         lead=" ".join([said, "Two of quality sign, over a closed investigation.", *(one.detail for one in at.read.refusals())]),
-        labels={"deviation": "Closed deviation that investigated it", "reason": "Why, in a few words"},
+        labels={"deviation": "Closed deviation that investigated it", "reason": "Why"},
         statement=f"You propose that the rejection of {at.code} is reopened.",
         said="I have read the investigation.",
     )

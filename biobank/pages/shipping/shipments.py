@@ -66,6 +66,9 @@ LABELS = {
     "expected_by": "Due by",
 }
 
+DRY = ("shipper", "qualification", "charge_g", "cold_until")
+"""What is said of a dry shipper, and of nothing else that travels."""
+
 MANIFEST = [
     Column("specimen", "Tube", "code"),
     Column("state", "State", "chip"),
@@ -144,8 +147,9 @@ ActPage(
     reads=_sites,
     model=ShipmentRequest,
     names=(
-        *("specimens", "from_site", "to_site", "courier", "evidence", "temperature_class", "expected_by"),
-        *("shipper", "seal", "waybill", "logger", "qualification", "charge_g", "cold_until"),
+        *("specimens", "from_site", "to_site", "courier", "evidence", "waybill"),
+        *("temperature_class", "expected_by", "seal", "logger"),
+        *DRY,
     ),
     labels=LABELS,
     form=lambda at: ActForm(
@@ -156,6 +160,7 @@ ActPage(
         values=at.filled(from_site=only(at.read[0])),
         options={"from_site": at.read[0], "to_site": at.read[1], "courier": at.read[2]},
         rows=[rows_to_pack(at.form if at.sent else None)],
+        folded=("In a dry shipper", DRY),
     ),
     given=_packed,
     use_case=shipments.dispatch,

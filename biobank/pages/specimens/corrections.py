@@ -77,7 +77,7 @@ def _draw_undo(at: Opened[ToUndo]) -> ActForm:
     )
 
 
-UNDO = {"reason": "Why, in a few words", "evidence_sha256": "What shows that it never happened"}
+UNDO = {"reason": "Why", "evidence_sha256": "What shows that it never happened"}
 
 
 def _undone(at: Opened[ToUndo], _body: ReverseRequest, answer: Mapping[str, Any]) -> Done:
@@ -141,7 +141,7 @@ def _draw_correct(at: Opened[ToCorrect]) -> ActForm:
         lead=f"{words(one.cls.label)}. Change one field; the entry stays as it is, and the correction stands beside it.",
         fields=[
             *fields_of(one.cls, *one.names, values=at.form if at.sent else one.filled),
-            *fields_of(AmendRequest, "reason", values=at.form if at.sent else None, labels={"reason": "Why, in a few words"}),
+            *fields_of(AmendRequest, "reason", values=at.form if at.sent else None, labels={"reason": "Why"}),
             *asked_again(at.refusal),
         ],
         hidden={"corrects": at.form["corrects"], "expected_seq": str(one.specimen.seq)},

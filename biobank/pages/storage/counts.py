@@ -132,7 +132,7 @@ def _draw_resolving(at: Opened[_Differs]) -> ActForm:
         icon="pen",
         lead="Two people counted. Nothing moves: what is to be moved or looked for becomes a task for the laboratory.",
         plan=plan,
-        labels={"reason": "Cause, in a few words"},
+        labels={"reason": "Cause"},
         statement="You resolved what two people counted in this place.",
         said="I take responsibility for this decision.",
         trail=trail_of(at.read.place, "Resolve the count"),

@@ -161,7 +161,8 @@ class ActForm:
     and the button's icon is then a pen.
     `attach`: of a file that the form asks for, the `donor` under whose key it is kept and the `site` it belongs to. `draft` keeps
     what is typed in the tab: only for forms without personal data. `plan` says what sending the form would do. `once`: no button
-    asks for the next one like it, whatever the page's `again` says.
+    asks for the next one like it, whatever the page's `again` says. `folded`: a heading, and the names of fields that are folded
+    away under it.
     """
 
     title: str
@@ -186,6 +187,7 @@ class ActForm:
     draft: bool = False
     plan: Sequence[str] = ()
     once: bool = False
+    folded: tuple[str, Sequence[str]] = ("", ())
 
 
 class OwnPage:
@@ -420,7 +422,8 @@ class ActPage(Generic[R, M]):
             title=form.title,
             subject=subject,
             lead=form.lead,
-            fields=[*fields, *form.also],
+            fields=[*(one for one in fields if one.name not in form.folded[1]), *form.also],
+            folded=(form.folded[0], [one for one in fields if one.name in form.folded[1]]),
             more=more,
             back=SET_UP if comes_back(at.form) else form.back or back,
             trail=form.trail or trail,

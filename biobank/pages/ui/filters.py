@@ -89,10 +89,10 @@ def _time(utc: datetime, said: str) -> Markup:
     return Markup(f'<time datetime="{utc:%Y-%m-%dT%H:%M:%SZ}" title="{utc:%Y-%m-%d %H:%M:%S} UTC">{said}</time>')  # noqa: S704
 
 
-def day_and_time(value: datetime, zone: ZoneInfo) -> str:
+def day_and_time(value: datetime, zone: ZoneInfo, *, seconds: bool = False) -> str:
     """Write the same as plain text, to be put into a sentence."""
     local = value.astimezone(zone)
-    return f"{_day_text(local)}, {local:%H:%M}"
+    return f"{_day_text(local)}, {local:%H:%M:%S}" if seconds else f"{_day_text(local)}, {local:%H:%M}"
 
 
 _INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
@@ -110,7 +110,10 @@ def said(sentence: Any, zone: ZoneInfo) -> Any:
         return day(sentence)
     if not isinstance(sentence, str) or isinstance(sentence, Markup):
         return sentence
-    told = _INSTANT.sub(lambda found: day_and_time(_instant(found[0]), zone), sentence)
+    instants = {_instant(one) for one in _INSTANT.findall(sentence)}
+    # Two instants of one minute would read as the same, and nobody would see which came first.
+    seconds = len({one.replace(second=0, microsecond=0) for one in instants}) < len(instants)
+    told = _INSTANT.sub(lambda found: day_and_time(_instant(found[0]), zone, seconds=seconds), sentence)
     return _DAY.sub(_day_said, told)
 
 

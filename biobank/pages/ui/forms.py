@@ -98,6 +98,8 @@ def as_typed(value: int, measure: Measure) -> str:
     return f"{(Decimal(value) / measure.per).normalize():f}"
 
 
+AMOUNTS = frozenset({"given", "residue", "loss", "minimum_amount"})
+"""Amounts that a page reads by the unit of what they are of (`specimens/amounts.py`): 2.4 M, 1.5 mL."""
 LONG = frozenset(
     {
         *("comment", "reason_text", "indication", "words", "notification_plan", "description", "corrective_action"),
@@ -119,17 +121,20 @@ LABELS = {
     "given": "Given",
     "evidence": "The courier's receipt number",
     "logger_sha256": "The logger's file",
-    "zone": "Zone of its times, such as Europe/Vienna, if the file does not say",
-    "dates": "How 03/04 is meant, if the file leaves it open",
+    "zone": "Time zone of the file",
+    "dates": "What 03/04 means in the file",
     "late_entry": "It happened before the last entry of the record",
     "paper": "From a form on paper",
 }
 HINTS = {
+    "courier": None,
     "paper": "The code under which the form was filed, such as DV-0000000. Then say when it happened.",
     "occurred_at": "Leave empty for now; more than 15 minutes ago needs a reason.",
     "comment": "Kept in the vault, never in the log. No names.",
     "performed_by": "The colleague whose hands it was, if not yours: scan the badge, or type the name.",
     "started_at": "Leave empty when it was the same minute.",
+    "zone": "Only if the file does not say, such as Europe/Vienna.",
+    "dates": "Only if the file leaves open which is the day.",
     "anatomical_site": "Such as abdomen or scalp vertex.",
     "transport_medium": "Scan its RG label; what is missing is entered under Registers.",
     "procedure_version": "What is missing here is entered under Registers.",
@@ -139,7 +144,7 @@ HINTS = {
     "indication": "Kept in the vault under the donor's key, never in the log. No names.",
     "tube": None,
     "to_id": "Scan the badge, or type the name.",
-    "evidence": "The reference under which the courier's acceptance is recorded.",
+    "evidence": "Under which the courier took it over.",
 }
 
 
@@ -234,7 +239,13 @@ def fields_of(
         for name in names
     ]
     said = {name: str((values or {}).get(WHICH + name) or "") for name in names}
-    return [replace(field, required=field.required or field.name in needed, which=said[field.name]) for field in fields]
+    return [_needed(replace(field, which=said[field.name]), field.required or field.name in needed) for field in fields]
+
+
+def _needed(field: Field, required: bool) -> Field:
+    """Mark a field as required; what has to be filled in is not told to be left empty."""
+    hint = None if required and field.hint is not None and field.hint.startswith("Leave empty") else field.hint
+    return replace(field, required=required, hint=hint)
 
 
 def _value(values: Mapping[str, Any] | None, name: str, info: FieldInfo) -> Any:
@@ -265,7 +276,7 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         value = "\n".join(value) if isinstance(value, list) else str(value or "")
     elif plain is int and (measure := measure_of(name)) is not None:
         kind, unit = "measure", measure.unit
-    elif plain is int:
+    elif plain is int and name not in AMOUNTS:
         kind = "number"
     elif plain is datetime or plain is AwareDatetime:
         kind = "datetime"
@@ -280,20 +291,21 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         value = " ".join(value) if isinstance(value, list) else value
     if isinstance(value, Enum):
         value = value.value
+    said = label or called(name, {})
     hint = (
         None
         if kind in ("measure", "file", "files") or (kind == "select" and name in {"reason", "anatomical_site"})
         else HINTS.get(name, info.description)
     )
+    if hint is not None and hint.rstrip(".").lower() == said.lower():
+        hint = None
     mark = listed_by(info) if kind == "text" else None
     offered = [(words(word), word) for word in STANDARD.get(mark.about, ())] if mark is not None else choices or ()
     listed = "" if mark is None else mark.kind
     if mark is not None and isinstance(value, str) and is_term(info):
         value = words(value) if value else ""
     drawn_as = "listed" if listed else kind
-    return Field(
-        name, label or called(name, {}), drawn_as, value, required, hint, offered, SCANNED.get(name, ""), unit, "", listed
-    )
+    return Field(name, said, drawn_as, value, required, hint, offered, SCANNED.get(name, ""), unit, "", listed)
 
 
 def called(name: str, labels: Mapping[str, str]) -> str:

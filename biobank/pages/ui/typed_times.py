@@ -1,8 +1,9 @@
-"""Days and times as people type them: in any style, at site time. What can mean two things is asked back, never guessed. Pure.
+"""Days and times as people type them: in any style, at site time. What can mean two things is asked back, never guessed.
 
 Taken are `12.03.2026`, `12/03/2026`, `12 Mar 2026`, `March 12, 2026` and `2026-03-12`, with a time `14:05` behind. Dots put the
-day first everywhere; between strokes either may come first, so `03/04/2026` is two days and the form asks which. In the night of
-a clock change a time may be two instants, and the form asks which of the two hours it was.
+day first everywhere; between strokes either may come first, so `03/04/2026` is two days and the form asks which. A time alone
+(`14:05`) is of today at site time. In the night of a clock change a time may be two instants, and the form asks which of the two
+hours it was.
 """
 
 import re
@@ -10,6 +11,7 @@ from datetime import date, datetime, time
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from biobank.foundation.clock import now
 from biobank.foundation.local_time import instants_of
 
 WHICH: Final = "which_"
@@ -24,6 +26,7 @@ _STROKES: Final = re.compile(r"(\d{1,2})([/-])(\d{1,2})\2(\d{4})")
 _NAMED: Final = re.compile(r"(\d{1,2})\.? ([a-z]{3,9})\.?,? (\d{4})")
 _NAMED_FIRST: Final = re.compile(r"([a-z]{3,9})\.? (\d{1,2}),? (\d{4})")
 _TIMED: Final = re.compile(r"(.+?)(?:,? | ?t)(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,6}))?)?")
+_CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
 NO_DAY: Final = "enter a day, such as 12 Mar 2026 or 12.03.2026."
 NO_TIME: Final = "enter a day and a time, such as 12 Mar 2026, 14:05."
 TWO_DAYS: Final = "this can be two days. Say which, or write the month as a word, such as 12 Mar 2026."
@@ -57,6 +60,7 @@ def instant_typed(text: str, which: str | None, zone: ZoneInfo) -> datetime:
     exact = _exact(text)
     if exact is not None:
         return exact
+    text = with_day(text, zone)
     shown = _shown(text)
     if not shown:
         raise ValueError(NO_TIME)
@@ -80,11 +84,17 @@ def instant_typed(text: str, which: str | None, zone: ZoneInfo) -> datetime:
     )
 
 
+def with_day(text: str, zone: ZoneInfo) -> str:
+    """Return a time that was typed without a day with that of today at site time before it; anything else as it is."""
+    return f"{now().astimezone(zone):%Y-%m-%d} {text.strip()}" if _CLOCK.fullmatch(text.strip()) else text
+
+
 def shown_twice(text: object, zone: ZoneInfo) -> list[tuple[str, str]]:
     """Return what may be meant by a typed time that can be two days, or that the clock showed twice, as choices of a form."""
     if _exact(str(text)) is not None:
         return []
-    shown = _shown(str(text))
+    text = with_day(str(text), zone)
+    shown = _shown(text)
     try:
         found = [instant for one in shown for instant in instants_of(one, zone)]
     except (ValueError, OverflowError):

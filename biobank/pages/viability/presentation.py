@@ -89,7 +89,7 @@ def _facts(one: EstimatePublic) -> list[tuple[str, Any]]:
     ]
     if one.dose is not None:
         facts.append(("Living cells to be expected", dose_text(one.dose)))
-    fit = "" if one.fit is None else f", fit {one.fit}"
+    fit = "" if one.fit is None else ", and what this bank's thaws taught"
     facts.append(
         (
             "Parameters",

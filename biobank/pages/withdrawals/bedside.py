@@ -14,14 +14,14 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
-from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.addresses import WithdrawalCode
 from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import CIRCUMSTANCES, FormFault, fields_of
 from biobank.pages.ui.session import PageReading
 from biobank.pages.withdrawals.steps import taken
-from biobank.specimens.materials import amount_text
+from biobank.specimens.amounts import VOLUMES, read_amount, said, unit_shown
+from biobank.specimens.materials import Unit, amount_text
 from biobank.specimens.resolving import tube_named
 from biobank.withdrawals import administering, bedside
 from biobank.withdrawals.bedside_view import BedsideView, read_bedside
@@ -130,7 +130,8 @@ def _draw_administer(at: Opened[Bedside]) -> OwnPage:
     shows: dict[str, Any] = {
         "view": view,
         "verdict": _verdict(at, against or at.refusal) if stopped else None,
-        "tubes": [(one, amount_text(one.amount, one.unit), words(one.unit).lower()) for one in view.releases],
+        "tubes": [(one, amount_text(one.amount, one.unit), unit_shown(one.unit)) for one in view.releases],
+        "whole": _whole(view),
         "typed": at.form,
         "about": about,
         "more": more,
@@ -139,9 +140,31 @@ def _draw_administer(at: Opened[Bedside]) -> OwnPage:
     return OwnPage("withdrawal_administer.html", **shows, **({"refusal": None} if stopped else {}))
 
 
-async def release_scanned(at: Acting[Any], standing: Standing) -> dict[str, Any]:
-    """Return the release of what was scanned as the product, by whichever name; the use case says if that stands."""
-    return release_of(standing, await at.ask(_plain_code, at.form.get("product", ""), at.bank.settings))
+def _whole(view: BedsideView) -> dict[str, Any] | None:
+    """What the parts must come to, where there is one tube: the kept integer, how many make one as typed, and a sentence."""
+    if len(view.releases) != 1:
+        return None
+    one = view.releases[0]
+    return {"kept": one.amount, "per": 1000 if Unit(one.unit) in VOLUMES else 1, "said": said(one.amount, one.unit)}
+
+
+async def given_scanned(at: Acting[Any], standing: Standing) -> dict[str, Any]:
+    """Return what was typed of the parts, in the unit of the tube, and the release of what was scanned as the product, by
+    whichever name; the use case says if that stands. Raises FormFault, NoRelease.
+    """
+    product = await at.ask(_plain_code, at.form.get("product", ""), at.bank.settings)
+    release, tubes = release_of(standing, product), standing.case.tubes
+    tube = tubes.get(product) or next(iter(tubes.values()))
+    parts: dict[str, int] = {}
+    faults: dict[str, str] = {}
+    for name in ("given", "residue", "loss"):
+        try:
+            parts[name] = read_amount(at.form.get(name, ""), tube.unit, least=1 if name == "given" else 0)
+        except ValueError as error:
+            faults[name] = f"{name.capitalize()}: {error}"
+    if faults:
+        raise FormFault(faults)
+    return release | parts
 
 
 def _plain_code(session: Session, _actor: Actor, scanned: str, settings: Settings) -> str:
@@ -172,7 +195,7 @@ ActPage(
     names=STEPS["administer"].names,
     more=CIRCUMSTANCES,
     labels=STEPS["administer"].labels,
-    given=lambda at: release_scanned(at, at.read.standing),
+    given=lambda at: given_scanned(at, at.read.standing),
     use_case=administering.administer,
     after=taken("administer"),
 ).on(router)

@@ -6,7 +6,7 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, proposed
-from biobank.pages.withdrawals.bedside import release_scanned
+from biobank.pages.withdrawals.bedside import given_scanned
 from biobank.pages.withdrawals.paper_checks import LABELS
 from biobank.withdrawals.given_before import GivenBefore, enter_given_before, entering_refusals
 from biobank.withdrawals.standing import Standing, read_standing
@@ -40,7 +40,7 @@ ActPage(
     needed=("occurred_at",),
     labels=LABELS,
     more=("performed_by",),
-    given=lambda at: release_scanned(at, at.read),
+    given=lambda at: given_scanned(at, at.read),
     meaning=Meaning.REVIEWED,
     use_case=enter_given_before,
     after=lambda at, _body, _answer: proposed(f"/withdrawals/{at.code}"),

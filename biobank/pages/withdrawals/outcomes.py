@@ -299,7 +299,7 @@ ActPage(
     ),
     model=TakeBackMeasure,
     names=("reason",),
-    labels={"reason": "Why, in a few words"},
+    labels={"reason": "Why"},
     more=(),
     use_case=outcomes.take_back_measure,
     after=lambda at, _body, _answer: Done(

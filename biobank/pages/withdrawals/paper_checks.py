@@ -11,7 +11,7 @@ from biobank.auth.actor import Actor
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import WithdrawalCode
 from biobank.pages.ui.session import PageReading
-from biobank.pages.withdrawals.bedside import release_scanned
+from biobank.pages.withdrawals.bedside import given_scanned
 from biobank.pages.withdrawals.steps import taken
 from biobank.withdrawals import administering, bedside
 from biobank.withdrawals.paper_checks import read_sheet
@@ -98,7 +98,7 @@ ActPage(
     needed=("paper", "occurred_at"),
     labels=LABELS,
     more=(),
-    given=lambda at: release_scanned(at, at.read),
+    given=lambda at: given_scanned(at, at.read),
     use_case=administering.administer,
     after=taken("administer"),
 ).on(router)

@@ -19,6 +19,7 @@ from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, Own
 from biobank.pages.ui.forms import FormFault
 from biobank.pages.ui.parts import BoxGrid
 from biobank.storage.maps import map_of
+from biobank.storage.queries import get_container
 from biobank.withdrawals import picking
 from biobank.withdrawals.pick_list import PickLine, PickList, next_level, read_pick_list
 from biobank.withdrawals.schemas import PickRequest, PlaceScan
@@ -42,14 +43,20 @@ ASKED = {
 """What each page asks for: heading, prefixes a gun may send, and one sentence."""
 
 
+RIGHT = {"rack": "Right rack.", "box": "Right box.", "slot": "Right place."}
+
+
 @dataclass(frozen=True)
 class Picking:
-    """Where a pick stands: the tube to take out now (None: everything is out), its box, and why it may not be taken."""
+    """Where a pick stands: the tube to take out now (None: everything is out), its box, and why it may not be taken. `back`: the
+    box that goes back first, `back_name` what it is called.
+    """
 
     picks: PickList
     line: PickLine | None
     grid: BoxGrid | None
     back: str
+    back_name: str
     scanned: dict[str, str]
     against: Refusal | None
 
@@ -66,7 +73,18 @@ def _read(session: Session, actor: Actor, asked: Asked) -> Picking:
         line = picks.line(said["tube"])
     scanned = {name: said[name] for name in LEVELS if name in said and line is not None and said.get("tube") == line.specimen}
     against = None if line is None or back else next(iter(refused[line.specimen]), None)
-    return Picking(picks, line, None if line is None or back else read_box(session, actor, line), back, scanned, against)
+    grid = None if line is None or back else read_box(session, actor, line)
+    return Picking(picks, line, grid, back, _name_of(session, actor, back), scanned, against)
+
+
+def _name_of(session: Session, actor: Actor, box: str) -> str:
+    """Return what a box is called; its code where the actor may not see the places of its site."""
+    if not box:
+        return ""
+    try:
+        return str(get_container(session, actor, box).name)
+    except NotFound:
+        return box
 
 
 def _draw(at: Opened[Picking]) -> OwnPage:
@@ -74,7 +92,7 @@ def _draw(at: Opened[Picking]) -> OwnPage:
     line, back, scanned = one.line, one.back, one.scanned
     level = None if line is None else next_level(line.levels, scanned)
     asked = "back" if back else level.kind if level is not None else "tube"
-    target = back if asked == "back" else level.name if level is not None else "" if line is None else line.specimen
+    target = one.back_name if asked == "back" else level.name if level is not None else "" if line is None else line.specimen
     return OwnPage(
         "withdrawal_pick.html",
         picks=one.picks,
@@ -83,7 +101,7 @@ def _draw(at: Opened[Picking]) -> OwnPage:
         asked=asked,
         question=ASKED[asked],
         target=target,
-        target_code=level.code if level is not None and not back else None,
+        target_code=back or (level.code if level is not None else None),
         scanned=scanned,
         done=[] if line is None or back else [each for each in line.levels if scanned.get(each.kind) == each.code],
         back=back,
@@ -96,7 +114,8 @@ def _stop(at: Opened[Any], against: Refusal | None = None) -> dict[str, Any]:
     """What is said hugely: why the scan was refused, or why none would be accepted."""
     refusal = against if at.refusal is None else at.refusal
     stop = None if refusal is None or isinstance(refusal, FormFault) else refusal.problem()
-    return {"stop": stop, "refusal": None}
+    # On the way to a tube nothing is in the hand yet.
+    return {"stop": stop, "stop_now": "What to do now" if at.form.get("asked") in LEVELS else None, "refusal": None}
 
 
 async def _take_scan(at: Acting[Picking]) -> Done:
@@ -111,7 +130,7 @@ async def _take_scan(at: Acting[Picking]) -> Done:
         answer = await at.performing(picking.check_place, at.code, body)
         known = {**at.read.scanned, answer["level"]: answer["code"]}
         way = {"tube": body.tube} | {name: known[name] for name in LEVELS if name in known}
-        return Done(f"{here}?{urlencode(way)}", f"Right {answer['level']}.")
+        return Done(f"{here}?{urlencode(way)}", RIGHT[answer["level"]])
     if "scan" not in form:
         raise FormFault({"scan": "Scan the tube."})
     box = form.get("box")
@@ -124,8 +143,8 @@ def _box_back(at: Acting[Picking], here: str) -> Done:
     """The box is back when it was scanned in its place, or when the person says so."""
     box = at.read.back
     if "confirmed" not in at.form and ("scan" not in at.form or at.scanned("scan", Prefix.CONTAINER) != box):
-        raise FormFault({"scan": f"That is not {box}. Put {box} back and scan it."})
-    return Done(here, f"{box} is back.")
+        raise FormFault({"scan": f"That is not {at.read.back_name} ({box}). Put {at.read.back_name} back and scan it."})
+    return Done(here, f"{at.read.back_name} is back.")
 
 
 ActPage(

@@ -15,12 +15,13 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.errors import NotFound
 from biobank.foundation.terms import words
-from biobank.pages.ui.act_pages import ActPage, Asked, Done, Opened, OwnPage
+from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.filters import quantity
-from biobank.pages.ui.forms import drawn, fields_of
+from biobank.pages.ui.forms import FormFault, drawn, fields_of
 from biobank.pages.ui.posted import Form
 from biobank.pages.viability.presentation import dose_text
 from biobank.pages.withdrawals.known import deviations_of, known_of
+from biobank.specimens.amounts import read_amount, unit_shown
 from biobank.specimens.materials import MATERIALS, amount_text
 from biobank.withdrawals import queries, service
 from biobank.withdrawals.schemas import Feasibility, WithdrawalRequest
@@ -75,7 +76,7 @@ def _read(session: Session, actor: Actor, asked: Asked) -> Possible:
 def _shows(at: Opened[Possible]) -> dict[str, Any]:
     found = at.read.found
     units = {item.unit for item in found.items if item.usable} if found else set()
-    measure = f" ({words(units.pop()).lower()})" if len(units) == 1 else ""
+    measure = f" ({unit_shown(units.pop())})" if len(units) == 1 else ""
     labels = {
         "units": "How many tubes, when none is chosen",
         "minimum_amount": f"The least that they must hold together{measure}, if it matters",
@@ -101,6 +102,20 @@ def _shows(at: Opened[Possible]) -> dict[str, Any]:
     }
 
 
+def _least(at: Acting[Possible]) -> dict[str, int]:
+    """Return the least amount as it was typed, in the unit of what is there; raise FormFault."""
+    typed = at.form.get("minimum_amount")
+    if typed is None:
+        return {}
+    units = {item.unit for item in at.read.found.items} if at.read.found is not None else set()
+    if len(units) != 1:
+        raise FormFault({"minimum_amount": "The least amount: choose the material first, or leave it empty and tick tubes."})
+    try:
+        return {"minimum_amount": read_amount(typed, units.pop())}
+    except ValueError as error:
+        raise FormFault({"minimum_amount": f"The least amount: {error}"}) from None
+
+
 ActPage(
     address="/withdrawals/new",
     asks=FIRST,
@@ -108,6 +123,7 @@ ActPage(
     form=lambda at: OwnPage("withdrawal_new.html", **drawn(at.refusal or at.read.unknown), **_shows(at)),
     model=WithdrawalRequest,
     names=(*FIRST, "specimens", *LAST),
+    given=_least,
     more=(),
     use_case=service.request_withdrawal,
     after=lambda _at, _body, answer: Done(f"/withdrawals/{answer['code']}", "Requested.", "Quality looks at it next."),

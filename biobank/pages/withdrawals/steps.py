@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
+from biobank.custody.custodians import in_other_hands
 from biobank.custody.states import Quality
 from biobank.foundation.terms import words
 from biobank.pages.people.site_choices import Choices, own_sites
@@ -56,6 +57,7 @@ class Known:
     standing: Standing
     options: dict[str, Choices]
     boxes: list[BoxPublic]
+    told: list[str]
 
 
 def _verdicts(standing: Standing) -> list[tuple[str, str]]:
@@ -64,6 +66,12 @@ def _verdicts(standing: Standing) -> list[tuple[str, str]]:
     back = [code for code in sorted(case.tubes) if not standing.refusals_of("return", code)]
     offered = {one for code in back for one in returns_offered(standing.actor, case, code, standing.grounds.at)}
     return [(one.value, words(one)) for one in Quality if one in offered]
+
+
+def _held_by_others(standing: Standing) -> list[str]:
+    """Say who alone may give a tube to a courier, where that is not the reader."""
+    against = (in_other_hands(standing.actor, tube) for _, tube in sorted(standing.case.tubes.items()))
+    return [f"To a courier: {one.detail}" for one in against if one is not None][:1]
 
 
 def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
@@ -81,7 +89,8 @@ def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
         if name == "receive":
             shipments = {tube.projection.shipment_code for tube in standing.case.tubes.values()} - {None}
             boxes = [box for code in sorted(map(str, shipments)) for box in boxes_of(session, code)]
-        return Known(standing, {field: choices for field, choices in options.items() if choices}, boxes)
+        told = _held_by_others(standing) if name == "issue" else []
+        return Known(standing, {field: choices for field, choices in options.items() if choices}, boxes, told)
 
     def form(at: Opened[Known]) -> ActForm:
         standing = at.read.standing
@@ -89,7 +98,7 @@ def _declare(name: str, step: StepPage) -> ActPage[Any, Any]:
         return ActForm(
             title=label,
             submit=f"Sign: {label.lower()}" if step.meaning else label,
-            lead=step.lead,
+            lead=" ".join([step.lead, *at.read.told]),
             icon=step.icon,
             grave=step.grave,
             options=at.read.options,

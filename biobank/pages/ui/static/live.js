@@ -33,16 +33,27 @@ for (const place of document.querySelectorAll("[data-live]")) {
   }, LOOK_MS);
 }
 
+const AMOUNT = /^(\d*\.?\d*(?:e\d+)?)(k|M|G|million)?(?:mL|ml|cells|particles)?$/;
+const MANY = { k: 1e3, M: 1e6, million: 1e6, G: 1e9 };
 for (const box of document.querySelectorAll("[data-balance]")) {
-  const whole = BigInt(box.dataset.balance);
+  const whole = Number(box.dataset.balance);
+  const per = Number(box.dataset.balancePer);
   const text = box.querySelector("[data-balance-text]");
   const parts = ["given", "residue", "loss"].map((name) => box.querySelector(`[name=${name}]`));
-  const grouped = (n) => n.toString().replace(/\B(?=(\d{3})+$)/g, "\u202f");
+  // As the server reads it: 4.7 M, 1,5 mL, 200 000; what is not typed yet is nothing.
+  const kept = (typed) => {
+    const found = AMOUNT.exec(typed.replaceAll(",", ".").replace(/\s/g, ""));
+    return found ? Math.round(Number(found[1] || "0") * (MANY[found[2]] ?? 1) * per) : NaN;
+  };
+  const said = (n) => {
+    const [units, part] = String(n / per).split(".");
+    return `${units.replace(/\B(?=(\d{3})+$)/g, "\u202f")}${part ? `.${part}` : ""} ${box.dataset.balanceUnit}`;
+  };
   const say = () => {
-    if (parts.some((part) => !/^\d*$/.test(part.value))) return;
-    const rest = whole - parts.reduce((sum, part) => sum + BigInt(part.value || "0"), 0n);
-    text.textContent = rest === 0n ? "Everything in the tube is accounted for."
-      : rest > 0n ? `Still to account for: ${grouped(rest)}.` : `${grouped(-rest)} more than was in the tube.`;
+    const rest = whole - parts.reduce((sum, part) => sum + kept(part.value), 0);
+    if (Number.isNaN(rest)) return;
+    text.textContent = rest === 0 ? "Everything in the tube is accounted for."
+      : rest > 0 ? `Still to account for: ${said(rest)}.` : `${said(-rest)} more than was in the tube.`;
   };
   for (const part of parts) part.addEventListener("input", say);
 }

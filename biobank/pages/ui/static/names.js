@@ -1,20 +1,23 @@
-// Printed names beside badge codes. Every badge on the page is asked for at once; a name once told is remembered by the tab
-// until its session ends. A field that takes a badge offers colleagues by name and login while somebody types.
+// Printed names beside badge codes, and what places are called beside theirs where a sentence names one. All that
+// stand on the page are asked for at once; a name once told is remembered by the tab until its session ends, that of a place for
+// this page. A field that takes a badge offers colleagues by name and login while somebody types.
 
 import { ask, remember, remembered, token } from "./remembered.js";
 
 const BADGE = /US-[0-9A-Z]{7}/;
+const PLACE = /(?:BX|PS)-[0-9A-Z]{7}/;
+const SENTENCES = ".verdict, .banner, .field-error, .act-refused";
 const AFTER_MS = 300;
 const SKIPPED = "script, style, svg, textarea, input, option, datalist, [data-no-names]";
 const names = new Map(remembered("names") ?? []);
 
-// Text that holds a badge without a name beside it yet.
-function badges() {
+// Text below `root` that holds such a code without a name beside it yet.
+function holding(shape, root, mark) {
   const found = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const text = walker.currentNode;
-    if (BADGE.test(text.data) && !text.parentElement.closest(SKIPPED) && !text.parentElement.dataset.named) found.push(text);
+    if (shape.test(text.data) && !text.parentElement.closest(SKIPPED) && !text.parentElement.dataset[mark]) found.push(text);
   }
   return found;
 }
@@ -26,37 +29,49 @@ function beside(name) {
   return said;
 }
 
-function write(texts) {
+function write(texts, shape, names, mark) {
   for (const text of texts) {
     const holder = text.parentElement;
     if (holder.matches(".code")) {
-      const name = names.get(BADGE.exec(text.data)[0]);
+      const name = names.get(shape.exec(text.data)[0]);
       if (!name) continue;
-      holder.dataset.named = "1";
+      holder.dataset[mark] = "1";
       holder.after(beside(name));
       continue;
     }
     let rest = text;
-    for (let match = BADGE.exec(rest.data); match; match = BADGE.exec(rest.data)) {
+    for (let match = shape.exec(rest.data); match; match = shape.exec(rest.data)) {
       const after = rest.splitText(match.index + match[0].length);
       const name = names.get(match[0]);
       if (name) rest.after(beside(name));
       rest = after;
     }
-    holder.dataset.named = "1";
+    holder.dataset[mark] = "1";
   }
 }
 
+const codesIn = (texts, shape) => [...new Set(texts.flatMap((text) => text.data.match(new RegExp(shape, "g"))))];
+
+async function tellPlaces() {
+  const texts = [...document.querySelectorAll(SENTENCES)].flatMap((part) => holding(PLACE, part, "placed"));
+  const codes = codesIn(texts, PLACE).slice(0, 200);
+  if (!codes.length) return;
+  const answer = await ask("/place-names", codes.map((code) => ["code", code]));
+  const called = Object.entries(answer?.names ?? {}).map(([code, name]) => [code, `(${name})`]);
+  write(texts, PLACE, new Map(called), "placed");
+}
+
 async function tell() {
-  const texts = badges();
-  const codes = [...new Set(texts.flatMap((text) => text.data.match(new RegExp(BADGE, "g"))))];
+  const texts = holding(BADGE, document.body, "named");
+  const codes = codesIn(texts, BADGE);
   const unknown = codes.filter((code) => !names.has(code)).slice(0, 200);
   if (unknown.length) {
     const answer = await ask("/names", unknown.map((code) => ["code", code]));
     for (const code of answer ? unknown : []) names.set(code, answer.names[code] ?? "");
     remember("names", [...names]);
   }
-  write(texts);
+  write(texts, BADGE, names, "named");
+  await tellPlaces();
 }
 
 // A field that takes a badge.
