@@ -26,7 +26,7 @@ from biobank.pages.ui.security import SecurityHeaders
 from biobank.pages.ui.session import cookie_name, refusal_page
 from biobank.pages.ui.styleguide import router as style_guide
 from biobank.registries import tables
-from biobank.registries.routes import PAGES, ROUTERS, SCAN_ROUTES
+from biobank.registries.routes import PAGES, ROUTERS, SCAN_ROUTES, by_first_word
 
 
 def create_app(bank: Bank, first: Callable[[Session, Act], object] | None = None) -> FastAPI:
@@ -65,9 +65,10 @@ def create_app(bank: Bank, first: Callable[[Session, Act], object] | None = None
     health.install(app)
     openapi_document.install(app)
     security_txt.install(app)
+    # Before the calls: whether a request is for a page is seen from its first word.
+    app.include_router(by_first_word(PAGES.routes))
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(as_documented)])
-    app.include_router(PAGES)
     if bank.settings.test_mode:
         app.include_router(style_guide)
     app.mount(STATIC_PREFIX, STATIC)

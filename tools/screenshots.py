@@ -11,7 +11,7 @@ are whole pages; a page that answers with an error is named at the end, and the 
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.chromium import find_chromium, launch
+from tests.browser.scanning import shoot as scan_code
 from tests.browser.walk import STOPS, Stop
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -50,7 +51,19 @@ FOUND_IN: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "washed": ("lab_tech", "/specimens?material=adsc&limit=1", {}, "code"),
     "user": ("quality", "/users?role=lab_tech&limit=1", {}, "code"),
     "deviation": ("quality", "/deviations?limit=1", {}, "code"),
+    "recall": ("quality", "/recalls?limit=1", {}, "id"),
+    "excursion": ("quality", "/excursions?limit=1", {}, "code"),
+    "alarm": ("quality", "/alarms?limit=1", {}, "code"),
+    "adverse": ("quality", "/adverse-events?limit=1", {}, "deviation"),
+    "pending": ("quality", "/pending-acts?limit=1", {}, "id"),
+    "sensor": ("quality", "/sensors?limit=1", {}, "code"),
+    "closing": ("quality", "/closings?limit=1", {}, "id"),
+    "issued": ("quality", "/withdrawals?state=issued&limit=1", {}, "code"),
+    "given": ("quality", "/withdrawals?state=administered&limit=1", {}, "code"),
 }
+
+SCANNED = ("box", "tube", "fresh", "on_its_way")
+"""What is scanned into the list before its page is pictured: an empty one shows nothing of what it does."""
 
 
 class Demo:
@@ -86,8 +99,17 @@ class Demo:
         page.goto("/login")
         page.locator("[name=username]").fill(self.logins[role]["username"])
         page.locator("[name=password]").fill(self.logins[role]["password"])
-        page.locator("main form button").click()
+        page.locator("main form button[type=submit]").click()
         page.wait_for_url(f"{self.url}/")
+
+
+def fill_scan_list(page: Page, codes: Sequence[str]) -> None:
+    """Scan codes into the list as a gun does; each has its verdict before the next comes."""
+    page.locator("html[data-list-ready]").wait_for(state="attached")
+    for code in codes:
+        scan_code(page, code)
+        seen = page.locator("#scan-place-name:not(:empty)" if code.startswith("BX") else f".tube-code:text-is('{code}')")
+        seen.first.wait_for()
 
 
 def visits(only: list[str], roles: list[str]) -> Iterator[tuple[str | None, list[Stop]]]:
@@ -120,6 +142,8 @@ def shoot(browser: Browser, demo: Demo, things: dict[str, str], asked: argparse.
                 except KeyError as thing:
                     missing.append(f"{stop.path}: this demonstration has no {thing}")
                     continue
+                if stop.path == "/scan":
+                    fill_scan_list(page, [things[name] for name in SCANNED if name in things])
                 if answer is None or answer.status != stop.status:
                     missing.append(f"{stop.path} as {role}: {answer.status if answer else 'no answer'}")
                 page.screenshot(path=asked.out / name, full_page=not asked.window)

@@ -2,10 +2,12 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from fastapi import APIRouter
-from starlette.routing import BaseRoute
+from starlette._utils import get_route_path
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from biobank import pages
 from biobank.acts.api import router as acts_api
@@ -103,5 +105,39 @@ def fixed_first(route: BaseRoute) -> list[bool]:
     return [segment.startswith("{") for segment in str(getattr(route, "path", "")).split("/")]
 
 
+def first_segment(path: str) -> str:
+    """Return the first word of an address: `specimens` of `/specimens/AD26-…`."""
+    return path[1:].partition("/")[0]
+
+
+class BeginningWith(APIRouter):
+    """Routes whose addresses begin with one of a few words. A request that begins otherwise is compared with none of them: the
+    framework would try one after another, several times over.
+    """
+
+    def __init__(self, words: Iterable[str], routes: Sequence[BaseRoute] = ()) -> None:
+        super().__init__(routes=list(routes))
+        self._words = frozenset(words)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Say whether a request is one of these; the framework asks this of every router."""
+        return super().matches(scope) if first_segment(get_route_path(scope)) in self._words else (Match.NONE, {})
+
+
 PAGES = APIRouter(routes=sorted(page_routes(), key=fixed_first))
 """Every page. A new one is a module with a `router` in `biobank/pages/`; nothing is listed here."""
+
+
+def by_first_word(routes: Iterable[BaseRoute]) -> BeginningWith:
+    """Return a router of the same routes, in the same order among those that can overlap; raise TypeError for an address that
+    begins with no fixed word.
+    """
+    words: dict[str, list[BaseRoute]] = {}
+    for route in routes:
+        words.setdefault(first_segment(str(getattr(route, "path", ""))), []).append(route)
+    if any(word.startswith("{") for word in words):
+        raise TypeError("An address of a page begins with a fixed word.")
+    whole = BeginningWith(words)
+    for word, some in words.items():
+        whole.include_router(BeginningWith([word], some))
+    return whole

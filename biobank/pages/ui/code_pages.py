@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -44,17 +45,22 @@ LOOKED_UP: Final = frozenset({Prefix.POSITION, Prefix.WRISTBAND, Prefix.COMMAND}
 """Prefixes whose codes lead to the page of something else, which `find` looks up: the box, the donor, the scan page."""
 
 
+MANY: Final = 4096
+"""Codes whose page is remembered: a list asks several times about each of its own."""
+
 _DATED = "|".join(sorted(prefix.value for prefix in DATED))
 _PLAIN = "|".join(sorted(prefix.value for prefix in Prefix if prefix not in DATED))
 _SHAPE = re.compile(rf"(?P<dated>{_DATED})[0-9]{{2}}-[0-9A-Z]{{7}}|(?P<plain>{_PLAIN})-[0-9A-Z]{{7}}")
 
 
+@lru_cache(MANY)
 def prefix_of(text: str) -> Prefix | None:
     """Return what a text of the shape of our codes names; None for any other text. Whether it exists is not asked."""
     match = _SHAPE.fullmatch(text)
     return None if match is None else Prefix(match["dated"] or match["plain"])
 
 
+@lru_cache(MANY)
 def page_of(code: str) -> str | None:
     """Return the address that shows what a code of ours names: its page, or the find box where it has to be looked up.
 
