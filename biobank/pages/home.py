@@ -48,6 +48,7 @@ BEGINNINGS: Sequence[tuple[Permission, str, str, str]] = (
     (P.PROCESSING_RECORD, "Processing and lots", "/processings", "flask"),
     (P.WITHDRAWAL_REQUEST, "Request a withdrawal", "/withdrawals/new", "return"),
     (P.LOG_READ, "Read the log", "/log", "log"),
+    (P.SITE_MANAGE, "Set up the bank", "/set-up", "home"),
     (P.STORAGE_MANAGE, "Look after storage", "/storage", "tank"),
     (P.STORAGE_MANAGE, "Import an old inventory", "/imports/new", "log"),
     (P.USER_MANAGE, "Look after users", "/users", "users"),

@@ -16,6 +16,7 @@ from biobank.custody.locks import locked
 from biobank.custody.models import custody
 from biobank.donors.models import donor as donors
 from biobank.foundation.errors import NotFound
+from biobank.foundation.names import name_key
 from biobank.foundation.paging import Paging, read_page
 from biobank.storage.allocation import Slot
 from biobank.storage.grid import cell_of
@@ -182,6 +183,17 @@ def list_containers(
         statement = statement.where(container.c.parent_code.is_(None))
     page = read_page(session, statement, paging, key=container.c.code, orders=ORDERS, default="name")
     return ContainerList(items=public_containers(session, page.rows), **page.ends)
+
+
+def places_holding_others(session: Session, actor: Actor, most: int) -> list[ContainerPublic] | None:
+    """Return what rooms, tanks, racks and shelves there are, by path; None where there are more than `most` of them."""
+    statement = select(container).where(
+        places_seen(actor).of(container.c.site_code), container.c.kind != "box", container.c.active, container.c.rows.is_(None)
+    )
+    rows = session.execute(statement.limit(most + 1)).all()
+    if len(rows) > most:
+        return None
+    return sorted(public_containers(session, rows), key=lambda one: [name_key(name) for name in one.path])
 
 
 def read_container(session: Session, actor: Actor, code: str) -> ContainerPublic:

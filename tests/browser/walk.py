@@ -97,7 +97,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/holds/{hold}/lift", ("quality",), 11, "/holds/{hold_id}/lift"),
     stop("/storage", BENCH, 7),
     stop("/storage/places", BENCH, 8),
-    stop("/storage/new", ("admin",), 4),
+    stop("/storage/new", ("admin",), 6),
     stop("/storage/{box}", ("lab_tech", "quality"), 17, "/storage/{code}"),
     stop("/storage/{box}/move", BENCH, 7, "/storage/{code}/move"),
     stop("/storage/{box}/rename", ("admin",), 7, "/storage/{code}/rename"),

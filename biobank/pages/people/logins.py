@@ -56,6 +56,11 @@ def _draw_new(_at: Opened[Actor]) -> ActForm:
     )
 
 
+def _made(_at: Opened[Any], _body: Any, made: dict[str, Any]) -> Done:
+    title, text = f"{made['code']} is made.", "Give it a role now; until then it opens nothing."
+    return Done(f"/users/{made['code']}/roles/give", title, text, halfway=True)
+
+
 ActPage(
     address="/users/new",
     reads=Needs(Permission.USER_MANAGE),
@@ -65,7 +70,7 @@ ActPage(
     names=NAMED,
     use_case=service.create_user,
     args=lambda _at: (),
-    after=lambda _at, _body, made: Done(f"/users/{made['code']}", f"{made['code']} is made.", "Give it a role next."),
+    after=_made,
 ).on(router)
 
 

@@ -22,7 +22,7 @@ router = APIRouter(include_in_schema=False)
 CHANGED = ("name", "timezone", "active")
 LABELS = {
     "code": "Code (2 to 8 capitals and digits)",
-    "timezone": "Time zone, such as Europe/London",
+    "timezone": "Time zone",
     "active": "In use",
 }
 
@@ -96,6 +96,7 @@ ActPage(
         values={"timezone": at.read},
         lead="A bank keeps specimens; a clinic sees donors.",
     ),
+    given=lambda at: {"code": at.form["code"].upper()} if "code" in at.form else {},
     use_case=sites.create_site,
     after=lambda _at, body, _answer: Done("/sites", f"{body.code} is added.", "Lay out its storage and give people roles there."),
 ).on(router)

@@ -12,9 +12,9 @@ from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
 from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
-from biobank.pages.ui.forms import fields_of
+from biobank.pages.ui.forms import Field, fields_of
 from biobank.storage.layout import LayoutPlan, in_words, lay_out
-from biobank.storage.queries import read_container
+from biobank.storage.queries import places_holding_others, read_container
 from biobank.storage.schemas import ContainerPublic
 
 router = APIRouter(include_in_schema=False)
@@ -25,7 +25,7 @@ ASKED = (
     *("purpose", "temperature_class", "isolated"),
 )
 LABELS = {
-    "parent": "In (scan the tank or rack)",
+    "parent": "In",
     "kind": "What",
     "how_many": "How many alike",
     "first_number": "Numbered from",
@@ -41,15 +41,20 @@ INSIDE = {"room": "tank", "tank": "rack", "freezer": "shelf", "rack": "box", "sh
 """What is usually added to a container of a kind."""
 
 
-Read = tuple[Choices, ContainerPublic | None]
+OFFERED = 100
+"""So many places are offered by name; where there are more, the label of the tank or rack is scanned."""
+
+Read = tuple[Choices, ContainerPublic | None, Choices | None]
 
 
 def _sites_and_place(session: Session, actor: Actor, asked: Asked) -> Read:
-    """Read where the actor lays out storage, and the place to begin in when the address names one."""
+    """Read where the actor lays out storage, the place that the address names, and what there is to lay out in."""
     actor.require(Permission.STORAGE_MANAGE, at=ANYWHERE)
     parent = "" if asked.sent else asked.form.get("parent", "")
     place = read_container(session, actor, parent) if parent else None
-    return own_sites(session, actor, Permission.STORAGE_MANAGE), place
+    around = places_holding_others(session, actor, OFFERED)
+    named = None if around is None else [(one.code, " · ".join(one.path)) for one in around]
+    return own_sites(session, actor, Permission.STORAGE_MANAGE), place, named
 
 
 def _proposed(sites: Choices, place: ContainerPublic | None) -> dict[str, str]:
@@ -66,14 +71,14 @@ def _proposed(sites: Choices, place: ContainerPublic | None) -> dict[str, str]:
 
 
 def _draw(at: Opened[Read], plan: LayoutPlan | None = None) -> ActForm:
-    sites, place = at.read
+    sites, place, around = at.read
     fields = fields_of(LayoutPlan, *ASKED, values=at.filled(**_proposed(sites, place)), labels=LABELS, options={"site": sites})
     parent = at.form.get("parent")
     return ActForm(
         title="Lay out",
         subject="Storage",
         back=f"/storage/{parent}" if parent else "/storage",
-        fields=[replace(one, kind="scan", accepts="BX") if one.name == "parent" else one for one in fields],
+        fields=[_around(one, around) if one.name == "parent" else one for one in fields if one.name != "parent" or around != []],
         hidden={} if plan is None else {"seen": _mark(plan)},
         draft=plan is None,
         lead="For example 4 racks with 9 boxes of 9 × 9 each. You see what would be made before it is.",
@@ -82,6 +87,13 @@ def _draw(at: Opened[Read], plan: LayoutPlan | None = None) -> ActForm:
         icon="search" if plan is None else "plus",
         once=plan is None,
     )
+
+
+def _around(field: Field, around: Choices | None) -> Field:
+    """Ask for the place around: by name, or by its label."""
+    if around is not None:
+        return replace(field, kind="select", options=around, hint="Nothing chosen: it stands by itself at the site.")
+    return replace(field, kind="scan", accepts="BX", hint="Scan the label of the tank or rack.")
 
 
 def _mark(plan: LayoutPlan) -> str:
