@@ -254,7 +254,7 @@ async def _draw_label(at: Opened[Labelled]) -> OwnPage:
         fitting=[(t.title, f"/labels/{at.code}?template={t.name}", t.name == chosen) for t in fitting],
         prints=[row_of(one) for one in kept],
         columns=PRINTS,
-        waiting=[(one.serial, f"#{one.serial}, {one.template}") for one in waiting],
+        waiting=[(one.serial, f"#{one.serial}, {_title_of(one.template)}") for one in waiting],
         may_print=at.read.may_print,
         printers=_printers(at),
     )
@@ -312,7 +312,12 @@ def markup_of(drawing: files.Drawing) -> Markup:
 
 def row_of(one: PrintPublic) -> Mapping[str, Any]:
     """Return the cells of one print."""
-    return one.model_dump() | {"standing": prints.standing_of(one)}
+    return one.model_dump() | {"template": _title_of(one.template), "standing": prints.standing_of(one)}
+
+
+def _title_of(template: str) -> str:
+    """Return what a template is called; its own word for one that is in the catalogue no more."""
+    return catalogue()[template].title if template in catalogue() else template
 
 
 def _output_fields(at: Opened[Any]) -> list[Field]:

@@ -10,6 +10,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.foundation.codes import Prefix
+from biobank.foundation.terms import counted
 from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.forms import Field, fields_of
@@ -107,7 +108,7 @@ async def _build(at: Acting[Read]) -> Done | ActForm:
     if at.form.get("seen") != _mark(plan):
         return _draw(at, plan)
     made = await at.performing(lay_out, plan)
-    text = f"{made['containers']} containers with {made['positions']} places. Print their labels next."
+    text = f"{counted(made['containers'], 'container')} with {counted(made['positions'], 'place')}. Print their labels next."
     return Done(f"/storage/{plan.parent or made['items'][0]['code']}", "Laid out.", text)
 
 
