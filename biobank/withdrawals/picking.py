@@ -175,7 +175,7 @@ def check_place(session: Session, act: Act, code: str, request: PlaceScan) -> Pl
         return PlaceChecked(level=level.kind, code=level.code)
     return Refused(
         WrongPlace(
-            f"{scanned} is not the {level.kind} to open. That is {level.name} ({level.code}). Nothing was taken.",
+            f"{scanned} is not the {level.kind} to open. Open {level.name}, {level.code}. Nothing was taken.",
             where_now=f"Close what you opened. Then look for {level.name}.",
             subject=request.tube,
             withdrawal=code,
