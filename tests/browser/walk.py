@@ -128,7 +128,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/storage/{read_tank}/logger-file", BENCH, 9, "/storage/{code}/logger-file"),
     stop("/storage/{read_tank}/chart?span=week", ("lab_tech", "quality"), 20, "/storage/{code}/chart"),
     stop("/alarms", ("lab_tech", "quality"), 7),
-    stop("/alarms/{alarm}", ("lab_tech", "quality"), 8, "/alarms/{code}"),
+    stop("/alarms/{alarm}", ("lab_tech", "quality"), 11, "/alarms/{code}"),
     stop("/alarms/{alarm}/acknowledge", BENCH, 6, "/alarms/{code}/acknowledge"),
     stop("/alarms/{alarm}/silence", BENCH, 6, "/alarms/{code}/silence"),
     stop("/sensors", ("lab_tech", "quality", "admin"), 8),

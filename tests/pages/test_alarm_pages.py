@@ -57,6 +57,10 @@ def test_nobody_answers_and_the_alarm_goes_up_the_rota_and_is_over_when_it_is_co
     code = one["code"]
     assert steps(api, code) == [("raised", [TECH])]
     assert code in visit("lab_tech").get_page("/") and code not in visit("lab_tech_north_quality").get_page("/")
+    path = " · ".join(api.lab_tech.get(f"/storage-containers/{tank}").json()["path"])
+    assert path in visit("lab_tech").get_page(f"/alarms/{code}"), "a person is told which place, by its name"
+    excursion = visit("lab_tech").get_page(f"/excursions/{one['subject']}")
+    assert path in excursion and "Read the place again" in excursion and "ends with the next reading" in excursion
     later(api, minutes=11)
     assert (watch(api), watch(api)) == (1, 0)
     later(api, minutes=20)

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from markupsafe import Markup
 from sqlalchemy import Row
 from sqlmodel import Session
 
@@ -19,16 +20,19 @@ from biobank.alarms.service import (
     silence_alarm,
 )
 from biobank.auth.actor import Actor
-from biobank.foundation.errors import Refusal
+from biobank.foundation.errors import NotFound, Refusal
 from biobank.foundation.terms import words
+from biobank.monitoring.queries import get_excursion
 from biobank.pages.alarms.said import CAUSES, href_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import AlarmCode
+from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import day_and_time
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
+from biobank.storage.queries import get_container, public_containers
 
 router = APIRouter(include_in_schema=False)
 
@@ -82,14 +86,34 @@ Listing(
 
 @dataclass(frozen=True)
 class _Seen:
+    """An alarm, the place it is about if it is about one, and why the reader may not answer it now."""
+
     one: AlarmDetail
+    place: Markup | None
     acknowledging: list[Refusal]
     answering: list[Refusal]
 
 
 def _see(session: Session, actor: Actor, code: str) -> _Seen:
     row = get_alarm(session, actor, code)
-    return _Seen(with_steps(session, row), acknowledging_refusals(session, actor, row), answering_refusals(session, actor, row))
+    return _Seen(
+        with_steps(session, row),
+        _place(session, actor, row),
+        acknowledging_refusals(session, actor, row),
+        answering_refusals(session, actor, row),
+    )
+
+
+def _place(session: Session, actor: Actor, row: "Row[Any]") -> Markup | None:
+    """Return where the place of an excursion is, in names, with its code."""
+    if row.cause != "excursion":
+        return None
+    try:
+        code = get_excursion(session, actor, row.subject).container_code
+        (place,) = public_containers(session, [get_container(session, actor, code)])
+    except NotFound:
+        return None
+    return Markup("{} {}").format(" · ".join(place.path), code_markup(code))
 
 
 def _said(step: AlarmStepPublic, at: Any) -> Mapping[str, Any]:
@@ -116,6 +140,7 @@ async def show_alarm(request: Request, code: AlarmCode, reading: PageReading) ->
         one=seen.one,
         what=CAUSES[seen.one.cause],
         about=href_of(seen.one),
+        place=seen.place,
         acts=acts,
         why=[refusal.detail for refusal in seen.answering],
         steps=[_said(step, request.state.zone) for step in seen.one.steps],

@@ -13,7 +13,7 @@ from biobank.people.preferences import OwnPreferences, own_preferences, set_pref
 router = APIRouter(include_in_schema=False)
 
 LABELS = {
-    "timezone": "Time zone, such as Europe/London",
+    "timezone": "Time zone",
     "language": "Language",
     "bell": "The bell also counts",
 }

@@ -128,6 +128,7 @@ LABELS = {
 }
 HINTS = {
     "courier": None,
+    "disposition": None,
     "paper": "The code under which the form was filed, such as DV-0000000. Then say when it happened.",
     "occurred_at": "Leave empty for now; more than 15 minutes ago needs a reason.",
     "comment": "Kept in the vault, never in the log. No names.",
