@@ -117,7 +117,7 @@ def test_what_expires_this_quarter_is_one_click_from_the_list(api: Api, visit: V
     assert "Expire this quarter" in page and "/specimens?expires=quarter" in page
     found = visitor.get_page("/specimens?expires=quarter&sort=expires_at")
     assert soon in found and late not in found and past not in found
-    assert "1 matches" in found and "Expires: This quarter" in found
+    assert "1 found" in found and "Expires: This quarter" in found
     assert past in visitor.get_page("/specimens?expires=past")
 
 
