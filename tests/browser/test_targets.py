@@ -12,7 +12,6 @@ from tests.browser.test_scan_list import a_box, open_list
 from tests.conftest import Api
 from tests.quality.test_decisions import all_passed
 from tests.shipping.stories import tubes
-from tests.specimens import stories as lab
 from tests.withdrawals.stories import a_donor, a_story, bank_vials
 
 pytestmark = pytest.mark.browser
@@ -124,19 +123,6 @@ def test_twelve_vials_are_banked_in_five_steps_and_their_scans(api: Api, signed_
     hand.press("Record 12 tubes")
     expect(hand.page.locator("#scan-result")).to_contain_text("Stored: 12 tubes")
     assert hand.steps <= 5
-
-
-def test_what_a_run_froze_is_banked_from_its_page_in_five_steps_with_no_dead_end(api: Api, signed_in: Open) -> None:
-    found = [api.lab_tech.get(f"/specimens/{code}").json() for code in tubes(api, 12)]
-    vials = [{"code": one["code"], "seq": one["custody"]["seq"]} for one in found]
-    run = lab.made(lab.freeze(api.lab_tech, vials))["processing"]
-    a_box(api, rows=4, cols=4)
-    hand = Hand(signed_in("lab_tech", f"/processings/{run}"))
-    hand.follow("Store them where they fit")
-    hand.press("They are there: record it")
-    expect(hand.page.get_by_text("Stored: 12", exact=False).first).to_be_visible()
-    states = {api.lab_tech.get(f"/specimens/{one['code']}").json()["custody"]["state"] for one in vials}
-    assert states == {"stored"} and hand.steps <= 5
 
 
 @pytest.mark.parametrize("width", [1280, 820, 360])
