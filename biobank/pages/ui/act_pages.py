@@ -11,9 +11,8 @@
 
 A button for more rows (`pages/ui/rows.py`) draws the form again and acts on nothing.
 
-What is refused, or cannot be read, draws the form again with the sentence at its field and with what was typed, or of it only
-the fields in `keeps`: a page about a patient may stay open in a room. A page whose act is more than one model and one use case
-says so in `acts`.
+What is refused or unreadable draws the form again with the sentence at its field and what was typed, or only the fields in `keeps`: a
+page about a patient may stay open. A page whose act is more than one model and one use case says so in `acts`.
 """
 
 import inspect
@@ -128,9 +127,7 @@ class Acting(Opened[R], Generic[R]):
 
     async def sign(self, body: T, meaning: Meaning | None) -> T:
         """Return `body` with the signature over this form; as it is when nothing is signed."""
-        if meaning is None:
-            return body
-        return body.model_copy(update={"signature": await self.performing.sign(meaning)})
+        return body if meaning is None else body.model_copy(update={"signature": await self.performing.sign(meaning)})
 
     async def done(self, location: str, title: str, text: str = "", kind: str = "ok") -> Response:
         """Leave a message (the members of Done) and send the browser on."""
@@ -161,8 +158,7 @@ class ActForm:
     and the button's icon is then a pen.
     `attach`: of a file that the form asks for, the `donor` under whose key it is kept and the `site` it belongs to. `draft` keeps
     what is typed in the tab: only for forms without personal data. `plan` says what sending the form would do. `once`: no button
-    asks for the next one like it, whatever the page's `again` says. `folded`: a heading, and the names of fields that are folded
-    away under it.
+    asks for the next one like it. `folded`: a heading, and the names of fields that are folded away under it.
     """
 
     title: str
@@ -415,15 +411,15 @@ class ActPage(Generic[R, M]):
         if more is None:
             more = fields_of(self.model, *(name for name in self.more if name in known), values=values, labels=labels)
         back, trail = crumbs_of(self.address, at.path, form.title)
-        subject = str(at.path.get("code", "")) if form.subject is None else form.subject
+        heading, away = form.folded
         return render(
             at.request,
             "act.html",
             title=form.title,
-            subject=subject,
+            subject=str(at.path.get("code", "")) if form.subject is None else form.subject,
             lead=form.lead,
-            fields=[*(one for one in fields if one.name not in form.folded[1]), *form.also],
-            folded=(form.folded[0], [one for one in fields if one.name in form.folded[1]]),
+            fields=[*(one for one in fields if one.name not in away), *form.also],
+            folded=(heading, [one for one in fields if one.name in away]),
             more=more,
             back=SET_UP if comes_back(at.form) else form.back or back,
             trail=form.trail or trail,
