@@ -11,7 +11,7 @@
 
 A button for more rows (`pages/ui/rows.py`) draws the form again and acts on nothing.
 
-What is refused or unreadable draws the form again with the sentence at its field and what was typed, or only what `keeps` names: a
+What is refused or unreadable draws the form again with the sentence at its field and what was typed, or what `keeps` names: a
 page about a patient may stay open. A page whose act is more than one model and one use case says so in `acts`.
 """
 
