@@ -66,6 +66,7 @@ def inventory(tubes: int, racks: int = 20) -> bytes:
             "sex": "F" if person % 2 else "M",
             "collected": "2018-11-15",
             "frozen": "2018-11-17",
+            "expires": "2038-11-17",
             "vial": n % TUBES_OF_ONE + 1,
             "tank": f"LN2-{box // (10 * racks) + 1}",
             "rack": f"R{box // 10 % racks + 1}",

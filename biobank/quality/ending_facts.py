@@ -88,11 +88,11 @@ def _began(session: Session, code: str, lot: str | None) -> int:
 
 
 def _first_amount(session: Session, code: str) -> int:
-    """Return the amount of a unit's first entry."""
+    """Return the amount of a unit's first entry; 0 where there is none."""
     of = event_table.c
     asked = select(of.entry).where(of.stream_kind == "specimen", of.stream_id == code, of.seq == 1)
-    amount: int = parse_entry(bytes(session.execute(asked).scalar_one()))["body"].get("amount", 0)
-    return amount
+    entry = session.execute(asked).scalar()
+    return 0 if entry is None else int(parse_entry(bytes(entry))["body"].get("amount", 0))
 
 
 def _banking(session: Session, specimen: Snapshot, at: datetime) -> Banking | None:
