@@ -32,7 +32,16 @@ FOUND: Final[dict[str, tuple[str, ...]]] = {
     "committed": ("vault_document",),
     "no record": (
         *("idempotency", "job", "job_file", "label_print", "log_difference", "log_lock", "log_report", "log_walk"),
-        *("login_attempt", "login_session", "passkey_challenge", "refresh_token", "saved_view", "user_preferences"),
+        *(
+            "login_attempt",
+            "login_session",
+            "message",
+            "message_choice",
+            "passkey_challenge",
+            "refresh_token",
+            "saved_view",
+            "user_preferences",
+        ),
     ),
 }
 """Which tables a change is found in, and how (see WORDS)."""

@@ -37,7 +37,7 @@ SEALER_ONLY = (
 )
 APP_MAY_DELETE = (
     "donor_allergy", "donor_document", "donor_index", "donor_marker", "idempotency", "job_file", "log_difference",
-    "login_attempt", "passkey", "passkey_challenge", "print_rule", "refresh_token", "rota_line", "saved_view",
+    "login_attempt", "message", "passkey", "passkey_challenge", "print_rule", "refresh_token", "rota_line", "saved_view",
     "second_factor", "sensor_place", "specimen_alias", "user_role", "vault_document",
 )
 MOVES_WITH_ITS_DONOR = (

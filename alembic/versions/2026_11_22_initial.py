@@ -584,6 +584,39 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("site_code", "material", "condition", name=op.f("pk_material_limit")),
     )
     op.create_table(
+        "message",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("daily", sa.Boolean(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tries", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("fault", sa.Text(), nullable=True),
+        sa.Column("ended", sa.Text(), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("ended IN ('sent', 'given_up', 'not_wanted')", name=op.f("a_message_ends_in_a_known_way")),
+        sa.CheckConstraint("(due_at IS NULL) = (ended IS NOT NULL)", name=op.f("a_message_is_due_until_it_ended")),
+        sa.CheckConstraint("tries >= 0", name=op.f("tries_are_counted")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_message_site_code")),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_message_user_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_message")),
+        info={"app_may_delete": True},
+    )
+    op.create_index("ix_message_due", "message", ["due_at"], unique=False, postgresql_where=sa.text("due_at IS NOT NULL"))
+    op.create_index("ix_message_made", "message", ["made_at", "id"], unique=False)
+    op.create_table(
+        "message_choice",
+        sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("address", sa.LargeBinary(), nullable=True),
+        sa.Column("at_once", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("daily", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("sites", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_message_choice_user_code")),
+        sa.PrimaryKeyConstraint("user_code", name=op.f("pk_message_choice")),
+    )
+    op.create_table(
         "named_performer",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
@@ -3122,6 +3155,10 @@ def downgrade() -> None:
     op.drop_index("ix_named_performer_user", table_name="named_performer")
     op.drop_index("ix_named_performer_open", table_name="named_performer", postgresql_where=sa.text("answer IS NULL"))
     op.drop_table("named_performer")
+    op.drop_table("message_choice")
+    op.drop_index("ix_message_made", table_name="message")
+    op.drop_index("ix_message_due", table_name="message", postgresql_where=sa.text("due_at IS NOT NULL"))
+    op.drop_table("message")
     op.drop_table("material_limit")
     op.drop_index(op.f("ix_login_session_user_code"), table_name="login_session")
     op.drop_table("login_session")

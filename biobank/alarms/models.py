@@ -56,7 +56,7 @@ class Alarm(SQLModel, table=True):
 class AlarmStep(SQLModel, table=True):
     """A step of an alarm; its event is the evidence.
 
-    `told`: who is called by it, badge codes and roles in the rota's order; what sends messages reads the steps that have some.
+    `told`: who is called by it, badge codes and roles in the rota's order.
     """
 
     __tablename__ = "alarm_step"

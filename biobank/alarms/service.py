@@ -1,5 +1,6 @@
 """What people do with an alarm: look after it, or make it quiet for a time. Nobody ends one: it is over with its cause."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from biobank.alarms.causes import steps_now
 from biobank.alarms.events import AlarmAcknowledged, AlarmSilenced
 from biobank.alarms.models import alarm, alarm_step
 from biobank.alarms.queries import get_alarm, read_alarm
-from biobank.alarms.rota import ABOUT_PEOPLE
+from biobank.alarms.rota import ABOUT_PEOPLE, CALLED
 from biobank.alarms.schemas import AcknowledgeAlarm, AlarmAnswer, SilenceAlarm
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
@@ -21,10 +22,14 @@ from biobank.custody.ledger import Appended
 from biobank.custody.recording import Circumstances, acknowledge
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, raise_first
+from biobank.messages.kinds import KindName
+from biobank.messages.outbox import tell
 from biobank.quality.streams import record_on_stream
 
 ACKNOWLEDGED_FOR: Final = timedelta(hours=2)
 """Who looks after an alarm has this long. Ours, not from a source: nothing may be quiet for ever."""
+WRITTEN: Final[Mapping[str, KindName]] = {"raised": "alarm", "came_back": "alarm", "escalated": "alarm_again"}
+"""The steps that call people, and the message that each is."""
 MOST_SILENCE: Final = timedelta(hours=8)
 """The longest silence: a shift. Ours, not from a source."""
 
@@ -99,7 +104,7 @@ def record_step(
 ) -> Appended:
     """Append a step's event, keep the step, and change the alarm's row. Every step is written here.
 
-    `told` is for whatever sends messages: it reads `alarm_step`, and is no part of this package.
+    Whoever is `told` by it is written to, where they chose that.
     """
     done = record_on_stream(session, act, row.code, event, given, site=row.site_code)
     session.execute(
@@ -116,6 +121,9 @@ def record_step(
     )
     if changes:
         session.execute(update(alarm).where(alarm.c.code == row.code).values(**changes))
+    if step in WRITTEN:
+        # A rota that reaches nobody calls everybody who handles material there.
+        tell(session, act, WRITTEN[step], row.site_code, told or CALLED)
     return done
 
 

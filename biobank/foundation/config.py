@@ -9,7 +9,7 @@ import re
 import stat
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -117,6 +117,17 @@ class Settings(BaseModel):
     security_contact_until: AwareDatetime | None = Field(
         None, description="Until when that is so, like `2027-06-30T00:00:00Z`; afterwards nobody is named."
     )
+    smtp_server: str | None = Field(
+        None,
+        pattern=r"^\S+:\d{1,5}$",
+        description="`host:port` of the mail server for messages. Absent: none are sent.",
+    )
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the way to it is kept: `starttls`, `tls` from the first byte, or `none` on the same machine."
+    )
+    smtp_from: str = Field("biobank@localhost", description="Address that messages come from.")
+    smtp_user: str = Field("", description="Name to sign in to the mail server with; none: no sign-in.")
+    smtp_password_file: Path | None = Field(None, description="File with the password to it.")
     identity_reads_per_hour: int = Field(
         60,
         ge=5,
@@ -177,6 +188,14 @@ class Settings(BaseModel):
     def _a_contact_has_its_day(self) -> Self:
         if bool(self.security_contact) != (self.security_contact_until is not None):
             raise ValueError("set BIOBANK_SECURITY_CONTACT and BIOBANK_SECURITY_CONTACT_UNTIL together, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _a_mail_server_is_signed_in_to_whole(self) -> Self:
+        if bool(self.smtp_user) != (self.smtp_password_file is not None):
+            raise ValueError("set BIOBANK_SMTP_USER and BIOBANK_SMTP_PASSWORD_FILE together, or neither")
+        if self.smtp_user and self.smtp_security == "none":
+            raise ValueError("BIOBANK_SMTP_SECURITY none would send the password to the mail server as it is")
         return self
 
     @model_validator(mode="after")

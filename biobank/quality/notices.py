@@ -28,6 +28,7 @@ from biobank.donors.models import donor
 from biobank.donors.visibility import names_before
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.paging import Paging, read_page
+from biobank.messages.outbox import tell
 from biobank.quality.incident_events import NoticeAcknowledged, NoticesGiven
 from biobank.quality.models import notice
 from biobank.quality.schemas import NoticeList, NoticePublic
@@ -173,6 +174,7 @@ def keep_notices(
     rows = [same | {"id": uuid4(), "user_code": one.login, "rank": one.rank, "units": len(one.units)} for one in told]
     if rows:
         session.execute(insert(notice), rows)
+        tell(session, act, "notice", site, [str(row["user_code"]) for row in rows])
 
 
 _OPEN = and_(notice.c.acknowledged_at.is_(None), notice.c.ended_at.is_(None))

@@ -17,6 +17,7 @@ from biobank.jobs import queue
 from biobank.jobs.running import JOB_KINDS
 from biobank.labels import batches
 from biobank.labels import reconciling as label_reconciling
+from biobank.messages import sending
 from biobank.monitoring import sensors
 from biobank.people import roles
 from biobank.people import service as people
@@ -57,6 +58,7 @@ MODULES = (
     batches,
     label_reconciling,
     sensors,
+    sending,
     roles,
     people,
     closing,

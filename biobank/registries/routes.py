@@ -24,6 +24,7 @@ from biobank.interchange.api import router as exchange_api
 from biobank.interchange.fhir.api import router as fhir_api
 from biobank.jobs.api import router as jobs_api
 from biobank.labels.api import router as labels_api
+from biobank.messages.api import router as messages_api
 from biobank.monitoring.api import router as monitoring_api
 from biobank.monitoring.sensor_api import router as sensors_api
 from biobank.pages import ui
@@ -69,6 +70,7 @@ ROUTERS = (
     keys_api,
     labels_api,
     log_api,
+    messages_api,
     monitoring_api,
     people_api,
     quality_api,

@@ -12,6 +12,7 @@ from biobank.exports import models as exports
 from biobank.foundation.db import metadata as _metadata
 from biobank.jobs import models as jobs
 from biobank.labels import models as labels
+from biobank.messages import models as messages
 from biobank.monitoring import models as monitoring
 from biobank.quality import models as quality
 from biobank.reconciliation import models as reconciliation
@@ -39,6 +40,7 @@ MODULES = (
     shipping,
     specimens,
     storage,
+    messages,
     monitoring,
     alarms,
     reconciliation,

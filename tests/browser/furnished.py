@@ -153,6 +153,7 @@ def furnish(api: Api) -> dict[str, str]:
     things["closing"] = closing.json()["id"]
     things |= _measured(api)
     things["notice"] = _told(api, things["deviation"])
+    things["message"] = _given_up(api)
     things["marker"] = _marker_to_decide(api, banked.donor)
     things |= _benches(api)
     things["pending"] = _pending_role(api)
@@ -302,6 +303,15 @@ def _told(api: Api, deviation: str) -> str:
     )
     named = {"user": seed.USERS["lab_tech"].code, "deviation": deviation}
     return str(api.test_bank.write(lambda s: s.execute(row, named).scalar_one()))
+
+
+def _given_up(api: Api) -> str:
+    """A message that could not be sent."""
+    row = text(
+        "INSERT INTO message (id, user_code, kind, site_code, daily, made_at, tries, fault, ended, ended_at)"
+        " VALUES (gen_random_uuid(), :user, 'alarm', 'LAB', false, now(), 12, 'server_away', 'given_up', now()) RETURNING id"
+    )
+    return str(api.test_bank.write(lambda s: s.execute(row, {"user": seed.USERS["lab_tech"].code}).scalar_one()))
 
 
 def _made(answer: object, key: str) -> str:

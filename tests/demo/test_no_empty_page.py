@@ -18,6 +18,7 @@ EMPTY = {
     "/scan": "a list that begins empty: it is scanned",
     "/viability": "how forecasts held: the worker makes them while the bank runs",
     "/closings": "no bank of the example closes",
+    "/messages/failed": "the example has no mail server",
 }
 """Pages of the menu that are empty, with why."""
 

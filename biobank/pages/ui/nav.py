@@ -203,6 +203,7 @@ SECTIONS: tuple[Section, ...] = (
         (
             Part("Users", "/users", "users-and-sites", (P.USER_READ,)),
             Part("Sites", "/sites", "users-and-sites", (P.SITE_MANAGE,)),
+            Part("Messages that failed", "/messages/failed", "users-and-sites", (P.USER_MANAGE,)),
         ),
         (P.USER_MANAGE,),
     ),
