@@ -2,13 +2,14 @@
 reads the log there.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, or_, select
 from sqlmodel import Session
 
 from biobank.alarms.models import alarm, alarm_step
-from biobank.alarms.rota import ABOUT_PEOPLE, rota_of, rotas
+from biobank.alarms.rota import ABOUT_PEOPLE, Rota, rota_of
 from biobank.alarms.schemas import AlarmDetail, AlarmList, AlarmPublic, AlarmStepPublic
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
@@ -105,12 +106,12 @@ def list_alarms(
     return AlarmList(items=[public(row) for row in page.rows], **page.ends)
 
 
-def alarms_calling(session: Session, actor: Actor, limit: int) -> list[AlarmPublic]:
+def alarms_calling(session: Session, actor: Actor, known: Mapping[str, Rota], limit: int) -> list[AlarmPublic]:
     """Return the alarms that sound or are being looked after and whose rota the actor stands on; silenced ones come back.
 
     A site without a rota, or with one that reaches nobody, calls everybody who handles material there: no alarm goes to nobody.
+    `known`: the rotas by site. One statement.
     """
-    known = rotas(session)
     rows = session.execute(
         select(alarm).where(_open, alarm.c.quiet.is_distinct_from("silenced")).order_by(alarm.c.raised_at, alarm.c.code)
     ).all()

@@ -147,11 +147,9 @@ def rota_of(known: Mapping[str, Rota], cause: str, site: str) -> Rota:
     return _QUALITY if cause in ABOUT_PEOPLE else known.get(site, Rota())
 
 
-def rotas_to_mend(session: Session, actor: Actor) -> list[tuple[str, list[str]]]:
-    """Return the sites whose rota calls somebody who cannot be reached, with whom, of those that the actor may set."""
-    if not (actor.may(Permission.SITE_MANAGE, at=ANYWHERE) or actor.may(Permission.QUALITY_DECIDE, at=ANYWHERE)):
-        return []
-    return [(at, rota.nobody) for at, rota in rotas(session).items() if rota.nobody and not rota_refusals(actor, at)]
+def rotas_to_mend(known: Mapping[str, Rota], actor: Actor) -> list[tuple[str, list[str]]]:
+    """Return the sites whose rota calls somebody who cannot be reached, with whom, of those that the actor may set. Pure."""
+    return [(at, rota.nobody) for at, rota in known.items() if rota.nobody and not rota_refusals(actor, at)]
 
 
 def rota_refusals(actor: Actor, site: str) -> list[Refusal]:

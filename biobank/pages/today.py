@@ -16,7 +16,7 @@ from sqlmodel import Session
 from biobank.acts.bank import Bank
 from biobank.acts.two_person import ACTS, list_pending
 from biobank.alarms.queries import alarms_calling
-from biobank.alarms.rota import rotas_to_mend
+from biobank.alarms.rota import rotas, rotas_to_mend
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
@@ -137,7 +137,6 @@ def read_tasks(session: Session, actor: Actor, bank: Bank) -> list[Task]:
         _without_a_slot,
         _with_others,
         _excursions,
-        _rotas,
         _notices,
         _adverse,
         _measures,
@@ -150,9 +149,13 @@ def read_tasks(session: Session, actor: Actor, bank: Bank) -> list[Task]:
 
 
 def _alarms(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
-    for one in alarms_calling(session, actor, SHOWN_EACH):
+    known = rotas(session)
+    for one in alarms_calling(session, actor, known, SHOWN_EACH):
         detail = f"{one.acknowledged_by} looks after it" if one.acknowledged_by else "nobody looks after it yet"
         yield Task(CAUSES[one.cause], one.code, code_href(one.code), "alarm", one.raised_at, f"at {one.site}, {detail}")
+    for at_site, nobody in rotas_to_mend(known, actor)[:SHOWN_EACH]:
+        detail = f"{', '.join(words(who) for who in nobody)}: nobody to call"
+        yield Task("Set anew who is called", at_site, f"/rotas/{at_site}/set", "overdue", None, detail)
 
 
 def _withdrawals(session: Session, actor: Actor, bank: Bank, at: datetime) -> Iterator[Task]:
@@ -367,12 +370,6 @@ def _excursions(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]
     for row in excursions_to_assess(session, actor, SHOWN_EACH):
         detail = f"in {row.container_code}, {row.to_assess} {'tube' if row.to_assess == 1 else 'tubes'}"
         yield Task("Assess what an excursion reached", row.code, code_href(row.code), "waiting", row.ended_at, detail)
-
-
-def _rotas(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
-    for at_site, nobody in rotas_to_mend(session, actor)[:SHOWN_EACH]:
-        detail = f"{', '.join(words(who) for who in nobody)}: nobody to call"
-        yield Task("Set anew who is called", at_site, f"/rotas/{at_site}/set", "overdue", None, detail)
 
 
 def _notices(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
