@@ -100,6 +100,7 @@ def make_specimen(session: Session, act: Act, *, donor: str | None = None, **fie
         seq=0,
         head_hash=None,
         projection=Projection(),
+        material=material,
         home_site_code=home,
         clinic_site_code="CLINIC",
     )

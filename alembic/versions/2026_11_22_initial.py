@@ -2824,6 +2824,7 @@ def upgrade() -> None:
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("freeze_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("exposure_s", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("exposure_unknown", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("out_since", sa.Text(), nullable=True),
         sa.Column("use_by", sa.Text(), nullable=True),
         sa.Column("banked_at", sa.Text(), nullable=True),

@@ -23,6 +23,7 @@ OUT: Effect = {"exposure_s": elapsed("out_since"), "out_since": entry("occurred_
 """In no cold place from now on; what it was out of the cold before that counts."""
 INTO_THE_COLD: Effect = {"exposure_s": elapsed_until_known("out_since"), "out_since": set_to(None)}
 """In a place that keeps it: the clock stops, and what has run counts."""
+NOT_KNOWN: Effect = {"exposure_unknown": set_to(True)}  # For a time nobody knows whether it was in the cold.
 NO_OFFER: Effect = {"offered_kind": set_to(None), "offered_id": set_to(None)}
 
 
@@ -107,9 +108,9 @@ class Annotated(Event):
 class Missing(Event):
     """It is not where it should be. Its slot is free again; it may be found.
 
-    How long a missing tube is out of the cold nobody knows: the clock stops, and runs again when it is found. It is out of its
-    shipment, whose manifest goes on naming it. Whoever held it last answers for it until it turns up or quality gives it up. What
-    was kept for treatment opens a deviation and is told (`quality/missing.py`); it comes back held for identity (`missing.py`).
+    How long it is out of the cold nobody knows: the clock stops, and the sum says from then on that it is not the whole. It is
+    out of its shipment. Whoever held it last answers for it until it turns up or is given up. What was kept for treatment opens
+    a deviation and is told (`quality/missing.py`); it comes back held (`missing.py`, `material_limits.py`).
     """
 
     kind: Literal["specimen.missing"] = "specimen.missing"
@@ -118,7 +119,7 @@ class Missing(Event):
     open_to_all: ClassVar[bool] = True
     from_states: ClassVar[frozenset[State]] = LIVE - {State.MISSING}
     to_state: ClassVar[State] = State.MISSING
-    effect: ClassVar[Effect] = NO_OFFER | INTO_THE_COLD | {"shipment_code": set_to(None)}
+    effect: ClassVar[Effect] = NO_OFFER | INTO_THE_COLD | NOT_KNOWN | {"shipment_code": set_to(None)}
     amendable: ClassVar[frozenset[str]] = frozenset({"reason"})
     undone_by: ClassVar[str] = "Whoever has it in hand reports that it was found, and says where."
     label: ClassVar[str] = "Report missing"
@@ -127,8 +128,7 @@ class Missing(Event):
 
 
 class Found(Event):
-    """It turned up, and the finder holds it now. Nobody knows yet that it is what its label says: an identity hold is placed
-    with it."""
+    """It turned up, and the finder holds it now; an identity hold is placed: nobody knows yet that it is what its label says."""
 
     kind: Literal["specimen.found"] = "specimen.found"
     mode: ClassVar[Mode] = Mode.DIRECT
@@ -157,11 +157,7 @@ class Lost(Event):
     label: ClassVar[str] = "Give up the search"
     from_states: ClassVar[frozenset[State]] = frozenset({State.MISSING})
     to_state: ClassVar[State] = State.LOST
-    effect: ClassVar[Effect] = {
-        "custodian_kind": set_to("nobody"),
-        "custodian_id": set_to(None),
-        "reserved_for": set_to(None),
-    }
+    effect: ClassVar[Effect] = {"custodian_kind": set_to("nobody"), "custodian_id": set_to(None), "reserved_for": set_to(None)}
 
     reason: str = REASON
     signatures: tuple[str, ...] = Field(default=(), max_length=2, description="Of the two people, in the order of signing.")
@@ -273,6 +269,7 @@ class Reversed(Event):
             "amount",
             "freeze_count",
             "exposure_s",
+            "exposure_unknown",
             "out_since",
             "use_by",
             "banked_at",

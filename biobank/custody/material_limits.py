@@ -12,7 +12,7 @@ from biobank.custody.entry import Head
 from biobank.custody.event import Event
 from biobank.custody.events import Amended
 from biobank.custody.legality import Snapshot
-from biobank.custody.states import Condition, HoldKind, HoldScope
+from biobank.custody.states import TERMINAL, Condition, HoldKind, HoldScope, State
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.from_above import FromAbove
 
@@ -55,10 +55,13 @@ def with_clock(event: Event, specimen: Snapshot, head: Head, limits: Callable[..
     return event.model_copy(update={"use_by": ends if said is None else min(said, ends)})
 
 
-def frozen_too_old(before: Snapshot, after: Snapshot, head: Head) -> bool:
+def _frozen_too_old(before: Snapshot, after: Snapshot, head: Head) -> bool:
     """Say whether what was too old for use was frozen: that keeps it, and makes it no younger, though the clock ends there."""
     froze = before.projection.condition != Condition.FROZEN and after.projection.condition == Condition.FROZEN
-    return froze and before.expires_at is not None and before.expires_at <= head.known_until
+    # What stood in its row, and what the same act said of it since.
+    ended = before.expires_at is not None and before.expires_at <= head.known_until
+    ended = ended or (before.projection.use_by or "9999") <= rfc3339(head.known_until)
+    return froze and ended
 
 
 CONTACT = "cryoprotectant_contact_too_long"
@@ -66,15 +69,24 @@ CONTACT = "cryoprotectant_contact_too_long"
 TO_THE_TANK = "too_long_to_the_tank"
 """Why a specimen is held that came into the tank later after freezing than its site allows."""
 
+MISSING_FOR_A_TIME = "missing_for_a_time"
+"""Why a frozen specimen is held that was missing: nobody knows whether it was in the cold meanwhile."""
+_NOWHERE = (State.MISSING, State.LOST)
+
 
 def too_long(
     before: Snapshot, after: Snapshot, event: Event, head: Head, limits: Callable[..., Limits]
 ) -> list[tuple[HoldKind, str]]:
-    """Return the holds, with their reasons, of what took longer than its site allows: freezing and storing are never refused.
+    """Return the holds, with their reasons, of what took longer than its site allows, or nobody knows how long: freezing and
+    storing are never refused.
 
     A contact time that is corrected upwards later holds as the first word would have.
     """
     found = []
+    if before.state in _NOWHERE and after.state not in {*TERMINAL, *_NOWHERE} and after.projection.condition == Condition.FROZEN:
+        found.append((HoldKind.TEMPERATURE, MISSING_FOR_A_TIME))
+    if _frozen_too_old(before, after, head):
+        found.append((HoldKind.QUALITY, FROZEN_TOO_OLD))
     said = event.value if isinstance(event, Amended) and event.field == "cryoprotectant_contact_s" else None
     contact = getattr(event, "cryoprotectant_contact_s", said)
     if contact is not None:

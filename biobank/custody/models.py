@@ -147,6 +147,7 @@ class Custody(SQLModel, table=True):
     amount: int = Field(sa_column=Column(BigInteger, nullable=False))
     freeze_count: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
     exposure_s: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
+    exposure_unknown: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     out_since: str | None = Field(default=None, sa_column=Column(Text))
     use_by: str | None = Field(default=None, sa_column=Column(Text))
     banked_at: str | None = Field(default=None, sa_column=Column(Text))

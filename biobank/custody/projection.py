@@ -16,8 +16,9 @@ class Projection:
     """The columns of custody that effects write; made without arguments, a specimen before its first event.
 
     `state` is empty until the first event; `amount` is in the specimen's unit; `exposure_s` is in seconds: out of the cold
-    while frozen, up to the last event; `out_since`: since when it is in no cold place, `use_by`: when what it is now is too old
-    for use, and `banked_at` are RFC 3339 as in the entry; `administered_under` is the id of a bedside release.
+    while frozen, up to the last event, and where `exposure_unknown` nobody knows for how much longer; `out_since`: since when it
+    is in no cold place, `use_by`: when what it is now is too old for use, and `banked_at` are RFC 3339 as in the entry;
+    `administered_under` is the id of a bedside release.
     """
 
     state: str = ""
@@ -35,6 +36,7 @@ class Projection:
     amount: int = 0
     freeze_count: int = 0
     exposure_s: int = 0
+    exposure_unknown: bool = False
     out_since: str | None = None
     use_by: str | None = None
     banked_at: str | None = None

@@ -27,10 +27,8 @@ from biobank.custody.exposure import earlier_by_words
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot, refusals_of
 from biobank.custody.material_limits import (
-    FROZEN_TOO_OLD,
     WARM_TIME_BUDGET,
     crosses_red,
-    frozen_too_old,
     held_while_out,
     material_limits,
     too_long,
@@ -39,6 +37,7 @@ from biobank.custody.material_limits import (
 from biobank.custody.missing import hold_placed_with, tell_of_missing
 from biobank.custody.places_then import earliest
 from biobank.custody.states import HoldKind, HoldScope, StreamKind
+from biobank.custody.use_by import came_elsewhere, nearer_ends
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotPermitted, PreconditionMissing, Refusal, StaleSequence, raise_first
 from biobank.foundation.from_above import FromAbove
@@ -341,8 +340,7 @@ def record(
     stored row, the next against the one before). `lagging`: whether the log is behind, when the caller asked; `seals_follow`: the
     caller records what was seen of the seals of a shipment, which else is judged as not looked at.
 
-    Answers what was recorded of each move, in their order (what places a hold of its own, with it), then the holds of what was
-    out of the cold for too long and of what an arrival or a look at it says.
+    Answers what was recorded of each move, in their order (with its own hold), then what follows from time and arrivals.
 
     Raises NotPermitted, PreconditionMissing (never: the caller checked), StaleSequence, IllegalTransition, OnHold,
     ReservedElsewhere, LogLagging, ImplausibleTime, ExposureContradicts.
@@ -355,6 +353,7 @@ def record(
     seen: dict[str, Snapshot] = {}
     kept: dict[str, bytes | None] = {}
     came = CameIn()
+    elsewhere: dict[str, Head] = {}  # Whose time of use may be shorter there.
     limits = cache(partial(material_limits.get(), session))
     for move in moves:
         specimen = seen.get(move.specimen.code, move.specimen)
@@ -381,6 +380,8 @@ def record(
         before = move.specimen if specimen.seq else None
         facts.append(Fact(StreamKind.SPECIMEN, specimen.code, happened, head, before, specimen.donor_code))
         seen[specimen.code] = advanced(specimen, happened, head)
+        if came_elsewhere(specimen, seen[specimen.code]):
+            elsewhere[specimen.code] = head
         place = seen[specimen.code].projection.container_code
         if place is not None and "container_code" in event.effect:
             came.add(specimen.code, place, head)
@@ -391,8 +392,6 @@ def record(
             too_warm[specimen.code] = head
         if (placed := hold_placed_with(event, specimen)) is not None:
             facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], placed, head, reason="found"))
-        if frozen_too_old(specimen, seen[specimen.code], head):
-            facts.append(custody_holds.specimen_hold_fact(seen[specimen.code], HoldKind.QUALITY, head, reason=FROZEN_TOO_OLD))
         facts += [
             custody_holds.specimen_hold_fact(seen[specimen.code], kind, head, reason=reason)
             for kind, reason in too_long(specimen, seen[specimen.code], happened, head, partial(limits, sites=sites))
@@ -412,6 +411,7 @@ def record(
         custody_holds.specimen_hold_fact(seen[code], HoldKind.TEMPERATURE, head, reason=WARM_TIME_BUDGET)
         for code, head in sorted(too_warm.items())
     ]
+    facts += nearer_ends(session, seen, elsewhere, limits)
     appended = append(session, facts)
     custody_holds.keep_placed(session, facts, appended)
     appended += tell_of_missing(session, act, facts, appended)

@@ -20,7 +20,7 @@ from biobank.alarms.rota import rotas, rotas_to_mend
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.custody.material_limits import WARM_TIME_BUDGET
+from biobank.custody.material_limits import MISSING_FOR_A_TIME, WARM_TIME_BUDGET
 from biobank.custody.models import custody
 from biobank.custody.performer_confirmations import own_open_confirmations
 from biobank.custody.states import TERMINAL, State
@@ -286,7 +286,9 @@ def _expiring(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
 def _too_warm(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
     if not actor.may(P.QUALITY_DECIDE, at=ANYWHERE):
         return
-    found = list_holds(session, actor, active=True, reason=WARM_TIME_BUDGET, paging=Paging(limit=SHOWN_EACH)).items
+    which = (WARM_TIME_BUDGET, MISSING_FOR_A_TIME)
+    asked = (list_holds(session, actor, active=True, reason=one, paging=Paging(limit=SHOWN_EACH)).items for one in which)
+    found = [one for several in asked for one in several]
     mine = liftable(session, actor, [one.id for one in found])
     for one in found:
         if one.id in mine:

@@ -12,7 +12,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.body_shape import COMMITS
 from biobank.custody.effects import Effect, body, plus, set_to
 from biobank.custody.event import Event
-from biobank.custody.events import CODE, HASH, NO_OFFER, REASON
+from biobank.custody.events import CODE, HASH, NO_OFFER, NOT_KNOWN, REASON
 from biobank.custody.states import LIVE, HoldAct, Quality, State, StreamKind
 from biobank.foundation.kept_files import FileHash
 
@@ -225,7 +225,7 @@ class Recognised(Event):
     kind: Literal["specimen.recognised"] = "specimen.recognised"
     call: ClassVar[str] = "/specimens/{item}/resolve"
     from_states: ClassVar[frozenset[State]] = frozenset({State.RECEIVED, State.STORED})
-    effect: ClassVar[Effect] = {"exposure_s": plus("seconds")}
+    effect: ClassVar[Effect] = NOT_KNOWN | {"exposure_s": plus("seconds")}
     label: ClassVar[str] = "Say what it is"
 
     item: str = Field(pattern=r"^UN[0-9]{2}-[0-9A-Z]{7}$", description="The unidentified item.")

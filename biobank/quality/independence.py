@@ -21,7 +21,7 @@ from biobank.auth.queries import every_login
 from biobank.custody.arriving import FOUND_ON_ARRIVAL, INSPECTION
 from biobank.custody.entry import parse_entry
 from biobank.custody.legality import Snapshot
-from biobank.custody.material_limits import CONTACT, FROZEN_TOO_OLD, TO_THE_TANK, WARM_TIME_BUDGET
+from biobank.custody.material_limits import CONTACT, FROZEN_TOO_OLD, MISSING_FOR_A_TIME, TO_THE_TANK, WARM_TIME_BUDGET
 from biobank.custody.models import hold
 from biobank.custody.performer_confirmations import named_performer
 from biobank.custody.states import HoldScope, PerformerAnswer, StreamKind
@@ -290,7 +290,16 @@ MISMATCH: Final = "bedside_mismatch"
 SWAPPED: Final = "another_tubes_final_label"
 """The final label that was scanned on what was thawed for one person is another tube's."""
 _OF_A_SCAN = {MISMATCH, SWAPPED, "identity_mismatch"}
-_OF_HANDLING = {WARM_TIME_BUDGET, FROZEN_TOO_OLD, CONTACT, TO_THE_TANK, *FOUND_ON_ARRIVAL, HELD_BEFORE, TOO_OLD_A_PASSAGE}
+_OF_HANDLING = {
+    WARM_TIME_BUDGET,
+    MISSING_FOR_A_TIME,
+    FROZEN_TOO_OLD,
+    CONTACT,
+    TO_THE_TANK,
+    *FOUND_ON_ARRIVAL,
+    HELD_BEFORE,
+    TOO_OLD_A_PASSAGE,
+}
 HANDLED: Mapping[str, Capacity] = {"specimen.checked_out": Capacity.HANDLED, "specimen.frozen": Capacity.HANDLED}
 """What bars from lifting the hold of a time out of the cold, beside the entry that placed it: it may be the bank's own timer."""
 LOOKS: Mapping[str, Capacity] = {

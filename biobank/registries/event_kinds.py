@@ -6,6 +6,7 @@ The ledger's questions to the packages above it are answered with it (`registrie
 from biobank.alarms import events as alarms
 from biobank.benches import events as benches
 from biobank.custody import events as custody
+from biobank.custody import use_by_events as times_of_use
 from biobank.custody.event import rules
 from biobank.donors import events as donors
 from biobank.exports import events as exports
@@ -31,6 +32,7 @@ from biobank.withdrawals import stop_events as stops
 
 MODULES = (
     custody,
+    times_of_use,
     exports,
     donors,
     people,

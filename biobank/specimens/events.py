@@ -8,7 +8,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.body_shape import COMMITS
 from biobank.custody.effects import Effect, body, entry, increment, minus, set_to
 from biobank.custody.event import Event
-from biobank.custody.events import BY_USER, CODE, INTO_THE_COLD, NO_OFFER, OUT
+from biobank.custody.events import BY_USER, CODE, INTO_THE_COLD, NO_OFFER, NOT_KNOWN, OUT
 from biobank.custody.states import Condition, HoldAct, State, StreamKind
 from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.foundation.kept_files import FileHash
@@ -144,7 +144,7 @@ class UnidentifiedFound(_Begins):
     call: ClassVar[str] = "/specimens/unidentified"
     to_state: ClassVar[State] = State.RECEIVED
     effect: ClassVar[Effect] = (
-        BY_USER | OUT | {"amount": body("amount"), "site_code": body("site"), "condition": body("condition")}
+        BY_USER | OUT | NOT_KNOWN | {"amount": body("amount"), "site_code": body("site"), "condition": body("condition")}
     )
     label: ClassVar[str] = "Register unidentified item"
 
@@ -205,6 +205,7 @@ class Frozen(Event):
         "freeze_count": increment(),
         "banked_at": entry("occurred_at"),
         "out_since": entry("occurred_at"),
+        "exposure_unknown": set_to(False),
         "use_by": body("use_by"),
     }
     label: ClassVar[str] = "Freeze"

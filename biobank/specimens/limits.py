@@ -9,10 +9,11 @@ with the registry's starting value.
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
@@ -23,15 +24,19 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.entry import parse_entry
 from biobank.custody.from_now_on import require_from_now_on
-from biobank.custody.ledger import Fact, append
+from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.material_limits import Limits, material_limits
-from biobank.custody.recording import Circumstances, acknowledge, head_of
-from biobank.custody.states import Condition, StreamKind
+from biobank.custody.models import custody
+from biobank.custody.recording import NOW, Circumstances, acknowledge, head_of
+from biobank.custody.snapshots import load
+from biobank.custody.states import TERMINAL, Condition, StreamKind
+from biobank.custody.use_by import nearer_ends
 from biobank.foundation.errors import Conflict
 from biobank.people.queries import get_site
 from biobank.specimens.events import SOURCE, LimitsSet
 from biobank.specimens.materials import MATERIALS, MaterialName, UseBy, material_of
 from biobank.specimens.models import material_limit as limit
+from biobank.specimens.models import specimen
 from biobank.specimens.warm_time import hold_over_new_budget
 from biobank.transparency.models import event
 
@@ -120,10 +125,13 @@ class LimitsList(BaseModel):
 
 
 class LimitsRecorded(LimitsPublic):
-    """What stands now, our signature, and how many specimens were over the new budget already: they are held now."""
+    """What stands now, our signature, how many specimens were over the new budget already (they are held now), and how many of
+    the site become too old for use earlier by it, each by an entry of its own.
+    """
 
     receipt: str
     held: int = 0
+    shortened: int = 0
 
 
 @material_limits.give
@@ -181,7 +189,8 @@ def _lowest(said: Mapping[str, Limits], name: str) -> int | None:
 
 
 def set_limits(session: Session, act: Act, request: SetLimits) -> LimitsRecorded:
-    """Set a site's limits, signed. What was out of the cold for longer than a new budget already is held.
+    """Set a site's limits, signed. What was out of the cold for longer than a new budget already is held; what is at the site or
+    is kept by it becomes too old for use as the new time says, counted from when it became what it is.
 
     Raises NotPermitted, NotFound, LooserThanTheRegistry, and what `use_signature` raises.
     """
@@ -218,14 +227,31 @@ def set_limits(session: Session, act: Act, request: SetLimits) -> LimitsRecorded
     names = {"site_code": request.site, "material": request.material.value, "condition": request.condition.value}
     session.execute(insert(limit).values(**names, **row).on_conflict_do_update(index_elements=list(names), set_=row))
     over = hold_over_new_budget(session, act, request.site, request.material.value) if request.warm_red_s is not None else []
+    nearer = _end_earlier(session, act, request, done[0].leaf_hash) if request.use_by_s is not None else []
     return LimitsRecorded(
         site=request.site,
         material=request.material.value,
         condition=request.condition.value,
-        receipt=acknowledge(act, [*done, *over]),
+        receipt=acknowledge(act, [*done, *over, *nearer]),
         held=len(over),
+        shortened=len(nearer),
         **values,
     )
+
+
+def _end_earlier(session: Session, act: Act, request: SetLimits, decided: bytes) -> list[Appended]:
+    here = or_(custody.c.site_code == request.site, specimen.c.home_site_code == request.site)
+    its = (specimen.c.material == request.material.value, custody.c.condition == request.condition.value)
+    alive = custody.c.state.not_in([state.value for state in TERMINAL])
+    found = select(custody.c.code).join(specimen, specimen.c.code == custody.c.code).where(here, alive, *its)
+    there, heads = {}, {}
+    for code, one in sorted(load(session, session.scalars(found.order_by(custody.c.code)), lock=True).items()):
+        if (now := one.projection).condition == request.condition and one.state not in TERMINAL:
+            last, why = one.last_occurred_at, (decided,)
+            heads[code] = head_of(session, act, NOW, subject=one.donor_code, site=now.site_code, last=last, relies_on=why)
+            there[code] = one
+    facts = nearer_ends(session, there, heads, partial(limits_of, session))
+    return append(session, facts) if facts else []
 
 
 def list_limits(session: Session, actor: Actor) -> LimitsList:

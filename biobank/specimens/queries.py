@@ -328,6 +328,7 @@ def custody_public(stands: Rebuilt) -> CustodyPublic:
         "amount",
         "freeze_count",
         "exposure_s",
+        "exposure_unknown",
         "out_since",
         "use_by",
         "banked_at",
@@ -355,14 +356,22 @@ def _exposure(session: Session, snapshot: Snapshot, stands: Rebuilt, as_of: AsOf
     total = then.exposure_s + then.running_s(rfc3339(at))
     sites = frozenset(filter(None, (then.site_code, snapshot.home_site_code)))
     limits = Limits()
-    if total and as_of is None:
+    if (total or then.exposure_unknown) and as_of is None:
         limits = limits_of(session, snapshot.material, Condition.FROZEN, sites)
-    elif total and as_of is not None:
+    elif (total or then.exposure_unknown) and as_of is not None:
         limits = limits_then(session, snapshot.material, Condition.FROZEN, sites, at, as_of.as_known_at or now)
     budget = None
     if limits.warm_red_s is not None and limits.warm_amber_s is not None:
-        budget = "red" if total > limits.warm_red_s else "amber" if total > limits.warm_amber_s else "within"
-    return ExposurePublic(total_s=total, running_since=since, budget=budget, amber_s=limits.warm_amber_s, red_s=limits.warm_red_s)
+        known = "amber" if total > limits.warm_amber_s else "within"
+        budget = "red" if total > limits.warm_red_s else "not_known" if then.exposure_unknown else known
+    return ExposurePublic(
+        total_s=total,
+        at_least=then.exposure_unknown,
+        running_since=since,
+        budget=budget,
+        amber_s=limits.warm_amber_s,
+        red_s=limits.warm_red_s,
+    )
 
 
 def _holds(snapshot: Snapshot) -> list[HoldSummary]:

@@ -54,6 +54,9 @@ class CustodyPublic(BaseModel):
     amount: int
     freeze_count: int
     exposure_s: int = Field(description="Seconds out of the cold while frozen, up to its last event; computed by the bank.")
+    exposure_unknown: bool = Field(
+        default=False, description="It was missing, or found without a name: nobody knows for how much longer it was out."
+    )
     out_since: str | None = Field(default=None, description="Since when it is in no cold place.")
     use_by: str | None = Field(default=None, description="When what it is now becomes too old for use.")
     banked_at: str | None
@@ -65,12 +68,14 @@ class CustodyPublic(BaseModel):
 class ExposurePublic(BaseModel):
     """How long it was out of the cold while frozen, computed from scans; what is running now counts.
 
-    `budget`: within, amber or red, where its site set one; in red it is on hold towards use, and quality decides.
+    `budget`: within, amber or red, where its site set one; in red it is on hold towards use, and quality decides. `at_least`: it
+    was missing for a time or found without a name, so nobody knows whether `total_s` is all, nor whether a budget was kept.
     """
 
     total_s: int
+    at_least: bool = False
     running_since: str | None
-    budget: Literal["within", "amber", "red"] | None
+    budget: Literal["within", "amber", "red", "not_known"] | None
     amber_s: int | None
     red_s: int | None
 

@@ -28,6 +28,7 @@ RULEBOOK: dict[str, tuple[set[str], str | None]] = {
     "specimen.handover_expired": (ANY, None),
     "specimen.timed_out": (ALIVE, None),
     "specimen.sighted": (ANY, None),
+    "specimen.use_by_shortened": (ALIVE, None),
     "specimen.amended": (ANY, None),
     "specimen.reversed": (ANY, None),
     "specimen.hold_placed": (ANY, None),

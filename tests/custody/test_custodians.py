@@ -70,6 +70,8 @@ WHO: dict[str, set[str]] = {
     ),
     # What its container does, whose own rule asks for the right at the site that holds it.
     **dict.fromkeys(("specimen.carried_along", "specimen.left_cold", "specimen.exposed", "specimen.recognised"), ANYBODY),
+    # What follows from coming to a site, or from a limit that quality sets there.
+    "specimen.use_by_shortened": ANYBODY,
     # Reporting and describing.
     **dict.fromkeys(
         (

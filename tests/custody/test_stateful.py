@@ -149,8 +149,9 @@ class CustodyMachine(RuleBasedStateMachine):
             return None
         comes_back = before["state"] == "missing" and to_state is not None and to_state not in OVER
         if kind == "specimen.found" or comes_back:
-            # The identity hold is a second event in the same transaction, whatever brings it back.
-            after |= {"held": True, "seq": after["seq"] + 1}
+            # The identity hold is a second event in the same transaction, whatever brings it back; of what is frozen nobody
+            # knows whether it was in the cold: a third.
+            after |= {"held": True, "seq": after["seq"] + (2 if before["condition"] == "frozen" else 1)}
         if to_state is not None:
             after["state"] = to_state
             if to_state not in ("stored", "checked_out"):

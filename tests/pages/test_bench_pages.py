@@ -8,6 +8,7 @@ from tests.conftest import Api
 from tests.pages.visitor import Visit
 from tests.quality.test_cultures import culture_of, grown
 from tests.registers.test_registers import entered
+from tests.shipping.stories import tubes
 from tests.specimens.stories import donor, made, output, raw_fat, run, using
 
 
@@ -117,6 +118,15 @@ def test_limits_of_work_are_set_on_the_page(api: Api, visit: Visit) -> None:
 
     assert "Set for LAB." in done.text
     assert "up to passage 4" in page.get_page("/material-limits")
+
+
+def test_the_page_says_how_many_may_be_used_for_a_shorter_time(api: Api, visit: Visit) -> None:
+    tubes(api, 2, material="adsc", unit="cells")
+    form = {"site": "LAB", "material": "adsc", "condition": "fresh", "use_by_s": "30", "password": seed.PASSWORD}
+
+    done = visit("quality").submit("/material-limits", form, follow_redirects=True)
+
+    assert "2 specimens may be used for a shorter time now" in done.text, done.text[:3000]
 
 
 def test_a_culture_is_looked_after_and_a_spoilt_flask_discarded_on_pages(api: Api, visit: Visit) -> None:

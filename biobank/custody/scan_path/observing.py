@@ -34,7 +34,7 @@ from biobank.auth.models import user as user_table
 from biobank.custody.arriving import SEEN
 from biobank.custody.event import Event
 from biobank.custody.models import custody
-from biobank.custody.recording import acknowledge, refusals_of_recording, require_expected, wordless_head
+from biobank.custody.recording import acknowledge, refusals_of_recording, require_expected, takes_it_there, wordless_head
 from biobank.custody.scan_path.middleware import Call
 from biobank.custody.schemas import EventRequest, event_of, request_union
 from biobank.custody.snapshots import may_know, snapshot_columns, snapshot_of, specimen_facts, unknown_specimen
@@ -119,6 +119,8 @@ async def observe(call: Call) -> str | None:
     act = call.by(actor_of(row))
     require_own_password(act.actor)
     if row.status is not None or (type(event).arrives and row.shipment_code is not None):
+        return None
+    if takes_it_there(type(event)) and getattr(event, "site", None) != row.site_code:  # Another site may allow less.
         return None
     composed, text = check_and_compose(act, row, call.path["code"], event, request)
     return text if await direct.batched(_write_all).ask(composed) else None

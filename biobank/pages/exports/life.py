@@ -19,9 +19,10 @@ from biobank.foundation import clock
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.foundation.paging import Paging
 from biobank.foundation.terms import words
+from biobank.pages.specimens.out_of_cold import out_of_cold
 from biobank.pages.ui.entries import facts_of
 from biobank.pages.ui.filters import code as code_markup
-from biobank.pages.ui.filters import day_and_time, log_time, quantity, when
+from biobank.pages.ui.filters import day_and_time, log_time, when
 from biobank.pages.ui.forms import FormFault, drawn
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.session import PageReading
@@ -90,7 +91,7 @@ async def show_life(
             ("Amount", amount_text(one.custody.amount, one.unit)),
             ("State", words(one.custody.state)),
             ("Custodian", f"{words(one.custody.custodian.kind)} · {one.custody.custodian.id}"),
-            ("Time out of cold, in all", quantity(one.exposure.total_s, "seconds")),
+            ("Time out of cold, in all", out_of_cold(one.exposure)),
             ("Expires", when(one.expires_at, request.state.site_zone)),
         ],
         events=[_line(event) for event in life.events],
@@ -221,7 +222,7 @@ def _compared(then: SpecimenPublic, now: SpecimenPublic) -> list[dict[str, Any]]
             "Amount": amount_text(held.amount, one.unit),
             "On hold": ", ".join(sorted({words(hold.kind) for hold in one.holds})) or None,
             "Legal basis": words(one.regulatory_basis),
-            "Time out of cold": quantity(one.exposure.total_s, "seconds"),
+            "Time out of cold": out_of_cold(one.exposure),
             "Last event": f"#{held.seq}",
         }
 

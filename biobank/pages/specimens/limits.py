@@ -63,10 +63,13 @@ def _draw(at: Opened[LimitsList]) -> ActForm:
 
 
 def _set(_at: Opened[LimitsList], body: SetLimits, answer: dict[str, Any]) -> Done:
-    held = answer["held"]
-    if not held:
+    said = {
+        "held": "had been out of the cold for longer already: on hold.",
+        "shortened": "may be used for a shorter time now.",
+    }
+    over = " ".join(f"{counted(answer[name], 'specimen')} {what}" for name, what in said.items() if answer[name])
+    if not over:
         return Done("/material-limits", f"Set for {body.site}.")
-    over = f"{counted(held, 'specimen')} had been out of the cold for longer already: on hold."
     return Done("/material-limits", f"Set for {body.site}.", over, "care")
 
 

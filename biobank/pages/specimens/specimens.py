@@ -19,13 +19,14 @@ from biobank.custody.event import Event, Mode, rules
 from biobank.custody.queries import stream_history
 from biobank.custody.schemas import AllowedEvents, EventPublic, EventRequest, request_model
 from biobank.custody.snapshots import get_visible
-from biobank.custody.states import Quality
+from biobank.custody.states import Condition, Quality
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.foundation.terms import words
 from biobank.labels.files import Drawing, data_of, template_for
 from biobank.pages.labels.labels import markup_of
 from biobank.pages.people.site_choices import Choices, only, own_sites
 from biobank.pages.shipping.shipments import asked_again
+from biobank.pages.specimens.out_of_cold import out_of_cold
 from biobank.pages.storage.box_maps import grid_of
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import SpecimenCode
@@ -195,12 +196,12 @@ def exposure_facts(specimen: SpecimenPublic, zone: ZoneInfo) -> list[tuple[str, 
     """Say how long it was out of the cold and when it becomes too old; nothing of what was never frozen or has no clock."""
     out, custody = specimen.exposure, specimen.custody
     facts: list[tuple[str, Any]] = []
-    if custody.freeze_count or out.total_s:
-        parts = [quantity_text(out.total_s, "seconds")]
+    if custody.freeze_count or out.total_s or (out.at_least and custody.condition == Condition.FROZEN):
+        parts = [out_of_cold(out)]
         parts += ["and running"] if out.running_since is not None else []
         if out.budget is not None:
             amber, red = quantity_text(out.amber_s, "seconds"), quantity_text(out.red_s, "seconds")
-            parts.append(f"{out.budget}: amber {amber}, red {red}")
+            parts.append(f"{words(out.budget).lower()}: amber {amber}, red {red}")
         facts.append(("Time out of cold, in all", " · ".join(parts)))
     if custody.use_by is not None:
         facts.append(("Too old for use from", when(custody.use_by, zone)))
