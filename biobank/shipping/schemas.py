@@ -204,10 +204,14 @@ class ManifestLine(BaseModel):
 
 
 class ShipmentPublic(BaseModel):
-    """A shipment, without its manifest."""
+    """A shipment, without its manifest. `status`: where nothing is underway any more, each tube says itself what became of it.
+
+    `elsewhere`: some of it came to another site than it was sent to.
+    """
 
     code: str
-    status: Literal["in_transit", "arrived", "closed"]
+    status: Literal["in_transit", "nothing_underway", "closed"]
+    elsewhere: bool
     from_site: str
     to_site: str
     courier: str

@@ -3,17 +3,18 @@
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.custody.locks import locked
-from biobank.custody.models import custody
-from biobank.custody.states import State
+from biobank.custody.models import custody, hold
+from biobank.custody.states import HoldScope, State
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
+from biobank.shipping.arrival_findings import ELSEWHERE
 from biobank.shipping.boxes import boxes_of
 from biobank.shipping.models import Shipment, shipment_item
 from biobank.shipping.schemas import ManifestLine, ShipmentDetail, ShipmentList, ShipmentPublic
@@ -36,7 +37,7 @@ def due_at(one: Any) -> datetime:
     return min(said) if said else one.dispatched_at + LONG_UNDERWAY
 
 
-Status = Literal["in_transit", "arrived", "closed"]
+Status = Literal["in_transit", "nothing_underway", "closed"]
 
 _underway = and_(custody.c.shipment_code == item.c.shipment_code, custody.c.state == State.IN_TRANSIT.value)
 
@@ -49,6 +50,12 @@ _still_out = (
     .where(item.c.shipment_code == shipment.c.code, _underway)
     .scalar_subquery()
     .label("underway")
+)
+_elsewhere = (
+    exists(select(1))
+    .where(hold.c.scope_kind == HoldScope.SHIPMENT.value, hold.c.scope_id == shipment.c.code)
+    .where(hold.c.reason == ELSEWHERE.reason)
+    .label("elsewhere")
 )
 
 
@@ -90,7 +97,7 @@ def list_shipments(
     paging: Paging = Paging(),
 ) -> ShipmentList:
     """Return shipments the actor may know of, newest first. `site`: one of its ends."""
-    statement = select(shipment, _specimens, _still_out).where(visible(actor))
+    statement = select(shipment, _specimens, _still_out, _elsewhere).where(visible(actor))
     if site is not None:
         statement = statement.where(or_(shipment.c.from_site == site, shipment.c.to_site == site))
     if specimen is not None:
@@ -135,11 +142,11 @@ def kinds_inside(session: Session, code: str) -> list[tuple[str, str]]:
 
 def detail_of(session: Session, code: str) -> ShipmentDetail:
     """Return a shipment with its manifest; the caller has checked that the actor may know of it."""
-    row = session.execute(select(shipment, _specimens, _still_out).where(shipment.c.code == code)).one()
+    row = session.execute(select(shipment, _specimens, _still_out, _elsewhere).where(shipment.c.code == code)).one()
     return ShipmentDetail(**_public(row).model_dump(), manifest=manifest_of(session, code), boxes=boxes_of(session, code))
 
 
 def _public(row: Any) -> ShipmentPublic:
-    status: Status = "closed" if row.closed_at is not None else "in_transit" if row.underway else "arrived"
+    status: Status = "closed" if row.closed_at is not None else "in_transit" if row.underway else "nothing_underway"
     names = [n for n in ShipmentPublic.model_fields if n != "status"]
     return ShipmentPublic(status=status, **{name: getattr(row, name) for name in names})

@@ -100,8 +100,8 @@ def test_every_act_on_a_specimen_names_a_call_that_exists_and_words_for_its_butt
         for route in router.routes
         if isinstance(route, APIRoute) and "POST" in (route.methods or ())
     }
-    # Imports are the command line's; the others follow from a clock, from the end of a withdrawal or from a failed test.
-    clocks = {"specimen.handover_expired", "specimen.timed_out"}
+    # Imports are the command line's; the others follow from a clock or its limit, from the end of a withdrawal or a failed test.
+    clocks = {"specimen.handover_expired", "specimen.timed_out", "specimen.use_by_shortened"}
     without = {"specimen.imported", "specimen.unreserved", "specimen.rejected_by_test", *clocks}
     for kind, cls in rules.by_kind.items():
         if cls.stream is not StreamKind.SPECIMEN or cls.mode is Mode.DIRECT:

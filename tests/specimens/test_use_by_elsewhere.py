@@ -16,7 +16,7 @@ from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import ago, later, sign_and_post
 
 SHORT = 1800
-CELLS = {"material": "adsc", "unit": "cells"}
+CELLS: dict[str, Any] = {"material": "adsc", "unit": "cells"}
 FRIDGE: dict[str, Any] = {"kind": "freezer", "site": "NORTH", "rows": None, "cols": None, "temperature_class": "fridge"}
 
 

@@ -49,7 +49,7 @@ def asked_again(refusal: Refusal | None) -> list[Field]:
     return [Field("confirmed", READ_AGAIN, "checkbox", False)] if isinstance(refusal, ImplausibleReading) else []
 
 
-STATUSES = ("in_transit", "arrived", "closed")
+STATUSES = ("in_transit", "nothing_underway", "closed")
 LABELS = {
     "from_site": "From",
     "to_site": "To",
