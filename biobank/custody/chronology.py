@@ -1,5 +1,6 @@
 """No act is dated before what it concerns existed, before what it rests on, or before the change of state it follows; nothing is
-put into a place before that existed, nor into a slot while another tube stood there.
+put into a place before that existed, nor into a slot while another tube stood there. What begins a record of its own (an entry of
+a register, a deviation, a harvest) began at a site that was on record; what was taken over from an older bank is older.
 
 Asked by the one writer of every entry whose stated time lies back; what happens now cannot be out of order. An authority
 (consent, identification, approval, release, band) is what the entry names in `relies_on`; a consent counts from the time at
@@ -8,7 +9,7 @@ which it was given, which its event carries, not from when it was written down, 
 `order_refusal` is the rule, a pure function; `require_order` reads what it asks for.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -92,6 +93,7 @@ def require_order(session: Session, facts: Sequence[Fact]) -> None:
     own = {(fact.stream_id, type(fact.event).never_before) for fact in earlier if type(fact.event).never_before}
     moved = {(code, kinds): _latest_of(session, code, kinds) for code, kinds in sorted(own, key=lambda one: one[0])}
     places = began_at(session, {place for fact in stated for place in places_named(fact.event)})
+    sites = _sites_began(session) if any(_begins(fact, began) for fact in stated) else {}
     authorities = _authorities(session, {leaf for fact in stated for leaf in fact.head.relies_on})
     for fact in stated:
         refusal = order_refusal(
@@ -102,7 +104,10 @@ def require_order(session: Session, facts: Sequence[Fact]) -> None:
             moved=moved.get((fact.stream_id, type(fact.event).never_before)),
             then=_state_then(session, fact) if _asks_for_a_state(fact) else None,
             legal=type(fact.event).from_states,
-            place=max(((places[one], one) for one in places_named(fact.event) if one in places), default=None),
+            place=max(
+                [*((places[one], one) for one in places_named(fact.event) if one in places), *_site_of(fact, began, sites)],
+                default=None,
+            ),
             slot_left=slot_left_at(session, slot_named(fact.event), fact.stream_id, fact.head.occurred_at),
             rests_on=[authorities[leaf] for leaf in fact.head.relies_on if leaf in authorities],
             where_now=None if fact.before is None else fact.before.where_now,
@@ -129,7 +134,7 @@ def order_refusal(
 
     `began`: when its record begins; `changed`: the change of state that this one follows; `moved`: when a container was last
     moved, lifted or put back, for an act that does one of these; `then`: its state at `at`, where the
-    act is legal in `legal` states only; `place`: since when there is a record of the latest place that it names, with its code;
+    act is legal in `legal` states only; `place`: since when there is a record of the latest place or site that it names;
     `slot_left`: when somebody else left the slot into which it puts something; `rests_on`: kind of each authority, and since when
     it holds.
     """
@@ -152,6 +157,29 @@ def order_refusal(
             what = kind.partition(".")[2].replace("_", " ")
             return BeforeItsAuthority(_sentence(subject, at, f"it rests on '{what}' of {rfc3339(since)}"), **members)
     return None
+
+
+def _begins(fact: Fact, began: Mapping[tuple[str, str, int], datetime]) -> bool:
+    """Say whether an entry is the first of its stream and of this bank's own work."""
+    return fact.before is None and fact.head.source != "import" and (fact.stream.value, fact.stream_id, 1) not in began
+
+
+def _site_of(
+    fact: Fact, began: Mapping[tuple[str, str, int], datetime], sites: Mapping[str, datetime]
+) -> list[tuple[datetime, str]]:
+    """Since when the site of an entry that begins a record is on record itself: of one that names none, the oldest there is."""
+    if not sites or not _begins(fact, began):
+        return []
+    named = fact.head.site or min(sites, key=lambda site: (sites[site], site))
+    return [(sites[named], named)] if named in sites else []
+
+
+def _sites_began(session: Session) -> dict[str, datetime]:
+    of = _event.c
+    created = select(of.site_code, of.occurred_at).where(
+        of.stream_kind == StreamKind.SYSTEM.value, of.kind == "system.site_created"
+    )
+    return {row.site_code: row.occurred_at for row in session.execute(created)}
 
 
 def _asks_for_a_state(fact: Fact) -> bool:

@@ -32,6 +32,10 @@ class HoldReach:
     may cover through itself or an ancestor; too many is right, too few is not."""
     held_tables: str = ""
     """Common table expressions for `held`."""
+    tables_then: str = ""
+    """`tables` as known at `:known`: who was recognised or merged later was not yet."""
+    scopes_then: str = ""
+    """`scopes`, as known at `:known`."""
 
 
 benches_reach: FromAbove[HoldReach] = FromAbove("benches")

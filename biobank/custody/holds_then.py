@@ -81,8 +81,8 @@ def _statement() -> TextClause:
     reach, handled, travelled = specimens_reach.get(), benches_reach.get(), shipping_reach.get()
     return text(
         f"""
-        WITH RECURSIVE {reach.tables}, own (target, scope_kind, scope_id, until) AS (
-            {reach.scopes} UNION {handled.scopes} WHERE h.at <= :at UNION {travelled.scopes}),
+        WITH RECURSIVE {reach.tables_then}, own (target, scope_kind, scope_id, until) AS (
+            {reach.scopes_then} UNION {handled.scopes} WHERE h.at <= :at UNION {travelled.scopes}),
         scope AS (
             SELECT scope_kind, scope_id, until FROM own
             UNION {excursions_then.get()}
@@ -101,7 +101,7 @@ def _statement() -> TextClause:
 
 @cache
 def _made_from() -> TextClause:
-    tables = specimens_reach.get().tables
+    tables = specimens_reach.get().tables_then
     return text(f"WITH RECURSIVE {tables} SELECT member FROM line WHERE member <> target ORDER BY member")  # noqa: S608
 
 
@@ -110,7 +110,7 @@ def holds_then(session: Session, code: str, stays: Sequence[Stay], at: datetime,
     shipments that any of them travelled in, and of the places that any of them was in since they were placed.
     """
     every = list(stays)
-    for ancestor in session.scalars(_made_from(), {"codes": [code]}).all():
+    for ancestor in session.scalars(_made_from(), {"codes": [code], "known": known}).all():
         every += stays_of(list(steps_of(entries_of(session, ancestor, at=at, as_known_at=known))))
     named = places_since.get()(session, every, at, known)
     ids, untils = (list(column) for column in zip(*sorted(named, key=str), strict=True)) if named else ([], [])

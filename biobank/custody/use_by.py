@@ -18,16 +18,21 @@ from biobank.custody.event import rules
 from biobank.custody.legality import Snapshot
 from biobank.custody.material_limits import Limits
 from biobank.custody.statement import Fact
-from biobank.custody.states import TERMINAL, Condition, StreamKind
+from biobank.custody.states import TERMINAL, Condition, State, StreamKind
 from biobank.custody.use_by_events import UseByShortened
 from biobank.foundation.clock import rfc3339
 from biobank.transparency.models import event
 
+_NOWHERE = {State.IN_TRANSIT, State.MISSING, State.LOST}
+
 
 def came_elsewhere(before: Snapshot, after: Snapshot) -> bool:
-    """Say whether a specimen came to another site, whose limits are to be asked. Pure."""
-    there = after.projection.site_code
-    return before.seq > 0 and there is not None and there != before.projection.site_code and after.state not in TERMINAL
+    """Say whether a specimen came to another site, or to any from the road or from where nobody knew it: its limits are to be
+    asked. What is on its way is at no site yet. Pure.
+    """
+    if before.seq == 0 or after.projection.site_code is None or after.state in {*TERMINAL, *_NOWHERE}:
+        return False
+    return before.state in _NOWHERE or after.projection.site_code != before.projection.site_code
 
 
 def nearer_ends(

@@ -134,8 +134,12 @@ class MalformedCode(MalformedRequest):
 
 
 class CheckCharacterWrong(MalformedCode):
-    """The text has the shape of a code and its last character disagrees with the rest: it was misread or mistyped."""
+    """The text has the shape of a code and its last character disagrees with the rest: it was misread or mistyped.
 
+    `prefix`: what a code of this shape names, which is hardly what was misread.
+    """
+
+    prefix: Prefix | None = None
     code: ClassVar[str] = "check_character_wrong"
     title: ClassVar[str] = "Misread code"
 
@@ -261,7 +265,9 @@ def read_label(text: str) -> Code:
     number = None if match[5] is None else _print_number(match[5])
     code = Code(Prefix(match[1]), int(match[2]) if match[2] else None, body, match[4], number)
     if mod_37_36.calc_check_digit(code.head + code.body) != code.check:
-        raise CheckCharacterWrong("The check character does not match: one character is wrong. Scan or type it again.")
+        misread = CheckCharacterWrong("The check character does not match: one character is wrong. Scan or type it again.")
+        misread.prefix = code.prefix
+        raise misread
     return code
 
 

@@ -13,7 +13,10 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
 from biobank.auth.queries import actor_of_user
+from biobank.custody.chronology import require_existed
+from biobank.custody.legality import Snapshot
 from biobank.custody.recording import AHEAD, ImplausibleTime
+from biobank.custody.states import StreamKind
 from biobank.donors.models import donor
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict
@@ -42,13 +45,14 @@ def is_accepted(request: DecisionRequest) -> bool:
     return all(getattr(request, name) is not None for name in NAMES)
 
 
-def read_acceptance(session: Session, act: Act, request: DecisionRequest, donors: Collection[str | None]) -> dict[str, Any]:
-    """Return what the event of a conditional release says of its acceptances; `donors`: whose cells they are.
+def read_acceptance(session: Session, act: Act, request: DecisionRequest, units: Collection[Snapshot]) -> dict[str, Any]:
+    """Return what the event of a conditional release says of its acceptances; `units`: what is released.
 
     Raises AcceptanceMissing (not one patient's cells, a physician who treats nobody there or who decides, a file about somebody
-    else), AttachmentUnknown, ImplausibleTime.
+    else), AttachmentUnknown, ImplausibleTime, BeforeItExisted (signed before there was anything to accept).
     """
     said = {name: getattr(request, name) for name in NAMES}
+    donors = {unit.donor_code for unit in units}
     codes = {one for one in donors if one is not None}
     if len(codes) != 1 or None in donors:
         raise AcceptanceMissing("Cells of several people are released conditionally one person at a time.")
@@ -72,4 +76,5 @@ def read_acceptance(session: Session, act: Act, request: DecisionRequest, donors
             raise ImplausibleTime(
                 "An acceptance cannot have been given later than now. Check when it was signed.", subject=patient
             )
+        require_existed(session, said[name], [(StreamKind.SPECIMEN.value, unit.code) for unit in units], to_the_minute=True)
     return {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in said.items()}

@@ -253,7 +253,7 @@ def _decide(session: Session, act: Act, deciding: Deciding, request: DecisionReq
     raise_first(deciding.refusals(request.decision, planned=planned, accepted=is_accepted(request)))
     accepted: dict[str, str] = {}
     if request.decision is Decision.RELEASED_CONDITIONALLY:
-        accepted = read_acceptance(session, act, request, {one.donor_code for one in specimens})
+        accepted = read_acceptance(session, act, request, specimens)
     meaning = Meaning.RELEASED if request.decision in RELEASES else Meaning.REJECTED
     signature = use_signature(session, act, request.signature, meaning)
     plan = None

@@ -13,7 +13,7 @@ from biobank.custody.states import StreamKind
 from biobank.foundation.errors import Conflict
 
 FARTHEST: Final = timedelta(days=3660)
-"""How far ahead a calibration may be due and a person may be authorised: ten years, ours."""
+"""How far ahead a calibration may be due, and how far ahead and back a person may be authorised: ten years, ours."""
 KEEPS: Final = timedelta(days=100 * 366)
 """How far from now an expiry may lie, either way: a hundred years, ours."""
 
@@ -39,6 +39,13 @@ def term_refusal(name: str, until: date | None, begins: date, *, farthest: timed
     if until - begins > farthest:
         return RegisterDate(f"{name}: {until} lies over {farthest.days // 365} years ahead. Check the year.")
     return None
+
+
+def since_refusal(name: str, since: date, today: date) -> RegisterDate | None:
+    """Return why nobody is said to work by something called `name` since a day, or None. Pure."""
+    if today - since <= FARTHEST:
+        return None
+    return RegisterDate(f"{name}: {since} lies over {FARTHEST.days // 365} years back. Check the year.")
 
 
 def expiry_refusal(name: str, expires: date | None, today: date) -> RegisterDate | None:

@@ -21,7 +21,7 @@ from biobank.custody.states import StreamKind
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.terms import words
 from biobank.people.queries import get_site
-from biobank.registers.dates import FARTHEST, RegisterDate, expiry_refusal, require_begun, term_refusal
+from biobank.registers.dates import FARTHEST, RegisterDate, expiry_refusal, require_begun, since_refusal, term_refusal
 from biobank.registers.events import RegisterAuthorised, RegisterChanged, RegisterEntered, RegisterRuleSet
 from biobank.registers.fitness import FIXED
 from biobank.registers.models import register_authorisation, register_entry, register_rule
@@ -152,6 +152,7 @@ def authorise(session: Session, act: Act, key: str, request: Authorise) -> Regis
     if session.execute(select(user.c.code).where(user.c.code == request.person)).first() is None:
         raise NotFound(f"Nobody here has the badge {request.person}.", subject=request.person)
     since = request.since or _began(session, key, request.person) or act.at.date()
+    _raise(since_refusal(row.name, since, act.at.date()))
     require_begun(session, key, request.occurred_at)
     plausible_time(act.at, request.occurred_at, None, request)
     # A day gone by takes it away: yesterday, for who was authorised today.

@@ -15,7 +15,7 @@ from biobank.donors.retention import SpecimenEnd
 from biobank.donors.visibility import MERGED, keeps_cells_of
 from biobank.specimens.models import harvest, kit, specimen
 from biobank.specimens.resolving import alias
-from biobank.transparency.in_sql import member_told
+from biobank.transparency.in_sql import member_told, said_by
 from biobank.transparency.models import event
 
 
@@ -44,18 +44,31 @@ specimen_facts.give(
 )
 
 # What an unidentified item turned out to be stands under the item's holds, as if it had been made from it.
-specimens_reach.give(
-    HoldReach(
-        tables=f"""
+_KNOWN = "told.recorded_at <= :known"
+_MERGED_THEN = f"""
+        SELECT told.stream_id AS code, {said_by("told", "into")} AS merged_into FROM event told
+        WHERE told.stream_kind = 'donor' AND told.kind = 'donor.merged_into' AND {_KNOWN}"""  # noqa: S608 - our own constants
+_DONORS_THEN = f"""
+        SELECT code, (
+            SELECT told.donor_code FROM event told
+            WHERE told.stream_kind = 'specimen' AND told.stream_id = specimen.code AND {_KNOWN} ORDER BY told.seq DESC LIMIT 1
+        ) AS donor_code FROM specimen"""  # noqa: S608 - our own constants
+
+
+def _line(told: str = "true") -> str:
+    return f"""
     line AS (
         SELECT code AS target, code AS member FROM specimen WHERE code = ANY(:codes)
         UNION
         SELECT line.target, up.member FROM line, LATERAL (
             SELECT p.parent_code AS member FROM specimen_parent p WHERE p.child_code = line.member
-            UNION ALL {member_told("line.member", "specimen.recognised", "item")}
+            UNION ALL {member_told("line.member", "specimen.recognised", "item")} AND {told}
         ) AS up
-    )""",  # noqa: S608 - our own constants
-        scopes=f"""
+    )"""  # noqa: S608 - our own constants
+
+
+def _scopes(donors: str = "specimen", merged: str = MERGED) -> str:
+    return f"""
     SELECT target, 'specimen', member, CAST(NULL AS timestamptz) FROM line
     UNION
     SELECT line.target, 'lot', s.lot_code, NULL FROM line JOIN specimen s ON s.code = line.member
@@ -64,10 +77,16 @@ specimens_reach.give(
     SELECT line.target, 'harvest', s.harvest_code, NULL FROM line JOIN specimen s ON s.code = line.member
     WHERE s.harvest_code IS NOT NULL
     UNION
-    SELECT s.code, 'donor', s.donor_code, NULL FROM specimen s WHERE s.code = ANY(:codes) AND s.donor_code IS NOT NULL
+    SELECT s.code, 'donor', s.donor_code, NULL FROM {donors} s WHERE s.code = ANY(:codes) AND s.donor_code IS NOT NULL
     UNION
-    SELECT s.code, 'donor', m.code, NULL FROM specimen s JOIN ({MERGED}) m ON m.merged_into = s.donor_code
-    WHERE s.code = ANY(:codes)""",  # noqa: S608 - constants of ours
+    SELECT s.code, 'donor', m.code, NULL FROM {donors} s JOIN ({merged}) m ON m.merged_into = s.donor_code
+    WHERE s.code = ANY(:codes)"""  # noqa: S608 - constants of ours
+
+
+specimens_reach.give(
+    HoldReach(
+        tables=_line(),
+        scopes=_scopes(),
         held=f"""
     SELECT s.code FROM active a JOIN specimen s ON s.code = a.scope_id WHERE a.scope_kind = 'specimen'
     UNION
@@ -79,6 +98,8 @@ specimens_reach.give(
     UNION
     SELECT s.code FROM active a JOIN ({MERGED}) m ON m.code = a.scope_id
     JOIN specimen s ON s.donor_code = m.merged_into WHERE a.scope_kind = 'donor'""",  # noqa: S608 - constants of ours
+        tables_then=_line(_KNOWN),
+        scopes_then=_scopes(f"({_DONORS_THEN})", _MERGED_THEN),
     )
 )
 with_heirs.give(f"""

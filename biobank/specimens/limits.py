@@ -13,7 +13,7 @@ from functools import partial
 from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
-from sqlalchemy import or_, select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
@@ -29,7 +29,7 @@ from biobank.custody.material_limits import Limits, material_limits
 from biobank.custody.models import custody
 from biobank.custody.recording import NOW, Circumstances, acknowledge, head_of
 from biobank.custody.snapshots import load
-from biobank.custody.states import TERMINAL, Condition, StreamKind
+from biobank.custody.states import TERMINAL, Condition, State, StreamKind
 from biobank.custody.use_by import nearer_ends
 from biobank.foundation.errors import Conflict
 from biobank.people.queries import get_site
@@ -240,7 +240,8 @@ def set_limits(session: Session, act: Act, request: SetLimits) -> LimitsRecorded
 
 
 def _end_earlier(session: Session, act: Act, request: SetLimits, decided: bytes) -> list[Appended]:
-    here = or_(custody.c.site_code == request.site, specimen.c.home_site_code == request.site)
+    there_now = and_(custody.c.site_code == request.site, custody.c.state != State.IN_TRANSIT.value)
+    here = or_(there_now, specimen.c.home_site_code == request.site)
     its = (specimen.c.material == request.material.value, custody.c.condition == request.condition.value)
     alive = custody.c.state.not_in([state.value for state in TERMINAL])
     found = select(custody.c.code).join(specimen, specimen.c.code == custody.c.code).where(here, alive, *its)

@@ -23,7 +23,7 @@ from biobank.custody.projection import Projection
 from biobank.custody.recording import Move, acknowledge, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import TERMINAL, Condition
-from biobank.foundation.codes import SPECIMENS, Prefix, parse_code
+from biobank.foundation.codes import SPECIMENS, CheckCharacterWrong, Prefix, parse_code, resolve_payload
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted, Refusal, raise_first
 from biobank.specimens.events import UnidentifiedFound
 from biobank.specimens.models import specimen as specimen_table
@@ -66,6 +66,7 @@ class _Scans:
     neither: list[NotTaken] = field(default_factory=list)
 
 
+MISREAD: Final = "One character of this code is wrong, and it names no tube. Scan it again: what it stands on was not taken."
 ASSUMED: Final = "Nobody said whether it is frozen: it is recorded as its place suggests. If it is not so, tell quality."
 
 
@@ -110,6 +111,8 @@ def _sorted_out(session: Session, act: Act, scans: list[str]) -> _Scans:
         if code is not None and code.prefix == Prefix.CONTAINER and _is_container(session, act, code.text):
             if code.text not in seen:
                 found.containers.append((scanned, code.text))
+        elif code is None and _misread(act, scanned) not in {None, *SPECIMENS}:
+            found.neither.append(NotTaken(scanned=scanned, warning=MISREAD))
         elif code is None or code.prefix in SPECIMENS:
             if name is None or name not in seen:
                 found.tubes.append((scanned, name))
@@ -122,6 +125,18 @@ def _sorted_out(session: Session, act: Act, scans: list[str]) -> _Scans:
                 found.tubes.append((scanned, name))
         seen |= {name} if name is not None else set()
     return found
+
+
+def _misread(act: Act, scanned: str) -> Prefix | None:
+    """What a scan names that has the shape of a code of ours and a wrong character in it."""
+    settings = act.bank.settings
+    try:
+        resolve_payload(scanned, settings.host_name, settings.former_hosts)
+    except CheckCharacterWrong as misread:
+        return misread.prefix
+    except Refusal:
+        pass
+    return None
 
 
 def _why_neither(prefix: str) -> str:

@@ -1,10 +1,17 @@
 """Parts of SQL about the log for statements that are put together from what several packages say."""
 
 
+def said_by(row: str, member: str) -> str:
+    """Return SQL for a member of the body of an event. `row`: how the event is named in the statement."""
+    return f"convert_from({row}.entry, 'UTF8')::jsonb -> 'body' ->> '{member}'"
+
+
 def member_told(stream_id: str, kind: str, member: str) -> str:
-    """Return SQL that selects, as `code`, a member of the bodies of one kind on a specimen's stream. `stream_id`: SQL."""
+    """Return SQL that selects, as `code`, a member of the bodies of one kind on a specimen's stream; it ends in a condition on
+    the event `told`. `stream_id`: SQL.
+    """
     return f"""
-        SELECT convert_from(told.entry, 'UTF8')::jsonb -> 'body' ->> '{member}' AS code FROM event told
+        SELECT {said_by("told", member)} AS code FROM event told
         WHERE told.stream_kind = 'specimen' AND told.stream_id = {stream_id} AND told.kind = '{kind}'"""  # noqa: S608 - our own
 
 

@@ -150,6 +150,8 @@ def test_a_lot_that_waits_for_a_test_is_released_only_conditionally_with_a_plan(
         ({"physician": seed.USERS["lab_tech"].code}, "acceptance_required"),
         ({"physician": seed.USERS["quality"].code}, "acceptance_required"),
         ({"patient_accepted_at": "2099-01-01T00:00:00Z"}, "implausible_time"),
+        ({"patient_accepted_at": "2001-01-01T00:00:00Z"}, "before_it_existed"),
+        ({"physician_accepted_at": "2001-01-01T00:00:00Z"}, "before_it_existed"),
         ({"physician_accepted_at": None}, "acceptance_required"),
     ):
         refused(decide(api, path, "released_conditionally", **(signed | wrong)), 409, code)

@@ -114,6 +114,23 @@ def test_what_the_item_went_through_the_vial_went_through(api: Api) -> None:
     assert {one["scope_kind"] for one in then} == {"specimen", "excursion", "container"}
 
 
+def test_before_it_is_known_what_the_item_is_its_holds_are_not_the_vials_and_since_then_they_were(api: Api) -> None:
+    item, vial = found_without_a_name(api), missing_vial(api)
+    hold = {"scope_kind": "specimen", "scope_id": item, "kind": "quality", "reason": "misread"}
+    assert api.quality.post("/holds", json=hold).status_code == 201
+    then = moment(api)
+    later(api, minutes=5)
+
+    known_again(api, item, vial)
+
+    def holds(**asked: str) -> list[str]:
+        return [one["scope_id"] for one in api.quality.get(f"/specimens/{vial}", params=asked).json()["holds"]]
+
+    assert holds(as_known_at=then) == [], "nobody knew"
+    assert holds(at=then) == [item], "it was in that tube all the same"
+    assert item in holds(as_known_at=moment(api))
+
+
 def test_a_reading_that_comes_late_still_reaches_the_vial_through_the_item(api: Api) -> None:
     vial = missing_vial(api)
     tank = a_box(api, kind="tank", name="Evacuation", purpose="evacuation", **OPEN, **LN2)

@@ -6,12 +6,14 @@ import httpx
 import psycopg
 import pytest
 
+from biobank.foundation import clock
+from biobank.foundation.clock import rfc3339
 from tests.conftest import Api, Client
 from tests.donors import stories as donors
 from tests.donors.stories import consent, of_hospital
 from tests.pages.visitor import Visit
 from tests.seed import A_REPORT, USERS
-from tests.withdrawals.stories import a_donor, a_story, bank_vials, by_two, kinds_of, refused, sign_and_post, state_of
+from tests.withdrawals.stories import a_donor, a_story, bank_vials, by_two, kinds_of, later, refused, sign_and_post, state_of
 
 
 def merge(api: Api, stays: str, goes: str, first: Client | None = None, **changes: Any) -> httpx.Response:
@@ -49,6 +51,27 @@ def test_either_code_finds_the_one_donor_and_all_that_stood_under_both(api: Api,
     assert {one["specimen"] for one in reached["items"]} == {own, vial}
     log = api.auditor.get("/custody-log", params={"donor": stays}).json()
     assert {"donor.merged", "donor.merged_into"} <= {one["kind"] for one in log["items"]}
+
+
+def test_holds_of_a_time_gone_by_are_those_of_the_record_that_the_specimen_was_on_then(api: Api, twice: Any) -> None:
+    stays, goes = twice
+    (own,), (vial,) = bank_vials(api, stays), bank_vials(api, goes)
+    for code in (stays, goes):
+        hold = {"scope_kind": "donor", "scope_id": code, "kind": "quality", "reason": "misread"}
+        assert api.quality.post("/holds", json=hold).status_code == 201
+    later(api, minutes=5)
+    then = rfc3339(clock.now())
+    later(api, minutes=5)
+    assert merge(api, stays, goes).status_code == 200
+    later(api, minutes=5)
+
+    def holds(code: str, **asked: str) -> list[str]:
+        return sorted(one["scope_id"] for one in api.quality.get(f"/specimens/{code}", params=asked).json()["holds"])
+
+    assert [holds(one, as_known_at=then) for one in (own, vial)] == [[stays], [goes]], "as the bank knew it"
+    now = rfc3339(clock.now())
+    assert [holds(one, as_known_at=now) for one in (own, vial)] == [sorted(twice)] * 2
+    assert [holds(one) for one in (own, vial)] == [sorted(twice)] * 2
 
 
 def test_an_act_under_the_old_code_is_refused_with_the_new_one(api: Api, twice: Any) -> None:

@@ -11,7 +11,7 @@ from biobank.foundation.clock import rfc3339
 from tests.conftest import Api
 from tests.granting import also
 from tests.shipping.stories import kinds_of, now_of, shipped, tubes
-from tests.specimens.stories import donor, made, output, raw_fat, run, using
+from tests.specimens.stories import adsc, donor, freeze, made, output, raw_fat, run, using
 from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import ago, later, sign_and_post
 
@@ -141,6 +141,18 @@ def test_what_goes_back_to_a_site_that_allows_longer_gets_nothing_back_and_no_se
     assert kinds_of(api, "specimen", tube).count("specimen.use_by_shortened") == 1
 
 
+def test_what_is_on_its_way_or_was_sent_back_is_at_no_site_yet(api: Api) -> None:
+    allow(api, "NORTH")
+    (tube,) = tubes(api, 1, **CELLS)
+    code = shipped(api, [tube])
+    allow(api, "NORTH", 900)
+    assert ends(api, tube) is None
+
+    assert api.lab_tech.post(f"/shipments/{code}/refuse", json={"reason": "not_home"}).status_code == 200
+
+    assert ends(api, tube) is None and "specimen.use_by_shortened" not in kinds_of(api, "specimen", tube)
+
+
 def test_a_site_that_allows_longer_than_the_clock_says_changes_nothing(api: Api) -> None:
     allow(api, "LAB", 7200)
     (tube,) = tubes(api, 1, **CELLS)
@@ -178,3 +190,21 @@ def test_what_was_only_divided_is_as_old_as_what_it_came_from(api: Api) -> None:
 
     assert first is not None
     assert ends(api, washed["code"]) == rfc3339(datetime.fromisoformat(first) - timedelta(hours=22))
+
+
+@pytest.mark.parametrize(
+    ("back", "held"), [({}, True), ({"hours": 2}, True), (None, False)], ids=["now", "said earlier", "in time"]
+)
+def test_a_freezing_is_judged_by_when_it_is_known_and_not_by_when_it_is_said_to_have_been(
+    api: Api, back: dict[str, float] | None, held: bool
+) -> None:
+    grown = adsc(api, donor(api))
+    allow(api, "LAB", 7200, condition="in_culture")
+    later(api, hours=1 if back is None else 3.5)
+    stated = {"occurred_at": ago(**back), "reason_text": "no hand free"} if back else {}
+
+    done = freeze(api.lab_tech, [{"code": grown["code"], "seq": now_of(api, grown["code"])["seq"]}], **stated)
+
+    assert done.status_code == 201, done.text
+    reasons = [one["reason"] for one in api.quality.get("/holds", params={"scope": grown["code"]}).json()["items"]]
+    assert ("frozen_after_use_by" in reasons) == held

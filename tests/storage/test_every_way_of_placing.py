@@ -370,6 +370,18 @@ def test_a_rack_and_a_tank_are_brought_to_safety_for_what_they_are(api: Api) -> 
     assert not [item for item in held if item["code"].startswith("UN")]
 
 
+def test_a_misread_code_of_a_box_makes_no_tube(api: Api) -> None:
+    box = a_box(api)
+    tube = a_tube(api)
+    safe = a_box(api, kind="tank", name="Safe", rows=None, cols=None, purpose="evacuation", temperature_class="ln2_vapour")
+    misread = [code[:-1] + ("0" if code[-1] != "0" else "1") for code in (box, tube)]
+
+    answer = api.lab_tech.post(f"/storage-containers/{safe}/evacuate", json={"scanned": misread}).json()
+
+    assert [one["scanned"] for one in answer["not_taken"]] == misread[:1], "scanned again, the box comes"
+    assert [(one["scanned"], one["unidentified"]) for one in answer["items"]] == [(misread[1], True)], "a tube is in the hand"
+
+
 def test_the_slot_of_a_tube_is_taken_for_the_tube(api: Api) -> None:
     safe, box, tube = a_box(api, purpose="quarantine"), a_box(api), a_tube(api)
     assert stored(api, tube, "", box, _nothing)[0] == 201

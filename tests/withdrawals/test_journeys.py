@@ -115,3 +115,18 @@ def test_a_single_tube_that_came_by_hand_is_held_when_it_is_too_warm(api: Api) -
     assert api.lab_tech.post(f"/specimens/{code}/events", json=body | {"confirmed": True}).status_code == 201
 
     assert own_holds(api, code) == {("temperature", "arrived_too_warm")}
+
+
+def test_what_quality_takes_back_straight_from_the_road_is_judged_as_what_arrives(api: Api) -> None:
+    story = a_story(api).up_to("issue")
+    due = rfc3339(clock.now() + timedelta(hours=24))
+    code = shipped(api, story.vials[:1], to_site="CLINIC", temperature_class="ln2_vapour", cold_until=due, seal="S-1")
+    assert state_of(api, story.vials[0])["state"] == "in_transit"
+    later(api, hours=30)
+    sealed(api)
+
+    answer = story.take_back(logger_sha256=None, quality="quarantined")
+
+    assert answer.status_code == 200, answer.text
+    assert (state_of(api, story.vials[0])["state"], state_of(api, story.vials[0])["site_code"]) == ("received", "LAB")
+    assert holds_of(api, code) == ["arrived_after_the_hold_time", "seal_not_checked", "temperature_not_read"]

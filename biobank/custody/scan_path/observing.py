@@ -120,7 +120,8 @@ async def observe(call: Call) -> str | None:
     require_own_password(act.actor)
     if row.status is not None or (type(event).arrives and row.shipment_code is not None):
         return None
-    if takes_it_there(type(event)) and getattr(event, "site", None) != row.site_code:  # Another site may allow less.
+    came = row.state == State.IN_TRANSIT.value or getattr(event, "site", None) != row.site_code
+    if takes_it_there(type(event)) and came:  # Another site may allow less.
         return None
     composed, text = check_and_compose(act, row, call.path["code"], event, request)
     return text if await direct.batched(_write_all).ask(composed) else None
