@@ -286,9 +286,8 @@ def _expiring(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
 def _too_warm(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
     if not actor.may(P.QUALITY_DECIDE, at=ANYWHERE):
         return
-    which = (WARM_TIME_BUDGET, MISSING_FOR_A_TIME)
-    asked = (list_holds(session, actor, active=True, reason=one, paging=Paging(limit=SHOWN_EACH)).items for one in which)
-    found = [one for several in asked for one in several]
+    why = (WARM_TIME_BUDGET, MISSING_FOR_A_TIME)
+    found = list_holds(session, actor, active=True, reasons=why, paging=Paging(limit=SHOWN_EACH)).items
     mine = liftable(session, actor, [one.id for one in found])
     for one in found:
         if one.id in mine:

@@ -346,6 +346,7 @@ def list_holds(
     active: bool | None = None,
     kind: str | None = None,
     reason: str | None = None,
+    reasons: Collection[str] = (),
     site: str | None = None,
     paging: Paging = Paging(),
 ) -> HoldList:
@@ -360,6 +361,8 @@ def list_holds(
         statement = statement.where(hold.c.kind == kind)
     if reason is not None:
         statement = statement.where(hold.c.reason == reason)
+    if reasons:
+        statement = statement.where(hold.c.reason.in_(sorted(reasons)))
     if site is not None:
         statement = statement.where(_within(SiteScope(False, frozenset({site}))))
     page = read_page(session, statement, paging, key=hold.c.id, orders=ORDERS, default="-placed_at")
