@@ -15,7 +15,7 @@ from biobank.donors.retention import SpecimenEnd
 from biobank.donors.visibility import MERGED, keeps_cells_of
 from biobank.specimens.models import harvest, kit, specimen
 from biobank.specimens.resolving import alias
-from biobank.transparency.in_sql import member_told, said_by
+from biobank.transparency.in_sql import donor_told, member_told, streams_told
 from biobank.transparency.models import event
 
 
@@ -46,13 +46,8 @@ specimen_facts.give(
 # What an unidentified item turned out to be stands under the item's holds, as if it had been made from it.
 _KNOWN = "told.recorded_at <= :known"
 _MERGED_THEN = f"""
-        SELECT told.stream_id AS code, {said_by("told", "into")} AS merged_into FROM event told
-        WHERE told.stream_kind = 'donor' AND told.kind = 'donor.merged_into' AND {_KNOWN}"""  # noqa: S608 - our own constants
-_DONORS_THEN = f"""
-        SELECT code, (
-            SELECT told.donor_code FROM event told
-            WHERE told.stream_kind = 'specimen' AND told.stream_id = specimen.code AND {_KNOWN} ORDER BY told.seq DESC LIMIT 1
-        ) AS donor_code FROM specimen"""  # noqa: S608 - our own constants
+        SELECT code, "into" AS merged_into FROM ({streams_told("donor", "donor.merged_into", "into")} AND {_KNOWN}) AS merged"""  # noqa: S608
+_DONORS_THEN = f"SELECT code, {donor_told('specimen.code', _KNOWN)} AS donor_code FROM specimen"  # noqa: S608 - our own constants
 
 
 def _line(told: str = "true") -> str:

@@ -15,6 +15,22 @@ def member_told(stream_id: str, kind: str, member: str) -> str:
         WHERE told.stream_kind = 'specimen' AND told.stream_id = {stream_id} AND told.kind = '{kind}'"""  # noqa: S608 - our own
 
 
+def streams_told(stream: str, kind: str, member: str) -> str:
+    """Return SQL that selects, as `code`, each stream of a kind on which one kind of event stands, with a member of its body
+    under its own name; it ends in a condition on the event `told`.
+    """
+    return f"""
+        SELECT told.stream_id AS code, {said_by("told", member)} AS "{member}" FROM event told
+        WHERE told.stream_kind = '{stream}' AND told.kind = '{kind}'"""  # noqa: S608 - our own
+
+
+def donor_told(stream_id: str, told: str) -> str:
+    """Return SQL for the donor that the latest event of a specimen's stream names, of those that meet the condition on `told`."""
+    return f"""(
+            SELECT told.donor_code FROM event told
+            WHERE told.stream_kind = 'specimen' AND told.stream_id = {stream_id} AND {told} ORDER BY told.seq DESC LIMIT 1)"""  # noqa: S608
+
+
 def parents_told(container: str, told: str) -> str:
     """Return SQL that selects parent, since and until of everything that a container stood in. `container`, `told`: SQL.
 
