@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from biobank.donors.identifiers import IdentifierTaken
+from biobank.importing.known import OtherClinic
 from biobank.importing.places import Places
 from biobank.importing.plan import check_rows
 from biobank.importing.profile import Profile
 from biobank.importing.profile_faults import ProfileFault
 from biobank.importing.reading import read_rows
-from biobank.importing.service import Result, import_rows
+from biobank.importing.service import Result, at_console, import_ready, import_rows
 from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.donors.stories import consent
@@ -70,12 +73,15 @@ def test_a_passage_is_of_what_is_grown_and_of_nothing_else(tmp_path: Path) -> No
 
 
 def test_only_a_bank_in_use_takes_an_inventory(api: Api, tmp_path: Path) -> None:
-    also(api, "admin", "clinician", "CLINIC")
-    one = brought(api, tmp_path)
-    assert one.outcome == "imported"
-    with pytest.raises(Exception) as refusal:
-        as_person(api, tmp_path, "admin", bank_site="CLINIC")
-    assert getattr(refusal.value, "code", None) in {"not_a_bank_site", "not_permitted"}
+    for site in ("CLINIC", "NORTH"):
+        meaning = profile(bank_site=site)
+        rows = check_rows(read_rows(written(tmp_path, [GOOD]), meaning), meaning, date(2026, 11, 25))
+        api.test_bank.write(lambda s: s.execute(text("UPDATE site SET active = false WHERE code = 'NORTH'")))
+
+        (one,) = [one for some in import_ready(at_console(api.test_bank.bank), rows, meaning, lambda *_: None) for one in some]
+
+        assert (one.outcome, "not a bank in use" in (one.reason or "")) == ("refused", True), site
+    assert brought(api, tmp_path).outcome == "imported"
 
 
 def test_a_term_that_is_over_stays_over(api: Api, tmp_path: Path) -> None:
@@ -166,9 +172,11 @@ def test_a_patient_of_a_clinic_where_one_registers_nobody_is_not_reached_by_thei
     )
     also(api, "admin", "clinician", "CLINIC")
     also(api, "admin", "lab_tech", "LAB")
-    with pytest.raises(Exception) as refusal:
+    with pytest.raises(IdentifierTaken):
         as_person(api, tmp_path, "admin")
-    assert getattr(refusal.value, "code", None) in {"import_other_clinic", "identifier_taken"}
+    also(api, "admin", "quality", "OTHER")
+    with pytest.raises(OtherClinic):
+        as_person(api, tmp_path, "admin")
     assert api.lab_tech.get("/specimens", params={"donor": other}).json()["items"] == []
 
 
