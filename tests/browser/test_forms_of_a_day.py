@@ -214,9 +214,8 @@ def test_an_administrator_lays_out_a_tank_makes_a_login_and_quality_co_signs_its
     admin.goto("/users/new")
     fill(admin, username="new.colleague", printed_name="New Colleague")
     press(admin, "Make the login")
-    admin.wait_for_url(re.compile("/users/US-"))
-    code = admin.url.rsplit("/", 1)[1]
-    follow(admin, "Give a role")
+    admin.wait_for_url(re.compile("/users/US-.*/roles/give"))
+    code = admin.url.split("/")[-3]
     fill(admin, role="lab_tech", site="LAB", password=seed.PASSWORD)
     press(admin, "Sign and propose")
     expect(admin.get_by_text("Proposed.")).to_be_visible()
