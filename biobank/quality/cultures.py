@@ -27,6 +27,7 @@ from biobank.donors.visibility import lock_donor
 from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.quality.culture_schemas import CulturePublic, CultureRecorded, CultureRecordPublic, DiscardVessels, RecordCulture
 from biobank.quality.deviations import add_deviation
+from biobank.quality.disposal import site_of_ending
 from biobank.quality.ending import PAIRS, WITNESSED, Facts, Route, sampling_ends, sampling_refusals
 from biobank.quality.ending_facts import read_facts
 from biobank.quality.releases import end_held_releases
@@ -213,7 +214,8 @@ def discard_vessels(session: Session, act: Act, code: str, request: DiscardVesse
         hands=request.performed_by,
         first_needs=first,
         needs=second,
-        site=one.projection.site_code,
+        site=one.projection.site_code if second is Permission.CUSTODY_RECORD else site_of_ending(one),
+        first_site=one.projection.site_code,
     )
     if isinstance(step, Proposed):
         return step

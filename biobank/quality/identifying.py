@@ -57,7 +57,8 @@ class NotLookedFor(Conflict):
     needs_seq=True,
 )
 def resolve(session: Session, act: Act, code: str, request: ResolveRequest) -> Resolved | Proposed:
-    """Say which specimen an unidentified item is, or propose it; two people of quality sign.
+    """Say which specimen an unidentified item is, or propose it; two people of quality sign, where the
+    item is kept and where the specimen is.
 
     Raises NotFound for either, NotUnidentified, NotLookedFor, IllegalTransition, OnHold, StaleSequence, NotPermitted,
     AttachmentUnknown, and what `two_sign` raises.
@@ -82,6 +83,7 @@ def resolve(session: Session, act: Act, code: str, request: ResolveRequest) -> R
         request,
         Permission.SPECIMEN_RESOLVE,
         site=site,
+        and_at=[target.keeper] if target.keeper is not None else [],
     )
     if isinstance(step, Proposed):
         return step
