@@ -322,8 +322,7 @@ async def store_attachment(
 ) -> AttachmentPublic:
     """Store a file of at most 10 MiB; it is named by its SHA-256."""
     await reading(attachments.may_attach, request, bank.settings)
-    stored = await to_thread.run_sync(attachments.keep_file, bank, request)
-    return await performing(attachments.register_file, request, stored)
+    return await attachments.keep(bank, request, lambda stored: performing(attachments.register_file, request, stored))
 
 
 @router.get("/attachments/{sha256}", response_class=Response)

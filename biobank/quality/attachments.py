@@ -14,11 +14,12 @@ import base64
 import binascii
 import hashlib
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
+from anyio import to_thread
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -45,9 +46,13 @@ from biobank.quality.virus_scanner import require_clean
 from biobank.vault import KeyDestroyed
 from biobank.vault.keystore import NONCE_BYTES
 
+T = TypeVar("T")
+
 photographs_of_patients: FromAbove[Callable[[Session, Collection[str]], frozenset[str]]] = FromAbove("withdrawals")
 """Which files are patients' photographs: they are looked at with their withdrawal only, where each reading is recorded."""
 
+
+_ONE_BY_ONE: Final = select(func.pg_advisory_xact_lock(func.hashtextextended("quotas of attachments", 0)))
 
 _files = select(attachment.c.size_bytes, context).join_from(context, attachment, attachment.c.sha256 == context.c.sha256)
 
@@ -82,6 +87,28 @@ def decoded(request: AttachmentRequest) -> bytes:
 def path_of(bank: Bank, sha256: str, subject: str) -> Path:
     """Return where the file stands."""
     return bank.settings.state_dir / "attachments" / sha256[:2] / f"{sha256}.{subject}"
+
+
+async def keep(bank: Bank, request: AttachmentRequest, register: Callable[[StoredFile], Awaitable[T]]) -> T:
+    """Keep a file whose giver `may_attach`, and write down with `register` (of `register_file`) in which context it was given.
+
+    Of what is refused there no file stays: what no row counts would be within no quota. Raises what `keep_file` and `register`
+    raise.
+    """
+    stored = await to_thread.run_sync(keep_file, bank, request)
+    try:
+        return await register(stored)
+    except Exception:
+        await bank.database.write(lambda session: _forget_unregistered(session, bank, stored))
+        raise
+
+
+def _forget_unregistered(session: Session, bank: Bank, stored: StoredFile) -> None:
+    """Remove a file that is known in no context, while nobody else gives one."""
+    session.execute(_ONE_BY_ONE)
+    here = (context.c.sha256 == stored.sha256, context.c.subject == stored.subject)
+    if session.execute(select(context.c.id).where(*here).limit(1)).first() is None:
+        path_of(bank, stored.sha256, stored.subject).unlink(missing_ok=True)
 
 
 def keep_file(bank: Bank, request: AttachmentRequest) -> StoredFile:
@@ -141,7 +168,9 @@ def may_attach(session: Session, actor: Actor, request: AttachmentRequest, setti
 def register_file(session: Session, act: Act, request: AttachmentRequest, stored: StoredFile) -> AttachmentPublic:
     """Write down in which context a file that stands on disk was given; given there before, it keeps what was said first."""
     # The quotas are judged by one giver after another: two at once would both find room for the last file.
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("quotas of attachments", 0))))
+    session.execute(_ONE_BY_ONE)
+    if not path_of(act.bank, stored.sha256, stored.subject).exists():
+        keep_file(act.bank, request)  # somebody else's same file was refused meanwhile, and taken away
     given = {"sha256": stored.sha256, "subject": stored.subject, "site_code": request.site, "stored_by": act.actor.code}
     same = select(context.c.id).where(*(context.c[name].is_not_distinct_from(value) for name, value in given.items()))
     known = session.execute(same).scalar()

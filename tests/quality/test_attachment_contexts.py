@@ -91,6 +91,25 @@ def test_all_files_together_have_a_size(narrow: Api) -> None:
     assert stored(narrow, b"z" * 200_000).status_code == 201
 
 
+def test_of_a_refused_file_nothing_stays_on_the_disk(api: Api) -> None:
+    """One idempotency key for ever: each further file is refused, and would be counted by no quota."""
+
+    def send(data: bytes) -> Any:
+        body = {"media_type": "application/pdf", "content": base64.b64encode(data).decode(), "site": "CLINIC", "donor": None}
+        return api.clinician.post("/attachments", json=body, headers={"Idempotency-Key": "the-same-for-all"})
+
+    folder = api.test_bank.bank.settings.state_dir / "attachments"
+    first = send(DATA)
+    assert first.status_code == 201
+    before = sorted(path.name for path in folder.rglob("*.*"))
+    for number in range(5):
+        refused(send(b"file %d" % number), 422, "idempotency_key_reused")
+    assert send(DATA).json() == first.json()
+
+    assert sorted(path.name for path in folder.rglob("*.*")) == before
+    assert api.clinician.get(f"/attachments/{first.json()['sha256']}").content == DATA
+
+
 def test_that_somebody_gave_a_file_once_is_no_right_to_read_it(api: Api) -> None:
     donor = register(api.clinician)
     sha = given(api.clinician, donor).json()["sha256"]

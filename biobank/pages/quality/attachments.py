@@ -79,8 +79,7 @@ async def _keep(data: bytes, at: Acting[Choices]) -> Done | Response:
     body = at.parse(AttachmentRequest, "media_type", "donor", content=base64.b64encode(data).decode(), site=site or None)
     digest, back, asking = at.form["sha256"], local_path(at.form.get("back")), at.form.get("field", "")
     await at.ask(attachments.may_attach, body, at.bank.settings)
-    stored = await to_thread.run_sync(attachments.keep_file, at.bank, body)
-    await at.performing(attachments.register_file, body, stored)
+    await attachments.keep(at.bank, body, lambda stored: at.performing(attachments.register_file, body, stored))
     if at.request.headers.get("accept") == "application/json":
         return JSONResponse({"sha256": digest})
     if not asking.isidentifier():
