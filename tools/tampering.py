@@ -27,7 +27,14 @@ FOUND: Final[dict[str, tuple[str, ...]]] = {
     "queue": ("pending",),
     "rules": ("rule_table",),
     "compared": ("app_user", "custody", "hold", "passkey", "personal_key", "second_factor", "user_role"),
-    "in part": ("specimen",),
+    "folded": ("adverse_event", "donor", "specimen", "specimen_parent", "withdrawal", "withdrawal_item"),
+    "repeated": (
+        *("administration", "bedside_check", "bedside_release", "class_limit", "consent", "deviation", "donor_agreement"),
+        *("donor_marker", "donor_move", "donor_reserve", "ending_notice", "ending_rule", "identification", "lot_test"),
+        *("material_limit", "named_performer", "open_act_limit", "recall", "recall_closing", "reporting_rule"),
+        *("split_storage_rule", "unit_disposition", "use_up_allowed", "viability_assay", "viability_criterion"),
+        *("withdrawal_pick", "wristband"),
+    ),
     "signed": ("pending_act", "signature"),
     "committed": ("vault_document",),
     "no record": (
@@ -63,8 +70,15 @@ WORDS: Final = {
     "compared": "By the worker, one round later, with an alarm; `/readyz` says since when. `reconciliation/test_walk.py: "
     "test_what_the_owner_of_the_database_changes_is_found_and_nothing_else`, `reconciliation/test_credentials.py: "
     "test_each_login_of_the_database_is_refused_or_found`",
-    "in part": "Its legal basis as above; its donor cannot differ from its events "
-    "(`custody/test_database_refuses.py: test_a_specimen_cannot_be_given_to_another_donor`); other columns are not compared.",
+    "folded": "As the events of its stream lead it, by the worker as above: of a specimen what it is, whose, of what it was "
+    "made, for which lot and bank, its expiry and legal basis; of a withdrawal its state, donor, clinic, approvals, tubes, "
+    "confirmed picks, passed checks and used releases; of a donor alive or not, kept apart or not, by which document known, "
+    "where a merged record leads; of an adverse event how it is judged. Other columns are not compared. "
+    "`reconciliation/test_walk.py: test_what_the_owner_of_the_database_changes_is_found_and_nothing_else`",
+    "repeated": "What it repeats of the events that its rows name, column by column, and that its rows are there: by the worker "
+    "as above. What it adds to them (until when a check waits, whether a release was ended) is not compared. "
+    "`reconciliation/test_rows.py: "
+    "test_a_change_of_any_column_that_an_event_says_is_found_and_so_is_a_row_that_was_deleted`",
     "signed": "When it is used: what its signer's key did not sign is completed by nobody. "
     "`transparency/test_personal_signatures.py: "
     "test_a_first_signature_that_somebody_wrote_into_the_table_is_completed_by_nobody`",

@@ -119,7 +119,7 @@ def merge_donors(session: Session, act: Act, code: str, request: MergeDonors) ->
     moved = DonorMerged(before=other, donor=code)
     moves = [Move(replace(one, donor_code=code), moved, relies_on=relies) for one in specimens.values()]
     appended += record(session, act, moves, NOW) if moves else []
-    _keep_the_stricter(session, code, other, merged.leaf_hash)
+    _keep_the_stricter(session, code, other, merged.leaf_hash, appended[1].leaf_hash)
     appended += take_over_contact(session, act, stays, goes)
     forget_tokens(session, other)
     both = joined(first, second)
@@ -210,11 +210,11 @@ _STRICTER = text(
             amount = greatest(donor_reserve.amount, EXCLUDED.amount), unit = coalesce(donor_reserve.unit, EXCLUDED.unit),
             event_hash = EXCLUDED.event_hash
     )
-    UPDATE donor_reserve SET units = NULL, amount = NULL, unit = NULL WHERE donor_code = :duplicate
+    UPDATE donor_reserve SET units = NULL, amount = NULL, unit = NULL, event_hash = :ended WHERE donor_code = :duplicate
     """
 )
 
 
-def _keep_the_stricter(session: Session, stays: str, duplicate: str, event: bytes) -> None:
-    """Let the greater of both reserves count for each material."""
-    session.execute(_STRICTER, {"stays": stays, "duplicate": duplicate, "event": event})
+def _keep_the_stricter(session: Session, stays: str, duplicate: str, event: bytes, ended: bytes) -> None:
+    """Let the greater of both reserves count for each material. `event`, `ended`: of the record that stays, and that ends."""
+    session.execute(_STRICTER, {"stays": stays, "duplicate": duplicate, "event": event, "ended": ended})

@@ -4,13 +4,15 @@ Rows and events are read by separate statements. A row that changed in between i
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Select, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import Session
 
 from biobank.auth.credentials import fingerprints_of
@@ -19,11 +21,19 @@ from biobank.custody.entry import parse_entry
 from biobank.custody.models import custody, hold
 from biobank.custody.projection import PROJECTED
 from biobank.custody.rebuild import fold
-from biobank.specimens.models import specimen
+from biobank.foundation.clock import rfc3339
+from biobank.specimens.materials import UNDETERMINED
+from biobank.specimens.models import specimen, specimen_parent
 from biobank.specimens.queries import basis_of
 from biobank.transparency.models import event
 
 COMPARED: Final = ("seq", "state_seq", *PROJECTED)
+MADE: Final = {
+    **{"material": "material", "unit": "unit", "purpose": "purpose", "passage": "passage", "vessel_count": "vessel_count"},
+    **{"harvest_code": "harvest", "lot_code": "lot", "home_site_code": "home_site", "expires_at": "expires_at"},
+    "regulatory_basis": "basis",
+}
+"""Columns of a specimen, and the member of its first entry that says each; the basis is decided later."""
 _WORDS: Final = {
     "seq": "number of events",
     "state_seq": "event of the last step",
@@ -84,17 +94,30 @@ def differences(stored: Mapping[str, Any], logged: Mapping[str, Any]) -> list[Di
 
 def plain(value: Any) -> Any:
     """Return a stored value as an entry writes it."""
-    return str(value) if isinstance(value, UUID) else value
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, (UUID, date)):
+        return str(value)
+    return bytes(value).hex() if isinstance(value, (bytes, memoryview)) else value
 
 
-def _slice(
+Part = Callable[[Session, str, int], Slice]
+"""Compares the next rows of something: after which one, how many at most."""
+
+
+def slice_of(
     session: Session,
-    keys: Select[Any],
+    codes: Sequence[str],
     rows: Callable[[Session, Sequence[str]], dict[str, dict[str, Any]]],
     logged: Callable[[Session, Mapping[str, Mapping[str, Any]]], tuple[dict[str, dict[str, Any]], int]],
+    *,
+    site: str | None = "site",
+    named: Callable[[str], str] = str,
 ) -> Slice:
-    """Compare the rows under `keys`; of those that differ, only what still stands as it was read."""
-    codes = [str(code) for code in session.execute(keys).scalars()]
+    """Compare the rows of `codes`; of those that differ, only what still stands as it was read.
+
+    `site`: the member of a row that says where it is; `named`: how a code is shown.
+    """
     if not codes:
         return Slice()
     stored = rows(session, codes)
@@ -102,44 +125,73 @@ def _slice(
     found = Slice(last=codes[-1], looked_at=len(codes), events=events)
     wrong = {code: told for code, row in stored.items() if (told := differences(row, expected[code]))}
     again = rows(session, sorted(wrong)) if wrong else {}
-    found.differing = {code: told for code, told in wrong.items() if again.get(code) == stored[code]}
-    found.sites = {code: stored[code].get("site") for code in found.differing}
+    stands = {code: told for code, told in wrong.items() if again.get(code) == stored[code]}
+    found.differing = {named(code): told for code, told in stands.items()}
+    found.sites = {named(code): stored[code].get(site) if site else None for code in stands}
     return found
 
 
-def _entries(session: Session, stream: str, ids: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    statement = (
-        select(event.c.stream_id, event.c.entry)
-        .where(event.c.stream_kind == stream, event.c.stream_id.in_(ids))
-        .order_by(event.c.stream_id, event.c.seq)
-    )
-    for code, rows in groupby(session.execute(statement), key=lambda row: str(row.stream_id)):
+def codes_of(session: Session, keys: Select[Any]) -> list[str]:
+    """Return the codes that a statement finds."""
+    return [str(code) for code in session.execute(keys).scalars()]
+
+
+def entries_of_streams(
+    session: Session, stream: str, ids: Sequence[str], kinds: Collection[str] = ()
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield each of these streams that there is, with its parsed entries in their order: all, or those of some kinds."""
+    statement = select(event.c.stream_id, event.c.entry).where(event.c.stream_kind == stream, event.c.stream_id.in_(ids))
+    if kinds:
+        statement = statement.where(event.c.kind.in_(sorted(kinds)))
+    ordered = statement.order_by(event.c.stream_id, event.c.seq)
+    for code, rows in groupby(session.execute(ordered), key=lambda row: str(row.stream_id)):
         yield code, [parse_entry(bytes(row.entry)) for row in rows]
 
 
 def compare_custody(session: Session, after: str, limit: int) -> Slice:
-    """Fold the events of the next specimens and compare custody, reservation, place and legal basis with them."""
+    """Fold the events of the next specimens and compare with them custody, reservation and place, what each is, whose, of what
+    it was made, and its legal basis.
+    """
 
     def rows(session: Session, codes: Sequence[str]) -> dict[str, dict[str, Any]]:
+        parent = specimen_parent.c
+        of_it = func.array_agg(aggregate_order_by(parent.parent_code, parent.parent_code))
+        parents = select(of_it).where(parent.child_code == custody.c.code).scalar_subquery()
         statement = (
-            select(custody, specimen.c.regulatory_basis)
+            select(custody, *(specimen.c[name] for name in MADE), specimen.c.donor_code.label("donor"), parents.label("parents"))
             .join_from(custody, specimen, specimen.c.code == custody.c.code)
             .where(custody.c.code.in_(codes))
         )
-        return {row.code: {**row._mapping, "site": row.site_code} for row in session.execute(statement)}
+        return {
+            row.code: {**row._mapping, "site": row.site_code, "parents": row.parents or []} for row in session.execute(statement)
+        }
 
     def logged(session: Session, stored: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], int]:
-        entries = dict(_entries(session, "specimen", sorted(stored)))
+        entries = dict(entries_of_streams(session, "specimen", sorted(stored)))
         expected = {}
         for code in stored:
             of_this = entries.get(code, [])
             rebuilt = fold(of_this)
             made = rebuilt.projection.columns() | {"seq": rebuilt.seq, "state_seq": rebuilt.state_seq}
-            expected[code] = {name: made[name] for name in COMPARED} | {"regulatory_basis": basis_of(of_this)}
+            expected[code] = {name: made[name] for name in COMPARED} | made_as(of_this)
         return expected, sum(map(len, entries.values()))
 
     keys = select(custody.c.code).where(custody.c.code > after).order_by(custody.c.code).limit(limit)
-    return _slice(session, keys, rows, logged)
+    return slice_of(session, codes_of(session, keys), rows, logged)
+
+
+def made_as(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what these entries of one specimen say that it is: each member that its first entry has, whose, and its basis."""
+    if not entries:
+        return {"regulatory_basis": UNDETERMINED}
+    first = entries[0]["body"]
+    said = {column: first[member] for column, member in MADE.items() if member in first and column != "regulatory_basis"}
+    if first.get("home_site") is None:
+        said.pop("home_site_code", None)
+    moved = [one["body"]["donor"] for one in entries if one["kind"] in ("specimen.donor_merged", "specimen.reattributed")]
+    donor = moved[-1] if moved else first["donor"]
+    whose = {"donor": donor, "donor_code": donor, "parents": sorted(first.get("parents", []))}
+    return said | whose | {"regulatory_basis": basis_of(entries)}
 
 
 _HOLD = ("kind", "scope_kind", "scope_id", "blocks", "reason", "placed_by")
@@ -165,7 +217,7 @@ def compare_holds(session: Session, after: str, limit: int) -> Slice:
 
     statement = select(hold.c.id).order_by(hold.c.id).limit(limit)
     keys = statement.where(hold.c.id > UUID(after)) if after else statement
-    return _slice(session, keys, rows, logged)
+    return slice_of(session, codes_of(session, keys), rows, logged)
 
 
 def _hold_of(code: str, row: Any, entries: Mapping[bytes, dict[str, Any]]) -> dict[str, Any]:
@@ -218,11 +270,11 @@ def compare_logins(session: Session, after: str, limit: int) -> Slice:
         }
 
     def logged(session: Session, stored: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], int]:
-        entries = dict(_entries(session, "user", sorted(stored)))
+        entries = dict(entries_of_streams(session, "user", sorted(stored)))
         return {code: login_after(entries.get(code, [])) for code in stored}, sum(map(len, entries.values()))
 
     keys = select(user.c.code).where(user.c.code > after).order_by(user.c.code).limit(limit)
-    return _slice(session, keys, rows, logged)
+    return slice_of(session, codes_of(session, keys), rows, logged)
 
 
 def _role(role: str, site: str | None) -> str:

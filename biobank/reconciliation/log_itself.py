@@ -3,6 +3,7 @@
 The tree is computed from the entries' bytes alone; the compact range so far is where the next slice begins.
 """
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from sqlmodel import Session
 from biobank.custody.entry import parse_entry
 from biobank.custody.models import custody, hold
 from biobank.reconciliation.comparing import Differs, Slice
+from biobank.reconciliation.written import gone, newest
 from biobank.transparency.models import event, leaf, tree_head
 from biobank.transparency.tree import CompactRange, hash_leaf
 
@@ -32,11 +34,11 @@ def compare_log(session: Session, after: str, limit: int) -> Slice:
     within = (tree_head.c.size > begin, tree_head.c.size <= begin + len(rows))
     heads = {row.size: row.root for row in session.execute(select(tree_head.c.size, tree_head.c.root).where(*within))}
     found = Slice(looked_at=len(rows), events=len(rows))
-    entries: list[dict[str, Any]] = []
+    entries: dict[str, dict[str, Any]] = {}
     for row in rows:
         entry, told = _entry_of(row, tree.size)
         if entry is not None:
-            entries.append(entry)
+            entries[bytes(row[1]).hex()] = entry
         if told:
             found.differing[f"entry-{tree.size}"] = told
         tree.append(bytes(row[1]) if row.entry is None else hash_leaf(bytes(row.entry)))
@@ -44,7 +46,8 @@ def compare_log(session: Session, after: str, limit: int) -> Slice:
         if root is not None and bytes(root) != tree.root():
             told = [Differs("root_of_the_tree", bytes(root).hex(), tree.root().hex())]
             found.differing[f"tree-{tree.size}"] = told
-    found.differing |= _gone(session, entries)
+    found.differing |= _gone(session, entries.values())
+    found.differing |= gone(session, {leaf: newest(entry) for leaf, entry in entries.items()})
     found.last = tree.to_bytes().hex()
     return found
 
@@ -61,7 +64,7 @@ def _entry_of(row: Any, index: int) -> tuple[dict[str, Any] | None, list[Differs
     return entry, [Differs(name, value, entry[name]) for name, value in stands.items() if value != entry[name]]
 
 
-def _gone(session: Session, entries: list[dict[str, Any]]) -> dict[str, list[Differs]]:
+def _gone(session: Session, entries: Collection[dict[str, Any]]) -> dict[str, list[Differs]]:
     """Return the holds and specimens that these entries made and that no table has, or has otherwise."""
     placed = {e["body"]["hold"] for e in entries if e["kind"].endswith(".hold_placed")}
     lifted = {e["body"]["hold"] for e in entries if e["kind"].endswith(".hold_lifted")}

@@ -36,12 +36,14 @@ from biobank.quality import (
     reopening,
     reserves,
 )
+from biobank.reconciliation import tables as compared_tables
 from biobank.reconciliation import walk as reconciliation
 from biobank.shipping import arrivals, handovers
 from biobank.specimens import warm_time
 from biobank.unfinished import service as unfinished
+from biobank.viability import criteria as viability_criteria
 from biobank.viability import service as viability
-from biobank.withdrawals import given_before, stops
+from biobank.withdrawals import against_the_log, given_before, stops
 from biobank.withdrawals import service as withdrawals
 
 MODULES = (
@@ -49,6 +51,8 @@ MODULES = (
     alarms,
     benches,
     reconciliation,
+    compared_tables,
+    against_the_log,
     reversal,
     erasure,
     safety_contact,
@@ -78,6 +82,7 @@ MODULES = (
     handovers,
     warm_time,
     viability,
+    viability_criteria,
     unfinished,
     withdrawals,
     given_before,

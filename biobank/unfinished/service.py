@@ -21,6 +21,8 @@ from biobank.custody.snapshots import load
 from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.people.queries import get_site
+from biobank.reconciliation.tables import repeated
+from biobank.reconciliation.written import Said, Written, is_written
 from biobank.unfinished.events import BenchTimedOut, ContainerTimedOut, OpenActLimitSet, SpecimenTimedOut, WithdrawalTimedOut
 from biobank.unfinished.kinds import KINDS, OpenAct, open_acts
 from biobank.unfinished.models import act_timed_out, open_act_limit
@@ -112,6 +114,22 @@ class OpenActList(BaseModel):
     """What is open, the longest due first."""
 
     items: list[OpenActPublic]
+
+
+is_written(
+    Written(
+        open_act_limit,
+        (
+            Said(
+                "event_hash",
+                ("system.open_act_limit_set",),
+                {"site_code": "body.site", "act": "body.begun", "set_by": "by", **repeated("minutes")},
+            ),
+        ),
+        site="site_code",
+        by_key=("site_code", "act"),
+    )
+)
 
 
 def set_open_act_limit(session: Session, act: Act, request: SetOpenActLimit) -> OpenActLimitRecorded:

@@ -20,12 +20,27 @@ from biobank.custody.service import receipt_of
 from biobank.custody.states import StreamKind
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
+from biobank.reconciliation.tables import repeated
+from biobank.reconciliation.written import Said, Written, is_written
 from biobank.specimens.materials import MATERIALS
 from biobank.viability.events import CriterionSet
 from biobank.viability.models import ViabilityCriterion
 from biobank.viability.schemas import CriterionList, CriterionPublic, CriterionRecorded, SetCriterion
 
 criterion_table = table_of(ViabilityCriterion)
+is_written(
+    Written(
+        criterion_table,
+        (
+            Said(
+                "event_hash",
+                ("system.viability_criterion_set",),
+                {"site_code": "body.site", "decided_by": "by", **repeated("material", "minimum_bp", "confidence_bp")},
+            ),
+        ),
+        site="site_code",
+    )
+)
 _NAMED = (criterion_table.c.site_code, criterion_table.c.material)
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Api, Client
 from tests.quality.test_cultures import grown, look, seq
 from tests.quality.test_identifying import found_without_a_name, missing_vial, seq_of
-from tests.seed import A_REPORT, USERS
+from tests.seed import A_REPORT, LONG_AGO, USERS
 from tests.withdrawals.stories import a_donor, bank_vials, refused, sign_and_post
 
 
@@ -51,8 +51,8 @@ def grants(api: Api, user: str, *roles: tuple[str, str | None]) -> None:
     with psycopg.connect(api.test_bank.dsn()) as connection:
         connection.execute("DELETE FROM user_role WHERE user_code = %s", (USERS[user].code,))
         for role, site in roles:
-            given = "INSERT INTO user_role (user_code, role, site_code, granted_at, granted_by) VALUES (%s, %s, %s, now(), 'SYSTEM')"
-            connection.execute(given, (USERS[user].code, role, site))
+            given = "INSERT INTO user_role (user_code, role, site_code, granted_at, granted_by) VALUES (%s, %s, %s, %s, 'SYSTEM')"
+            connection.execute(given, (USERS[user].code, role, site, LONG_AGO))
 
 
 AT_BOTH = (("quality", "LAB"), ("quality", "NORTH"))
