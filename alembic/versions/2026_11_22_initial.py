@@ -1014,6 +1014,40 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "webhook",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(collation="C"), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("kinds", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("sites", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=True),
+        sa.Column("from_beginning", sa.Boolean(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("stopped_because", sa.Text(), nullable=True),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=True),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("log_place", sa.BigInteger(), nullable=True),
+        sa.Column("failures", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("quiet_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("busy_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("turn", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("turn_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(state = 'stopped') = (stopped_because IS NOT NULL)", name=op.f("a_stopped_webhook_says_why")),
+        sa.CheckConstraint(
+            "state <> 'open' OR (owner IS NOT NULL AND log_place IS NOT NULL)", name=op.f("an_open_webhook_has_an_owner")
+        ),
+        sa.CheckConstraint("state IN ('not_opened','open','stopped','withdrawn')", name=op.f("webhook_state_is_known")),
+        sa.CheckConstraint("stopped_because IN ('person','gone','owner')", name=op.f("why_a_webhook_stopped_is_known")),
+        sa.ForeignKeyConstraint(["made_by"], ["app_user.code"], name=op.f("fk_webhook_made_by")),
+        sa.ForeignKeyConstraint(["owner"], ["app_user.code"], name=op.f("fk_webhook_owner")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_webhook_site_code")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_webhook")),
+        info={"never_deleted": True},
+    )
+    op.create_table(
         "alarm_step",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("alarm_code", sa.Text(), nullable=False),
@@ -1563,6 +1597,53 @@ def upgrade() -> None:
         postgresql_where=sa.text("kind = 'temperature_mc' AND value > -130000 AND withdrawn_at IS NULL"),
     )
     op.create_index(op.f("ix_storage_reading_event_hash"), "storage_reading", ["event_hash"], unique=False)
+    op.create_table(
+        "webhook_delivery",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("webhook_code", sa.Text(), nullable=False),
+        sa.Column("log_index", sa.BigInteger(), nullable=True),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=True),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("stream", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("status", sa.SmallInteger(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('waiting','delivered','undeliverable','left_out','withheld','failed')",
+            name=op.f("webhook_delivery_state_is_known"),
+        ),
+        sa.CheckConstraint("(log_index IS NULL) = (leaf_hash IS NULL)", name=op.f("a_delivery_is_of_an_entry_or_a_trial")),
+        sa.ForeignKeyConstraint(["leaf_hash"], ["event.leaf_hash"], name=op.f("fk_webhook_delivery_leaf_hash")),
+        sa.ForeignKeyConstraint(["webhook_code"], ["webhook.code"], name=op.f("fk_webhook_delivery_webhook_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_delivery")),
+        info={"app_may_delete": True},
+    )
+    op.create_index("ix_webhook_delivery_made", "webhook_delivery", ["webhook_code", "made_at"], unique=False)
+    op.create_index("ix_webhook_delivery_once", "webhook_delivery", ["webhook_code", "log_index"], unique=True)
+    op.create_index(
+        "ix_webhook_delivery_open",
+        "webhook_delivery",
+        ["webhook_code", "stream", "log_index"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('waiting','undeliverable')"),
+    )
+    op.create_table(
+        "webhook_secret",
+        sa.Column("webhook_code", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("salt", sa.LargeBinary(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("octet_length(salt) = 32", name=op.f("a_salt_has_32_bytes")),
+        sa.ForeignKeyConstraint(["webhook_code"], ["webhook.code"], name=op.f("fk_webhook_secret_webhook_code")),
+        sa.PrimaryKeyConstraint("webhook_code", "number", name=op.f("pk_webhook_secret")),
+        info={"never_deleted": True},
+    )
     op.create_table(
         "deviation",
         sa.Column("code", sa.Text(), nullable=False),
@@ -3050,6 +3131,15 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_deviation_site_code"), table_name="deviation")
     op.drop_index("ix_deviation_opened", table_name="deviation")
     op.drop_table("deviation")
+    op.drop_table("webhook_secret")
+    op.drop_index(
+        "ix_webhook_delivery_open",
+        table_name="webhook_delivery",
+        postgresql_where=sa.text("state IN ('waiting','undeliverable')"),
+    )
+    op.drop_index("ix_webhook_delivery_once", table_name="webhook_delivery")
+    op.drop_index("ix_webhook_delivery_made", table_name="webhook_delivery")
+    op.drop_table("webhook_delivery")
     op.drop_index(op.f("ix_storage_reading_event_hash"), table_name="storage_reading")
     op.drop_index(
         "ix_reading_warm",
@@ -3119,6 +3209,7 @@ def downgrade() -> None:
     op.drop_table("bench_session")
     op.drop_index("ix_alarm_step_alarm", table_name="alarm_step")
     op.drop_table("alarm_step")
+    op.drop_table("webhook")
     op.drop_index("ix_viability_fit_stratum", table_name="viability_fit")
     op.drop_index(op.f("ix_viability_fit_parameters_sha256"), table_name="viability_fit")
     op.drop_table("viability_fit")

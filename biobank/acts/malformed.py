@@ -41,6 +41,7 @@ PREFIXES: Final = {
     "AL": "an alarm",
     "BS": "a bench session",
     "SE": "a sensor",
+    "WH": "a subscription",
 }
 """What a code that begins with these letters names."""
 

@@ -21,6 +21,7 @@ ORDER: Final = (
     "register_entry",
     "alarm",
     "excursion",
+    "webhook",
 )
 """Tables by name, the first to be locked first."""
 

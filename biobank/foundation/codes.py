@@ -74,6 +74,7 @@ class Prefix(StrEnum):
     ALARM = "AL"
     BENCH_SESSION = "BS"
     SENSOR = "SE"
+    WEBHOOK = "WH"
     REAGENT_LOT = "RG"
     EQUIPMENT = "EQ"
     BADGE = "US"

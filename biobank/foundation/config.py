@@ -58,6 +58,17 @@ class Settings(BaseModel):
     database_tls: bool = Field(
         False, description="Refuse an address of a database over a network that does not say `sslmode=verify-full`."
     )
+    webhook_addresses: str = Field(
+        "",
+        description="Where events may be sent to, separated by spaces: addresses like `https://erp.example`, without a path. "
+        "Nothing else is sent to; plain `http` only into networks that `webhook_networks` lists.",
+    )
+    webhook_networks: str = Field(
+        "", description="Networks, separated by spaces, that are not public and that events may be sent into all the same."
+    )
+    webhook_ca_file: Path | None = Field(
+        None, description="Certificates (PEM) that vouch for the systems events are sent to. Default: the machine's."
+    )
     log_decisions: bool = Field(
         False, description="Write a line for every request with each decision about the caller's rights, granted ones too."
     )
@@ -161,7 +172,7 @@ class Settings(BaseModel):
             raise ValueError("must be a postgresql:// address; the bank runs on PostgreSQL 15 or later only")
         return value
 
-    @field_validator("monitor_networks", "proxy_addresses")
+    @field_validator("monitor_networks", "proxy_addresses", "webhook_networks")
     @classmethod
     def _networks(cls, value: str) -> str:
         for one in value.split():
@@ -174,6 +185,14 @@ class Settings(BaseModel):
         for one in value.split():
             if not re.fullmatch(r"https://[a-z0-9.-]+(:[0-9]{1,5})?", one):
                 raise ValueError("each must be an address like https://bank.example, without a path")
+        return value
+
+    @field_validator("webhook_addresses")
+    @classmethod
+    def _places_to_send_to(cls, value: str) -> str:
+        for one in value.split():
+            if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?", one):
+                raise ValueError("each must be an address like https://erp.example, without a path")
         return value
 
     @field_validator("security_contact")

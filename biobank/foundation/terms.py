@@ -108,6 +108,12 @@ LOOKS: dict[str, Look] = {
     "running": Look("busy", "flask"),
     "done": Look("good", "check"),
     "failed": Look("stop", "octagon"),
+    # what is sent to other systems
+    "not_opened": Look("wait", "pen"),
+    "stopped": Look("care", "octagon"),
+    "undeliverable": Look("stop", "triangle"),
+    "left_out": Look("end", "square"),
+    "withheld": Look("care", "lock"),
     # deviations, refusals, copies of the log
     "minor": Look("wait", "info"),
     "major": Look("care", "triangle"),

@@ -1,6 +1,11 @@
-"""Work that no request does: timers and jobs. `biobank worker` runs them; of several workers one does each at a time."""
+"""Work that no request does: timers, jobs, and sending events to other systems.
+
+`biobank worker` runs them; of several workers one does each at a time.
+"""
 
 import threading
+import time
+from collections.abc import Callable
 
 import structlog
 from sqlalchemy import text
@@ -15,8 +20,14 @@ from biobank.foundation.errors import Unavailable
 from biobank.foundation.stopping import Stop
 from biobank.jobs.running import JOB_KINDS, run_next
 from biobank.registries import declarations
+from biobank.webhooks.delivering import deliver_next
 
 assert declarations.MODULES
+
+SENDERS = 3
+"""So many subscriptions are sent to at once: one that does not answer delays no other until three do not."""
+
+LEFT_AFTER_S = 5
 
 log = structlog.get_logger("biobank.operations.worker")
 _LOCK = text("SELECT pg_try_advisory_xact_lock(hashtext('biobank timer ' || :name))")
@@ -34,24 +45,37 @@ def run_timer(bank: Bank, timer: Timer) -> int | None:
 
 
 def run(bank: Bank, stop: Stop) -> None:
-    """Run timers and jobs until `stop` is set. Jobs have a thread of their own, so that a long one delays no timer."""
-    jobs = threading.Thread(target=_run_jobs, args=(bank, stop), name="jobs", daemon=True)
+    """Run timers, jobs and deliveries until `stop` is set, in threads of their own: a long one delays no other."""
+    beside = [_beside("jobs", stop, lambda: run_next(bank, JOB_KINDS))]
+    beside += [_beside("webhooks", stop, lambda: deliver_next(bank)) for _ in range(SENDERS)]
     with bank.watched():
-        jobs.start()
+        for thread in beside:
+            thread.start()
         _run_timers(bank, stop)
-        # A job in the middle of a step is given up at its next one, or left to the next worker.
-        jobs.join(timeout=5)
+        # A job in the middle of a step is given up at its next one, or left to the next worker; so is what is being sent.
+        until = time.monotonic() + LEFT_AFTER_S
+        for thread in beside:
+            thread.join(timeout=max(0.0, until - time.monotonic()))
 
 
-def _run_jobs(bank: Bank, stop: Stop) -> None:
-    while not stop.is_set():
-        try:
-            busy = run_next(bank, JOB_KINDS)
-        except (SQLAlchemyError, Unavailable) as error:
-            log.error("jobs failed", error=type(error).__name__)
-            busy = False
-        if not busy:
-            stop.wait(1.0)
+def _beside(what: str, stop: Stop, work: Callable[[], bool]) -> threading.Thread:
+    """Return a thread that does `work` as long as there is some, and looks again every second."""
+
+    def run_it() -> None:
+        while not stop.is_set():
+            try:
+                busy = work()
+            except (SQLAlchemyError, Unavailable) as error:
+                log.error(f"{what} failed", error=type(error).__name__)
+                busy = False
+            except Exception as error:
+                # The thread must outlive any one thing that it does; what failed is tried again when its turn comes.
+                log.exception(f"{what} broke", error=type(error).__name__)
+                busy = False
+            if not busy:
+                stop.wait(1.0)
+
+    return threading.Thread(target=run_it, name=what, daemon=True)
 
 
 def _run_timers(bank: Bank, stop: Stop) -> None:

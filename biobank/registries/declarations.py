@@ -43,6 +43,8 @@ from biobank.specimens import warm_time
 from biobank.unfinished import service as unfinished
 from biobank.viability import criteria as viability_criteria
 from biobank.viability import service as viability
+from biobank.webhooks import delivering as webhook_deliveries
+from biobank.webhooks import service as webhooks
 from biobank.withdrawals import against_the_log, given_before, stops
 from biobank.withdrawals import service as withdrawals
 
@@ -88,6 +90,8 @@ MODULES = (
     given_before,
     stops,
     fhir_bulk,
+    webhooks,
+    webhook_deliveries,
 )
 assert TIMERS
 assert JOB_KINDS

@@ -25,6 +25,7 @@ from biobank.specimens import events as specimens
 from biobank.storage import events as storage
 from biobank.unfinished import events as unfinished
 from biobank.viability import events as viability
+from biobank.webhooks import events as webhooks
 from biobank.withdrawals import approval_events as approvals
 from biobank.withdrawals import events as withdrawals
 from biobank.withdrawals import outcome_events as outcomes
@@ -55,6 +56,7 @@ MODULES = (
     stops,
     unfinished,
     labels,
+    webhooks,
 )
 assert answers.MODULES
 rules.close()

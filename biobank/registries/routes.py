@@ -46,6 +46,7 @@ from biobank.specimens.api import router as specimens_api
 from biobank.storage.api import router as storage_api
 from biobank.unfinished.api import router as unfinished_api
 from biobank.viability.api import router as viability_api
+from biobank.webhooks.api import router as webhooks_api
 from biobank.withdrawals.after_api import router as afterwards_api
 from biobank.withdrawals.api import router as withdrawals_api
 
@@ -87,6 +88,7 @@ ROUTERS = (
     shipping_api,
     unfinished_api,
     viability_api,
+    webhooks_api,
     withdrawals_api,
     afterwards_api,
     exchange_api,

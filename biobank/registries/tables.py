@@ -24,6 +24,7 @@ from biobank.transparency import models as transparency
 from biobank.unfinished import models as unfinished
 from biobank.vault import models as vault
 from biobank.viability import models as viability
+from biobank.webhooks import models as webhooks
 from biobank.withdrawals import models as withdrawals
 
 MODULES = (
@@ -49,5 +50,6 @@ MODULES = (
     unfinished,
     labels,
     exports,
+    webhooks,
 )
 metadata: MetaData = _metadata

@@ -27,6 +27,7 @@ NAMED = {
     "labels": Prefix.POSITION,
     "lots": Prefix.LOT,
     "sensors": Prefix.SENSOR,
+    "webhooks": Prefix.WEBHOOK,
     "shipments": Prefix.SHIPMENT,
     "specimens": Prefix.UNIDENTIFIED,
     "storage-containers": Prefix.CONTAINER,

@@ -80,6 +80,7 @@ ONE_IS_NOT_TWO: dict[str, tuple[str, str]] = {
     "user.reactivate": HERE,
     "user.reset_password": ("people/test_one_time_codes.py", "test_who_is_administrator_and_quality_is_still_one_person"),
     "user.revoke_role": HERE,
+    "webhook.open": ("webhooks/test_subscriptions.py", "test_one_person_alone_lets_nothing_go"),
     "withdrawal.approve": ("withdrawals/test_last_vial.py", "test_two_of_quality_sign_for_the_last_unit_and_below_the_reserve"),
     "withdrawal.given_before": (
         "withdrawals/test_given_before.py",

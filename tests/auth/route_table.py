@@ -104,6 +104,10 @@ def _specimen(w: World) -> dict[str, str]:
     return {"code": w.specimen}
 
 
+def _webhook(_: World) -> dict[str, str]:
+    return {"code": "WH-0000000"}
+
+
 def _closing(_: World) -> dict[str, str]:
     return {"closing_id": SOME_ID}
 
@@ -339,6 +343,18 @@ CUSTODY = (
     Row("GET", "/api/v1/custody-log", P.LOG_EXPORT),
     Row("GET", "/api/v1/custody-log/bundle", P.LOG_EXPORT),
     Row("GET", "/api/v1/events", P.LOG_EXPORT),
+    Row("GET", "/api/v1/webhooks", P.LOG_EXPORT),
+    Row("POST", "/api/v1/webhooks", P.LOG_EXPORT, lambda _: {"name": "Ward", "url": "https://ward.example/in"}),
+    Row("GET", "/api/v1/webhooks/{code}", P.LOG_EXPORT, None, _webhook, missing=True),
+    Row("GET", "/api/v1/webhooks/{code}/deliveries", P.LOG_EXPORT, None, _webhook, missing=True),
+    *(
+        Row("POST", f"/api/v1/webhooks/{{code}}/{act}", P.LOG_EXPORT, lambda _: {}, _webhook, missing=True)
+        for act in ("secret", "open", "stop", "resume", "withdraw", "trial")
+    ),
+    *(
+        Row("POST", f"/api/v1/webhooks/{{code}}/{act}", P.LOG_EXPORT, lambda _: {"deliveries": [SOME_ID]}, _webhook, missing=True)
+        for act in ("send-again", "leave-out")
+    ),
     Row("GET", "/api/v1/log/differences", P.LOG_READ),
     Row("GET", "/api/v1/log/tile/{name:path}", P.LOG_READ, None, lambda _: {"name": _Slashed("0/000")}, missing=True),
 )

@@ -23,7 +23,7 @@ from biobank.postgres.embedded import EmbeddedPostgres
 from tests import seed
 from tests.browser.bench_site import Site, running_site
 from tests.browser.chromium import find_chromium, launch
-from tests.browser.furnished import Furnished, furnish
+from tests.browser.furnished import SENDS_TO, Furnished, furnish
 from tests.browser.watching import Watch
 from tests.conftest import Api, TestBank, drop_bank, open_bank, serve_now
 
@@ -106,7 +106,7 @@ def signed_in(api: Api, browser: Browser, watch: Watch) -> Iterator[Open]:
 def furnished_bank(
     template: EmbeddedPostgres, secrets_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Furnished]:
-    bank = open_bank(template, secrets_dir, tmp_path_factory.mktemp("furnished"))
+    bank = open_bank(template, secrets_dir, tmp_path_factory.mktemp("furnished"), **SENDS_TO)
     clock.set_offset(timedelta(0), test_mode=True)
     url = serve_now(bank)
     api = Api(url, bank)

@@ -28,9 +28,12 @@ from tests.quality.test_markers import enter
 from tests.shipping import stories as shipping
 from tests.signing import signed
 from tests.specimens import stories as lab
+from tests.webhooks import stories as webhooks
 from tests.withdrawals.stories import Story, a_lot, a_story, bank_vials, everyone, place_of, sign_and_post
 from tests.withdrawals.test_final_label import thawed
 
+SENDS_TO = {"webhook_addresses": "http://127.0.0.1:9", "webhook_networks": "127.0.0.0/8"}
+"""Where the furnished bank may send events to: nobody listens there."""
 KLINIK = Path(__file__).parents[1] / "importing" / "fixtures" / "klinik.csv"
 
 
@@ -167,7 +170,26 @@ def furnish(api: Api) -> dict[str, str]:
     path = f"/users/{seed.USERS['other_clinician'].code}/password-reset"
     things["slip"] = by_two(api.admin, api.quality, path, {}, "approved").json()["slip"]["id"]
     things["unlabelled"] = _to_be_labelled(api).code
+    things |= _told_of_events(api)
     return things
+
+
+def _told_of_events(api: Api) -> dict[str, str]:
+    """Other systems: one that is sent events and took some of them not, one that is not opened, one that is stopped."""
+    there = "http://127.0.0.1:9/"
+    sent_to, _ = webhooks.opened(api, f"{there}1", kinds=["specimen.*"], name="Ward of the clinic")
+    not_opened = webhooks.made(api, f"{there}2", sites=["LAB"], name="Registry")
+    webhooks.secret_of(api, not_opened)
+    stopped, _ = webhooks.opened(api, f"{there}3", name="Report")
+    assert api.quality.post(f"/webhooks/{stopped}/stop").status_code == 200
+    given_up = text(
+        "INSERT INTO webhook_delivery (id, webhook_code, log_index, leaf_hash, kind, stream, site_code, state, made_at, "
+        "attempts, next_at, last_at, outcome, status) SELECT gen_random_uuid(), :code, row_number() OVER (), leaf_hash, kind, "
+        "stream_kind || '/' || stream_id, site_code, 'undeliverable', now(), 11, now(), now(), 'said_no', 503 "
+        "FROM event WHERE stream_kind = 'specimen' ORDER BY recorded_at LIMIT 3"
+    )
+    api.test_bank.write(lambda s: s.execute(given_up, {"code": sent_to}))
+    return {"webhook": sent_to, "webhook_not_opened": not_opened, "webhook_stopped": stopped}
 
 
 def _a_remark(api: Api, tube: str) -> str:

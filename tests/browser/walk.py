@@ -295,6 +295,15 @@ STOPS: tuple[Stop, ...] = (
     stop("/log/counts", ("auditor",), 5),
     stop("/log/gaps", ("auditor",), 9),
     stop("/log/exports", ("auditor",), 5),
+    stop("/webhooks", ("quality", "auditor"), 8),
+    stop("/webhooks/new", ("quality",), 3),
+    stop("/webhooks/{webhook}", ("quality", "auditor"), 14, "/webhooks/{code}"),
+    *(
+        stop(f"/webhooks/{{webhook}}/{part}", ("quality",), 12, f"/webhooks/{{code}}/{part}")
+        for part in ("secret", "trial", "stop", "withdraw", "send-again", "leave-out")
+    ),
+    stop("/webhooks/{webhook_not_opened}/open", ("quality",), 12, "/webhooks/{code}/open"),
+    stop("/webhooks/{webhook_stopped}/resume", ("quality",), 12, "/webhooks/{code}/resume"),
     stop("/log/verification", ("auditor",), 5),
     stop("/specimens/{tube}/life", ("auditor", "lab_tech"), 12, "/specimens/{code}/life"),
     stop("/specimens/{tube}/as-of", ("auditor",), 16, "/specimens/{code}/as-of"),

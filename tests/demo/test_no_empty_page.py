@@ -17,6 +17,7 @@ PASSWORD = "amber-basil-cedar-delta-ember-42"
 EMPTY = {
     "/scan": "a list that begins empty: it is scanned",
     "/viability": "how forecasts held: the worker makes them while the bank runs",
+    "/webhooks": "the settings of the example list no other system",
     "/closings": "no bank of the example closes",
     "/messages/failed": "the example has no mail server",
 }

@@ -32,7 +32,15 @@ def test_every_kind_of_thing_that_is_labelled_has_a_template_and_full_labels_com
     for prefix in Prefix:
         # A donor is a person; the wristband is what is worn. Commands have their own sheet. Excursions and alarms are no things,
         # and a sensor bears its maker's number: its code is an account. A bench session is a time at a workstation.
-        if prefix not in (Prefix.DONOR, Prefix.COMMAND, Prefix.EXCURSION, Prefix.ALARM, Prefix.SENSOR, Prefix.BENCH_SESSION):
+        if prefix not in (
+            Prefix.DONOR,
+            Prefix.COMMAND,
+            Prefix.EXCURSION,
+            Prefix.ALARM,
+            Prefix.SENSOR,
+            Prefix.WEBHOOK,
+            Prefix.BENCH_SESSION,
+        ):
             assert catalogue().for_prefix(prefix), prefix
     assert catalogue().for_prefix(Prefix.DONOR) == ()
     for prefix in SPECIMENS:

@@ -38,6 +38,7 @@ BY_OTHER_NAMES = {
     "POST /sensors/{code}/key/draw": "/sensors/{code}/draw",
     "DELETE /fhir/{release}/$export-status/{job}": "/jobs/{identity}/cancel",
     "POST /slips/{slip}/draw": "/slips/{slip}",
+    "POST /webhooks/{code}/secret": "/webhooks/{code}/secret",
     "POST /storage-containers": "/storage/new",
     "POST /storage-containers/{code}/placements": "/scan/commit",
     "POST /bench-sessions/{code}/scans": "/scan/commit",

@@ -1,12 +1,13 @@
 """Whoever changes a row that decides who may get what, with the rights of the database's owner, is told of: column by column."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+import pytest
 from sqlalchemy import Column, Row, create_engine, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
@@ -15,12 +16,18 @@ from biobank.custody.event import rules
 from biobank.reconciliation.log_itself import compare_log
 from biobank.reconciliation.written import WRITTEN, Written, part_of
 from biobank.transparency.models import event
-from tests.browser.furnished import furnish
+from tests.browser.furnished import SENDS_TO, furnish
 from tests.conftest import Api, TestBank
 from tests.reconciliation.furnished import furnish_rules
 from tests.sealing import seal
 
 ALL = 1_000_000
+
+
+@pytest.fixture
+def bank(make_bank: Callable[..., TestBank]) -> TestBank:
+    """A bank that may be furnished."""
+    return make_bank(**SENDS_TO)
 
 
 @contextmanager

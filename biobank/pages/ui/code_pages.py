@@ -24,6 +24,7 @@ PAGES: Final[Mapping[Prefix, str]] = {
     Prefix.ALARM: "/alarms/",
     Prefix.BENCH_SESSION: "/bench-sessions/",
     Prefix.SENSOR: "/sensors/",
+    Prefix.WEBHOOK: "/webhooks/",
     Prefix.KIT: "/kits/",
     Prefix.LOT: "/lots/",
     Prefix.BADGE: "/users/",
@@ -38,6 +39,7 @@ OPENED_WITH: Final[Mapping[Prefix, tuple[Permission, ...]]] = {
     Prefix.UNIDENTIFIED: (Permission.SPECIMEN_READ,),
     Prefix.CONTAINER: (Permission.STORAGE_RECORD, Permission.STORAGE_MANAGE, Permission.QUALITY_DECIDE, Permission.LOG_READ),
     Prefix.BADGE: (Permission.USER_READ,),
+    Prefix.WEBHOOK: (Permission.LOG_EXPORT,),
 }
 """One of these opens the pages of codes that others read as well: to them the code is no link."""
 

@@ -172,6 +172,7 @@ SECTIONS: tuple[Section, ...] = (
             Part("Counted", "/log/counts", "log", (P.LOG_READ,)),
             Part("Gaps", "/log/gaps", "log", (P.LOG_READ,)),
             Part("Exports", "/log/exports", "log", (P.LOG_READ,)),
+            Part("Events to other systems", "/webhooks", "other-systems", (P.LOG_EXPORT,)),
             Part("Verification", "/log/verification", "log", (P.LOG_READ,)),
             Part("Identities read", "/identity-readings", "log", (P.LOG_READ,)),
         ),
