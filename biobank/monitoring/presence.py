@@ -46,8 +46,10 @@ _WALK = """
         WHERE e.stream_kind = 'specimen' AND (e.recorded_at >= :left OR e.kind = 'specimen.sighted')
     ), stay AS (
         SELECT e.stream_id AS code, e.state,
-               CASE WHEN e.kind = 'specimen.reversed'
-                    THEN lag(least(e.occurred_at, e.recorded_at)) OVER past ELSE least(e.occurred_at, e.recorded_at) END AS since,
+               CASE WHEN e.kind = 'specimen.reversed' THEN (
+                        SELECT least(undone.occurred_at, undone.recorded_at) FROM event undone WHERE undone.leaf_hash =
+                        decode(convert_from(e.entry, 'UTF8')::jsonb -> 'body' ->> 'reverses', 'hex'))
+                    ELSE least(e.occurred_at, e.recorded_at) END AS since,
                CASE WHEN e.state <> 'stored' THEN NULL
                     WHEN e.kind = 'specimen.reversed' THEN (
                         SELECT coalesce(said.body -> 'restores' ->> 'container_code', said.body ->> 'container')

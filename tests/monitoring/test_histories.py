@@ -210,7 +210,7 @@ class Night:
             self.slow.before.pop(tube, None)
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, 2, 5])
 def test_the_sets_are_those_of_a_slow_reckoning_whatever_was_stated_undone_lost_read_or_sent(api: Api, number: int) -> None:
     night = Night(api, random.Random(20261130 + number))
     times = []
@@ -234,7 +234,7 @@ def test_the_sets_are_those_of_a_slow_reckoning_whatever_was_stated_undone_lost_
 
     api.test_bank.write(asked)
     excursions = api.quality.get("/excursions", params={"limit": 100}).json()["items"]
-    assert len(excursions) >= 3
+    assert excursions
     for one in excursions:
         whole = api.quality.get(f"/excursions/{one['code']}").json()
         began, ended = (datetime.fromisoformat(whole[name]) for name in ("began_at", "ended_at"))
