@@ -116,6 +116,16 @@ AT_THE_END = (
                     AND NOT EXISTS (SELECT FROM event later WHERE later.stream_kind = 'specimen' AND later.stream_id = s.code
                         AND later.kind = 'specimen.thawed' AND later.seq > t.seq)))""",
      "what leaves thawed was counted after its thaw, and its final label put on after that"),
+    ("withdrawal", "what_is_grown_first_is_not_issued", "issued", "NEW.route = 'expand_in_run'",
+     "what goes into a run is asked for anew, and its own withdrawal is never issued"),
+    ("withdrawal", "what_is_expanded_was_picked_by_two_and_went_into_a_run", "expanded",
+     """NEW.route <> 'expand_in_run' OR EXISTS (
+            SELECT FROM withdrawal_item i LEFT JOIN withdrawal_pick p
+                ON p.withdrawal_code = i.withdrawal_code AND p.specimen_code = i.specimen_code
+            WHERE i.withdrawal_code = NEW.code AND (p.confirmed_by IS NULL OR NOT EXISTS (
+                SELECT FROM processing_input u JOIN processing r ON r.id = u.processing_id
+                WHERE u.specimen_code = i.specimen_code AND r.recorded_at >= NEW.approved_at)))""",
+     "a withdrawal is expanded when two people picked each of its tubes and each went into a run"),
     ("withdrawal", "what_is_delivered_is_at_its_clinic", "delivered",
      """NOT EXISTS (
             SELECT FROM withdrawal_item i JOIN custody c ON c.code = i.specimen_code

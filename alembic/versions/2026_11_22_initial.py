@@ -1914,12 +1914,14 @@ def upgrade() -> None:
         sa.Column("approval_event", sa.LargeBinary(), nullable=True),
         sa.Column("approvers", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
         sa.CheckConstraint(
-            "(approved_by IS NULL) = (approved_at IS NULL) AND (approved_by IS NULL) = (approval_signature IS NULL) AND (state NOT IN ('approved', 'picking', 'issued', 'delivered', 'administered', 'returned', 'closed') OR approved_by IS NOT NULL)",
+            "(approved_by IS NULL) = (approved_at IS NULL) AND (approved_by IS NULL) = (approval_signature IS NULL) AND (state NOT IN ('approved', 'picking', 'issued', 'delivered', 'administered', 'returned', 'closed', 'expanded') OR approved_by IS NOT NULL)",
             name=op.f("what_goes_on_was_approved_and_signed"),
         ),
-        sa.CheckConstraint("route IN ('ship_frozen', 'thaw_and_ship', 'ship_fresh')", name=op.f("withdrawal_route_is_known")),
         sa.CheckConstraint(
-            "state IN ('requested', 'approved', 'picking', 'issued', 'delivered', 'administered', 'returned', 'closed', 'rejected', 'cancelled')",
+            "route IN ('ship_frozen', 'thaw_and_ship', 'ship_fresh', 'expand_in_run')", name=op.f("withdrawal_route_is_known")
+        ),
+        sa.CheckConstraint(
+            "state IN ('requested', 'approved', 'picking', 'issued', 'delivered', 'administered', 'returned', 'closed', 'rejected', 'cancelled', 'expanded')",
             name=op.f("withdrawal_state_is_known"),
         ),
         sa.CheckConstraint("approved_by <> requested_by", name=op.f("requester_does_not_approve")),

@@ -70,6 +70,7 @@ LOOKS: dict[str, Look] = {
     "declined": Look("stop", "octagon"),
     "refused": Look("stop", "octagon"),
     "cancelled": Look("end", "square"),
+    "expanded": Look("end", "flask"),
     "expired": Look("care", "clock"),
     "overdue": Look("stop", "clock"),
     "due": Look("care", "clock"),

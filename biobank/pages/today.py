@@ -99,6 +99,7 @@ STEP_TASKS: Mapping[str, str] = {
     COUNT: "Count what was thawed for a withdrawal",
     PRINT: "Print the final label of what was thawed",
     "label": "Put the final label on what was thawed",
+    "expand": "Record the run in which cells are grown for a withdrawal",
     "issue": "Issue a withdrawal",
     "receive": "A withdrawal is on its way here: receive it",
     "check": "Check a withdrawal at the bedside",

@@ -43,12 +43,17 @@ def _held(session: Session, specimen: Snapshot) -> Snapshot:
 
 
 @run_refusals.give
-def refuse_run(session: Session, act: Act, process: Process, uses: Sequence[Use], makings: Sequence[Making]) -> None:
-    """Raise the first reason why a run may not end one of its inputs.
+def refuse_run(
+    session: Session, act: Act, process: Process, uses: Sequence[Use], makings: Sequence[Making], withdrawal: str | None
+) -> None:
+    """Raise the first reason why a run may not end one of its inputs. What grows the cells of a withdrawal was approved for that,
+    with what remains.
 
     Where amounts are conserved, what comes out as therapeutic material is shared out among the inputs by what each gave.
     Where they are not, making any therapeutic material of a unit that was not released yet is what the bank is for.
     """
+    if withdrawal is not None:
+        return
     therapeutic = sum(one.amount * one.count for one in makings if one.purpose == THERAPEUTIC)
     total = used_total(uses)
     for use in uses:

@@ -289,7 +289,9 @@ MISMATCH: Final = "bedside_mismatch"
 """Band, product and withdrawal at a bedside are not one person's."""
 SWAPPED: Final = "another_tubes_final_label"
 """The final label that was scanned on what was thawed for one person is another tube's."""
-_OF_A_SCAN = {MISMATCH, SWAPPED, "identity_mismatch"}
+IN_HAND: Final = "another_tube_in_hand"
+"""A tube was scanned at a thaw, or in a box that arrived, that is none of the withdrawal's."""
+_OF_A_SCAN = {MISMATCH, SWAPPED, IN_HAND, "identity_mismatch"}
 _OF_HANDLING = {
     WARM_TIME_BUDGET,
     MISSING_FOR_A_TIME,

@@ -8,6 +8,7 @@ or giving it up by two, stays an open act (`unfinished/kinds.py`).
 
 from collections.abc import Collection, Iterable, Mapping
 
+from sqlalchemy import func, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -33,6 +34,9 @@ def follow_missing(session: Session, act: Act, gone: Mapping[str, bytes]) -> lis
     for one in load(session, gone).values():
         if one.purpose == "therapeutic" and one.donor_code is not None and one.keeper is not None:
             found.setdefault((one.donor_code, one.material, one.keeper), []).append(one)
+    # Of the last two, reported by two at once, the second knows of the first: one of a donor's reports after the other.
+    for donor in sorted({donor for donor, _, _ in found}):
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"missing of {donor}", 0))))
     appended: list[Appended] = []
     for (donor, material, keeper), units in sorted(found.items()):
         appended += _follow(session, act, donor, material, keeper, units, gone)

@@ -265,7 +265,12 @@ class Consumed(Event):
     from_states: ClassVar[frozenset[State]] = frozenset({State.IN_PROCESS})
     to_state: ClassVar[State] = State.CONSUMED
     act: ClassVar[HoldAct] = HoldAct.PROCESS
-    effect: ClassVar[Effect] = {"amount": set_to(0), "custodian_kind": set_to("nobody"), "custodian_id": set_to(None)}
+    effect: ClassVar[Effect] = {
+        "amount": set_to(0),
+        "custodian_kind": set_to("nobody"),
+        "custodian_id": set_to(None),
+        "reserved_for": set_to(None),
+    }
     label: ClassVar[str] = "Consume"
 
     lot: str | None = Field(default=None, pattern=r"^LT-[0-9A-Z]{7}$")

@@ -42,8 +42,9 @@ from biobank.specimens.run_rules import (
 )
 from biobank.specimens.shapes import SpecimenMade
 
-run_refusals: FromAbove[Callable[[Session, Act, Process, Sequence[Use], Sequence[Making]], None]] = FromAbove("quality")
-"""Raise why a run may not end one of its inputs for the donor."""
+_RunRefusals = Callable[[Session, Act, Process, Sequence[Use], Sequence[Making], str | None], None]
+run_refusals: FromAbove[_RunRefusals] = FromAbove("quality")
+"""Raise why a run may not end one of its inputs for the donor; the last: the withdrawal on whose behalf it is."""
 
 _TRAITS = (specimen.c.code, specimen.c.collected_at)
 
@@ -69,8 +70,8 @@ class _Run:
         return [use.specimen for use in self.uses]
 
 
-def record_making(session: Session, act: Act, request: MakingRun) -> ProcessingRecorded:
-    """Record a run that makes specimens.
+def record_making(session: Session, act: Act, request: MakingRun, withdrawal: str | None = None) -> ProcessingRecorded:
+    """Record a run that makes specimens. `withdrawal`: on whose behalf, when quality approved it for that.
 
     Raises what `set_up_bench` raises (NotPermitted, NotFound, StaleSequence, SeveralDonors, SpecimenElsewhere, ConsentMissing
     …), what `refusal_of_run` answers, PassageBeyondLimit, and IllegalTransition, OnHold, ReservedElsewhere,
@@ -84,11 +85,11 @@ def record_making(session: Session, act: Act, request: MakingRun) -> ProcessingR
     if refusal is not None:
         raise refusal
     _require_passages(session, request.site, uses, makings)
-    run_refusals.get()(session, act, process, uses, makings)
+    run_refusals.get()(session, act, process, uses, makings, withdrawal)
     run = _Run(uuid4(), new_code(session, "LT"), process, request, bench, uses, makings)
     _insert_lot(session, act, run)
     opened = _open_lot(session, act, run)
-    used = record(session, act, _input_moves(run), request)
+    used = record(session, act, _input_moves(run), request, withdrawal=withdrawal)
     heads = {done.stream_id: done for done in used}
     made, derived = _make(session, act, run, heads)
     balance = _balance(run)

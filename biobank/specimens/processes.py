@@ -147,3 +147,8 @@ _ENTRIES: Final = (
 
 PROCESSES: Final[dict[ProcessName, Process]] = {entry.name: entry for entry in _ENTRIES}
 """Every process by its name."""
+
+
+def growing(material: str) -> Process | None:
+    """Return the process by which cells of this material are grown: a first culture or a passage; None where none does."""
+    return next((entry for entry in _ENTRIES if entry.culture and material in entry.makes), None)

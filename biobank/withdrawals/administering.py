@@ -10,7 +10,7 @@ from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.custody.ledger import Appended
 from biobank.custody.recording import NOW, ImplausibleTime, Move, require_reason
-from biobank.donors.wristbands import find_band
+from biobank.donors.wristbands import WristbandVoid, find_band
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.quality.adverse import Happened
@@ -31,10 +31,10 @@ from biobank.withdrawals.events import Administered, Given, GivenBeforeConfirmed
 from biobank.withdrawals.given_then import Judged, entered_by_two, judged_then, ran_out_since, strictly, tell_quality
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.paper_checks import require_same_day
-from biobank.withdrawals.release_rules import way_refusal
+from biobank.withdrawals.release_rules import band_refusal, way_refusal
 from biobank.withdrawals.releases import ONE_PERSON
 from biobank.withdrawals.schemas import AdministerRequest, WithdrawalAnswer
-from biobank.withdrawals.service import answer_of
+from biobank.withdrawals.service import answer_of, read_again
 from biobank.withdrawals.step_rules import Grounds, administer_refusals, begin_refusals, consents_of, read_grounds
 from biobank.withdrawals.workflow import Step, after
 
@@ -61,9 +61,11 @@ class Giving:
     grounds: Grounds
 
     def ran_out(self, act: Act) -> tuple[str, ...]:
-        """What ran out between the giving and its entry now, of one that is entered live."""
+        """What ran out between the giving and its entry now, of one that is entered live: the band of the check too."""
         within = timedelta(minutes=act.bank.settings.giving_entered_within_minutes)
-        return ran_out_since(self.case, self.release, self.product, act.at, within)
+        found = ran_out_since(self.case, self.release, self.product, act.at, within)
+        taken_off = band_refusal(self.grounds.bands.get(self.product), act.at)
+        return found if taken_off is None else (*found, WristbandVoid.code)
 
     def require_way(self, paper: str | None) -> None:
         """Raise NoRelease where the check was entered live and the giving from paper, or the other way round."""
@@ -203,7 +205,7 @@ def write_giving(
         )
         seen = keep(session, act, now, request, happened)
     told = [] if confirmed is None else tell_quality(session, confirmed[0], case, [product], started, came_after)
-    return answer_of(act, now, [*appended, given, *seen, *told])
+    return answer_of(session, act, read_again(session, act, case), [*appended, given, *seen, *told])
 
 
 def _require_accounted(request: AdministerRequest, product: str, amount: int, unit: str) -> None:

@@ -10,7 +10,7 @@ from biobank.quality import adverse
 from biobank.withdrawals.case import Case, moment_of, open_case
 from biobank.withdrawals.givings_since import require_since_giving
 from biobank.withdrawals.schemas import AdverseRequest, WithdrawalAnswer
-from biobank.withdrawals.service import answer_of
+from biobank.withdrawals.service import answer_of, read_again
 from biobank.withdrawals.step_rules import outcome_refusals
 
 
@@ -38,7 +38,8 @@ def record_adverse(session: Session, act: Act, code: str, request: AdverseReques
         words=request.words,
         topic=f"adverse_{request.kind}",
     )
-    return answer_of(act, case, keep(session, act, case, request, happened))
+    kept = keep(session, act, case, request, happened)
+    return answer_of(session, act, read_again(session, act, case), kept)
 
 
 def keep(session: Session, act: Act, case: Case, given: Circumstances, happened: adverse.Happened) -> list[Appended]:

@@ -110,7 +110,7 @@ def _after_issue(
     return found
 
 
-_AT_THE_TUBES = frozenset({"approve", "reject", "picks", "pick", "confirm", "issue", "thaw"})
+_AT_THE_TUBES = frozenset({"approve", "reject", "picks", "pick", "confirm", "issue", "thaw", "expand"})
 """The steps of a withdrawal that are taken where its tubes stand; the others are the clinic's."""
 
 

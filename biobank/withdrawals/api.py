@@ -19,6 +19,8 @@ from biobank.withdrawals import (
     arrival,
     bedside,
     closing,
+    described,
+    expanding,
     final_label,
     given_before,
     indication,
@@ -49,6 +51,8 @@ from biobank.withdrawals.schemas import (
     BedsideAnswer,
     BedsideRequest,
     CancelRequest,
+    ExpandedAnswer,
+    ExpandRequest,
     Feasibility,
     FinalLabelRequest,
     IndicationPublic,
@@ -112,7 +116,7 @@ async def read_feasibility(
 @router.get("/{code}")
 async def read_withdrawal(code: CodePath, reading: Reading, bank: BankDep) -> WithdrawalDetail:
     """A withdrawal with its tubes and what it waits for."""
-    return await reading(queries.describe_withdrawal, bank, code)
+    return await reading(described.describe_withdrawal, bank, code)
 
 
 @router.get("/{code}/history")
@@ -178,6 +182,12 @@ async def thaw(code: CodePath, request: ThawRequest, performing: Performing) -> 
 async def put_final_label_on(code: CodePath, request: FinalLabelRequest, performing: Performing) -> WithdrawalAnswer:
     """The label that was printed after the thaw is on the tube, and was scanned there."""
     return await performing(final_label.apply, code, request)
+
+
+@router.post("/{code}/expand")
+async def expand(code: CodePath, request: ExpandRequest, performing: Performing) -> ExpandedAnswer:
+    """Put every tube of the withdrawal into a new run, which grows the cells; what comes out is asked for anew."""
+    return await performing(expanding.expand, code, request)
 
 
 @router.post("/{code}/issue")

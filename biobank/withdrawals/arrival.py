@@ -1,16 +1,10 @@
 """Arrival at the clinic: tubes are received and looked at. What arrives damaged or unreadable is held with it."""
 
-from collections.abc import Collection
-
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.custody import holds as custody_holds
 from biobank.custody.exposure import cold_at
-from biobank.custody.ledger import Appended
-from biobank.custody.recording import Circumstances, Move, head_of
-from biobank.custody.snapshots import load
-from biobank.custody.states import HoldKind, HoldScope
+from biobank.custody.recording import Move
 from biobank.foundation.errors import Refused, raise_first
 from biobank.shipping.arrival_findings import Seen, possible_temperature
 from biobank.shipping.arrivals import compare, look_at_boxes, require_possible
@@ -21,11 +15,11 @@ from biobank.shipping.travel_limits import limits_by_hand
 from biobank.withdrawals.case import open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Arrived, Delivered
 from biobank.withdrawals.journeys import left_the_bank
-from biobank.withdrawals.picking import told_stray
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import ReceiveRequest, WithdrawalAnswer
-from biobank.withdrawals.service import answer_of
+from biobank.withdrawals.service import answer_of, read_again
 from biobank.withdrawals.step_rules import receipt_refusals
+from biobank.withdrawals.strays import stop_stray
 from biobank.withdrawals.workflow import Step, after
 
 
@@ -35,7 +29,7 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=tubes)
     for tube in tubes:
         if tube not in case.tubes:
-            return told_stray(session, act, Step.RECEIVE, case, tube, others.get(tube))
+            return stop_stray(session, act, Step.RECEIVE, case, tube, others.get(tube))
     for tube in sorted(tubes):
         raise_first(receipt_refusals(act.actor, case, tube))
     at = cold_at(act, request.occurred_at, request.paper)
@@ -88,20 +82,4 @@ def receive(session: Session, act: Act, code: str, request: ReceiveRequest) -> W
         appended += compare(session, act, row, of_it, seen, given=request)[1]
         known = {one.box for one in boxes_of(session, shipment)}
         appended += look_at_boxes(session, act, row, [one for one in request.boxes if one.box in known], of_it, request)[2]
-    return answer_of(act, case.moved_on([*appended, arrived], state=state), [*appended, arrived])
-
-
-def hold_specimens(
-    session: Session, act: Act, codes: Collection[str], kind: HoldKind, given: Circumstances, *, reason: str, site: str | None
-) -> list[Appended]:
-    """Place a hold on each specimen that has none of this kind of its own; the rows are locked."""
-    placed = []
-    for code, specimen in sorted(load(session, codes, lock=True, holds=True).items()):
-        if any(h.kind == kind.value and h.scope_kind == HoldScope.SPECIMEN.value and h.scope_id == code for h in specimen.holds):
-            continue
-        head = head_of(session, act, given, subject=None, site=site, last=specimen.last_occurred_at)
-        _id, appended = custody_holds.place(
-            session, kind=kind, scope_kind=HoldScope.SPECIMEN, scope_id=code, reason=reason, head=head, specimen=specimen
-        )
-        placed.append(appended)
-    return placed
+    return answer_of(session, act, read_again(session, act, case), [*appended, arrived])

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -29,7 +29,6 @@ from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.quality.independence import MISMATCH
 from biobank.quality.urgent import call_quality
 from biobank.specimens.scanned_labels import LabelOfNoPrint, LabelSuperseded
-from biobank.withdrawals.arrival import hold_specimens
 from biobank.withdrawals.case import Case, open_case, record_on_case
 from biobank.withdrawals.events import CheckFailed, CheckOpened, CheckPassed
 from biobank.withdrawals.gate import step_permission_refusal
@@ -38,11 +37,12 @@ from biobank.withdrawals.models import BedsideCheck
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.paper_checks import moment_at_bedside
 from biobank.withdrawals.release_rules import CHECKED_AGAIN
-from biobank.withdrawals.releases import end_open_releases, end_releases
+from biobank.withdrawals.releases import end_checks, end_open_releases, end_releases
 from biobank.withdrawals.scans import AnotherKindOfCode, read_scan, read_tube
 from biobank.withdrawals.schemas import BedsideAnswer, BedsideRequest
 from biobank.withdrawals.service import answer_members
 from biobank.withdrawals.step_rules import begin_refusals, check_refusals, consents_of, read_grounds
+from biobank.withdrawals.strays import hold_specimens
 from biobank.withdrawals.workflow import Step
 
 check_table = table_of(BedsideCheck)
@@ -232,10 +232,10 @@ def stop(
     if other is not None and other.donor_code != case.donor:
         # Whose band it is may lie before the other's cells, here or at the next bed: what is open of both is over.
         killed += end_open_releases(session, other.donor_code, at=act.at, because=MISMATCH)
-        _supersede(session, act, check_table.c.donor_code == other.donor_code)
+        end_checks(session, act.at, donor=other.donor_code)
     held = [] if scanned is None else [product]
     hold_specimens(session, act, held, HoldKind.IDENTITY, NOW, reason=MISMATCH, site=case.clinic)
-    _supersede(session, act, check_table.c.withdrawal_code == case.code)
+    end_checks(session, act.at, withdrawal=case.code)
     event = CheckFailed(differing=tuple(wrong), wristband=band, product=product, held=tuple(held), releases_killed=killed)
     record_on_case(session, act, case, event, given.model_copy(update=_NOW))
     call_quality(
@@ -268,7 +268,7 @@ def stop_outdated(
     own refusal is evidence. Which tube it is, quality finds out.
     """
     killed = end_releases(session, case.tubes, at=act.at, because=MISMATCH)
-    _supersede(session, act, check_table.c.withdrawal_code == case.code)
+    end_checks(session, act.at, withdrawal=case.code)
     event = CheckFailed(differing=("product",), wristband=None, product=UNKNOWN, held=(), releases_killed=killed)
     record_on_case(session, act, case, event, given.model_copy(update=_NOW))
     call_quality(
@@ -283,18 +283,6 @@ def stop_outdated(
         affected=[("withdrawal", case.code)],
     )
     return Refused(outdated)
-
-
-def _supersede(session: Session, act: Act, these: ColumnElement[bool]) -> None:
-    session.execute(
-        update(check_table)
-        .where(
-            these,
-            check_table.c.ended_at.is_(None),
-            check_table.c.superseded_at.is_(None),
-        )
-        .values(superseded_at=act.at)
-    )
 
 
 def _open_check(
@@ -322,7 +310,7 @@ def _open_check(
             paper=given.paper,
         )
     )
-    members = answer_members(act, case.moved_on([opened]), [opened])
+    members = answer_members(session, act, case.moved_on([opened]), [opened])
     return BedsideAnswer(**members, check=check, status="waiting_for_second_person", expires_at=expires)
 
 
@@ -371,5 +359,5 @@ def _pass_check(
             expires_at=expires,
         )
     )
-    members = answer_members(act, case.moved_on([passed]), [passed])
+    members = answer_members(session, act, case.moved_on([passed]), [passed])
     return BedsideAnswer(**members, check=check.id, status="released", release=release, expires_at=expires)

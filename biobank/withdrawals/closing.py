@@ -16,19 +16,18 @@ from biobank.shipping.journey_logs import Journey, logged_members, logged_on, lo
 from biobank.shipping.travel_limits import limits_by_hand
 from biobank.vault import put_document
 from biobank.withdrawals.adverse import NothingGiven, keep
-from biobank.withdrawals.arrival import hold_specimens
 from biobank.withdrawals.case import Case, moment_of, open_case, record_on_case, record_on_tubes, set_state
 from biobank.withdrawals.events import Closed, OutcomeRecorded, Returned, TakenBack
 from biobank.withdrawals.givings_since import require_since_giving
 from biobank.withdrawals.journeys import left_the_bank
 from biobank.withdrawals.models import withdrawal_outcome as outcome_table
-from biobank.withdrawals.picking import stray_tube
 from biobank.withdrawals.releases import end_releases
 from biobank.withdrawals.return_rules import returning_refusals
 from biobank.withdrawals.scans import read_tube
 from biobank.withdrawals.schemas import OutcomeRequest, ReturnRequest, WithdrawalAnswer
-from biobank.withdrawals.service import answer_of
+from biobank.withdrawals.service import answer_of, read_again
 from biobank.withdrawals.step_rules import outcome_refusals, return_refusals
+from biobank.withdrawals.strays import hold_specimens, stop_stray
 from biobank.withdrawals.workflow import Step, WithdrawalState, after, ending_of, settled, step_refusal
 
 OF_A_GIVING = ("as_expected", "no_effect")
@@ -63,7 +62,7 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
     tube = read_tube(session, act, request.tube)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
     if tube not in case.tubes:
-        return stray_tube(act, Step.RETURN, case, tube, others.get(tube))
+        return stop_stray(session, act, Step.RETURN, case, tube, others.get(tube))
     raise_first(return_refusals(act.actor, case, tube))
     raise_first(returning_refusals(act.actor, case, tube, request.quality, act.at))
     # The decision takes the tube to a site: it must be the decider's to make there too.
@@ -103,8 +102,7 @@ def take_back(session: Session, act: Act, code: str, request: ReturnRequest) -> 
     state = after(Step.RETURN, case.state, case.moved_on(appended, returned=[tube]).items)
     returned = record_on_case(session, act, case, TakenBack(specimen=tube, state=state), request, site=request.site)
     set_state(session, case, state)
-    now = case.moved_on([*appended, returned], state=state, returned=[tube])
-    return answer_of(act, now, [*appended, returned])
+    return answer_of(session, act, read_again(session, act, case), [*appended, returned])
 
 
 def record_outcome(session: Session, act: Act, code: str, request: OutcomeRequest) -> WithdrawalAnswer:
@@ -149,7 +147,7 @@ def record_outcome(session: Session, act: Act, code: str, request: OutcomeReques
         appended.append(record_on_case(session, act, case, Closed(), request))
         state = after(Step.CLOSE, case.state)
         set_state(session, case, state)
-    return answer_of(act, case.moved_on(appended, state=state), appended)
+    return answer_of(session, act, read_again(session, act, case), appended)
 
 
 def _require_of_what_was_given(case: Case, result: str) -> None:

@@ -310,6 +310,18 @@ class PickConfirmed(WithdrawalEvent):
     by_label: bool = False
 
 
+class Expanded(WithdrawalEvent):
+    """Every tube of it went into a run that grows the cells. Nothing left the bank; what came out is asked for anew."""
+
+    kind: Literal["withdrawal.expanded"] = "withdrawal.expanded"
+    permission: ClassVar[Permission] = Permission.PROCESSING_RECORD
+    leads_to: ClassVar[WithdrawalState | None] = WithdrawalState.EXPANDED
+
+    specimens: tuple[str, ...] = Field(min_length=1, max_length=20)
+    processing: str = ID
+    lot: str = Field(pattern=r"^LT-[0-9A-Z]{7}$")
+
+
 class SentOut(WithdrawalEvent):
     """Everything of the withdrawal left the bank."""
 

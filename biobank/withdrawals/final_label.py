@@ -11,16 +11,15 @@ from biobank.foundation.errors import Refused
 from biobank.quality.independence import SWAPPED
 from biobank.quality.urgent import call_quality
 from biobank.specimens.scanned_labels import read_current
-from biobank.withdrawals.arrival import hold_specimens
 from biobank.withdrawals.case import Case, open_case, record_on_tubes
 from biobank.withdrawals.events import FinalLabelApplied
 from biobank.withdrawals.final_label_rules import NotTheFinalLabel, final_labels
 from biobank.withdrawals.given_then import judged_by_hands
-from biobank.withdrawals.picking import first_of, stray_tube, tell_when_ready, told_afterwards
+from biobank.withdrawals.picking import answered, first_of, tell_when_ready, told_afterwards
 from biobank.withdrawals.scans import AnotherKindOfCode
 from biobank.withdrawals.schemas import FinalLabelRequest, WithdrawalAnswer
-from biobank.withdrawals.service import answer_of
 from biobank.withdrawals.step_rules import AT_THE_BENCH, label_refusals
+from biobank.withdrawals.strays import hold_specimens, stray_tube
 from biobank.withdrawals.workflow import Step
 
 
@@ -53,7 +52,7 @@ def apply(session: Session, act: Act, code: str, request: FinalLabelRequest) -> 
     now = case.moved_on(appended, labelled={tube: template})
     tell_when_ready(session, act, now, appended[0])
     told = told_afterwards(session, act, judged, request, [tube], "labelled")
-    return answer_of(act, now, [*appended, *told])
+    return answered(session, act, judged, now, [*appended, *told])
 
 
 def _stop(session: Session, act: Act, case: Case, code: str, scanned: Snapshot | None) -> Refused:

@@ -4,8 +4,10 @@ The amount, the temperature and the day on a label are those of its print: one f
 """
 
 from biobank.foundation.errors import Conflict, Refusal
+from biobank.foundation.terms import words
 from biobank.labels.files import ACCOMPANYING
 from biobank.withdrawals.case import Case
+from biobank.withdrawals.step_errors import AnotherRoute
 from biobank.withdrawals.workflow import Route
 
 
@@ -55,8 +57,8 @@ def unprinted(case: Case, code: str) -> list[Refusal]:
     """Return that the tube is not of that route, or that nothing was printed that may be put on it. Pure."""
     tube = case.tubes[code]
     if case.route is not Route.THAW_AND_SHIP:
-        said = f"{case.code} travels on the route '{case.route.value}': {code} needs no final label."
-        return [Conflict(said, where_now=tube.where_now, subject=code)]
+        said = f"{case.code} goes its way by “{words(case.route)}”: {code} needs no final label."
+        return [AnotherRoute(said, where_now=tube.where_now, subject=code)]
     if final_labels(case, code):
         return []
     return [

@@ -52,6 +52,7 @@ RIGHTS: Mapping[Step, tuple[Right, ...]] = {
     Step.PICK: (Right(P.WITHDRAWAL_PICK, _one_tube),),
     Step.THAW: (Right(P.CUSTODY_RECORD, _one_tube),),
     Step.LABEL: (Right(P.CUSTODY_RECORD, _one_tube),),
+    Step.EXPAND: (Right(P.PROCESSING_RECORD, _every_tube),),
     Step.ISSUE: (Right(P.WITHDRAWAL_ISSUE, _every_tube),),
     Step.RECEIVE: (Right(P.WITHDRAWAL_RECEIVE, _clinic),),
     Step.CHECK: (Right(P.WITHDRAWAL_ADMINISTER, _clinic),),

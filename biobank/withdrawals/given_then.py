@@ -4,9 +4,9 @@ What was given is given: a hold placed afterwards, or a test that failed afterwa
 It is recorded all the same, by two people (`given_before.py`), marked with the codes of what stands against it now, and a
 deviation tells quality. So it is with what hands did before that: a tube that was picked, thawed, labelled or issued on paper is
 out, thawed, gone; a deviation says what came afterwards. What stood against it at its own time, also if it was lifted since or
-written down later, refuses it as ever. Of a live giving one thing is asked too: whether the
-time for use, or the release for longer than the bank allows, ran out between the hour that is stated and its entry. Then it is
-entered by two in the same way.
+written down later, refuses it as ever. Of a live giving one thing is asked too: whether the time for use, or the release for
+longer than the bank allows, ran out between the hour that is stated and its entry, or the band that was checked was taken off.
+Then it is entered by two in the same way.
 
 Of the record the holds, quality's decision, the results of the lot's tests, the donor's death and the taking back of a consent
 are read as of then; what was seen of the tube and the tube's place in the workflow are judged as for any other act.

@@ -32,7 +32,7 @@ from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
 from biobank.withdrawals.service import APPROVE_BY_TWO
 from biobank.withdrawals.standing import Standing, read_standings
-from biobank.withdrawals.step_rules import ONE_TUBE
+from biobank.withdrawals.step_rules import ONE_TUBE, own_approval
 from biobank.withdrawals.stops import stops_of
 from biobank.withdrawals.thawed_counts import NotCounted, uncounted
 from biobank.withdrawals.workflow import OVER, Step, WithdrawalState, next_acts, next_steps
@@ -43,7 +43,7 @@ MOST = 300
 STOPPED = "stopped"
 """What is said of a withdrawal that stands still, to those who would take its next step or may call it off."""
 
-NOT_ASKED_OF_THE_LOG = frozenset({"pick", "confirm", "label", "receive", "return", "outcome"})
+NOT_ASKED_OF_THE_LOG = frozenset({"pick", "confirm", "label", "expand", "receive", "return", "outcome"})
 """Steps that wait for no seal."""
 
 COUNT = "count"
@@ -196,8 +196,10 @@ def acts_off_the_way(standing: Standing) -> list[tuple[str, str]]:
 
 
 def may_take(standing: Standing, name: str, tube: str) -> bool:
-    """Say whether this login may take an act of `OFF_THE_WAY` with a tube now."""
-    return not refusals_of_recording(standing.actor, OFF_THE_WAY[name], standing.case.tubes[tube])
+    """Say whether this login may take an act of `OFF_THE_WAY` with a tube now: a count by whoever approved counts for nothing."""
+    case = standing.case
+    own = own_approval(standing.actor, case, tube, "count") if name == COUNT else []
+    return not [*own, *refusals_of_recording(standing.actor, OFF_THE_WAY[name], case.tubes[tube])]
 
 
 def _refused(standing: Standing, name: str, tube: str | None) -> bool:

@@ -74,7 +74,7 @@ def fetch(session: Session, act: Act, code: str, request: WithdrawalAct) -> Pape
         content=hashlib.sha256(content).hexdigest(),
     )
     fetched = record_on_case(session, act, case, event, request, relies_on=(case.approval,))
-    answer = answer_members(act, case.moved_on([fetched]), [fetched])
+    answer = answer_members(session, act, case.moved_on([fetched]), [fetched])
     session.execute(
         insert(paper_check).values(
             id=sheet,

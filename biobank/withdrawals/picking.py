@@ -20,7 +20,6 @@ from biobank.custody.recording import Circumstances, Move
 from biobank.custody.states import CustodianKind, State
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, Refused, raise_first
-from biobank.quality.urgent import call_quality
 from biobank.registers.using import Use, keep_warnings, require_fit
 from biobank.shipping.carriers import require_courier
 from biobank.specimens.events import Thawed
@@ -38,7 +37,7 @@ from biobank.withdrawals.label_text import read_labels, text_differs, tube_read
 from biobank.withdrawals.pick_list import read_pick_list
 from biobank.withdrawals.scans import read_scan, read_tube
 from biobank.withdrawals.schemas import IssueRequest, PickRequest, PlaceChecked, PlaceScan, ThawRequest, WithdrawalAnswer
-from biobank.withdrawals.service import answer_of
+from biobank.withdrawals.service import answer_of, read_again
 from biobank.withdrawals.step_errors import WrongSpecimen
 from biobank.withdrawals.step_rules import (
     QUARANTINE,
@@ -48,8 +47,8 @@ from biobank.withdrawals.step_rules import (
     issue_refusals,
     pick_refusals,
     thaw_refusals,
-    wrong_tube,
 )
+from biobank.withdrawals.strays import stop_stray, stray_tube
 from biobank.withdrawals.telling import READY, tell
 from biobank.withdrawals.workflow import Step, after, next_steps
 
@@ -113,6 +112,11 @@ def told_afterwards(
     return tell_quality(session, act, judged.case, tubes, request.occurred_at or act.at, judged.came_after, done)
 
 
+def answered(session: Session, act: Act, judged: Handled, now: Case, appended: Sequence[Appended]) -> WithdrawalAnswer:
+    """Answer for what hands did with tubes: what was done on paper before something came is on a way that stands still now."""
+    return answer_of(session, act, read_again(session, act, now) if judged.came_after else now, appended)
+
+
 def _tube_by_label(session: Session, act: Act, case: Case, request: PickRequest) -> str | Refused:
     """Return the tube that stands at the scanned place, or was taken out, and says what was read. Anything else is evidence.
 
@@ -132,31 +136,6 @@ def _tube_by_label(session: Session, act: Act, case: Case, request: PickRequest)
         boxes = {standing[one].container_code for one in waiting} - {None}
     found = tube_read(request.label, read_labels(session, boxes, case.tubes, case.donor), waiting)
     return found if found is not None else Refused(text_differs(case.code, waiting, QUARANTINE))
-
-
-def stray_tube(act: Act, step: Step, case: Case, code: str, scanned: Snapshot | None) -> Refused:
-    """The evidence of a tube that is none of this withdrawal's, from one who may take the step now. Raises why not."""
-    raise_first(begin_refusals(act.actor, step, case))
-    return Refused(wrong_tube(act.actor, case, code, scanned))
-
-
-def told_stray(session: Session, act: Act, step: Step, case: Case, code: str, scanned: Snapshot | None) -> Refused:
-    """The same where the tube is out of its place already: quality finds out how it came there."""
-    refused = stray_tube(act, step, case, code, scanned)
-    if scanned is not None:
-        call_quality(
-            session,
-            act,
-            topic="another_tube_in_hand",
-            about=case.code,
-            description=f"{code} was in the hand at {case.code} ({step.value}), and is none of its tubes.",
-            units=[code],
-            site=case.clinic if step is Step.RECEIVE else scanned.projection.site_code or case.clinic,
-            sites=[scanned.keeper, *(tube.keeper for tube in case.tubes.values())],
-            affected=[("withdrawal", case.code)],
-            severity="major",
-        )
-    return refused
 
 
 def check_place(session: Session, act: Act, code: str, request: PlaceScan) -> PlaceChecked | Refused:
@@ -230,7 +209,7 @@ def _take_out(session: Session, act: Act, judged: Handled, code: str, request: P
     set_state(session, case, state)
     told = told_afterwards(session, act, judged, request, [code], "picked")
     whole = [*appended, picked, *told]
-    return answer_of(act, case.moved_on(whole, state=state, picked={code: row}), whole)
+    return answered(session, act, judged, case.moved_on(whole, state=state, picked={code: row}), whole)
 
 
 def _confirm(session: Session, act: Act, judged: Handled, code: str, request: PickRequest) -> WithdrawalAnswer | Refused:
@@ -255,7 +234,7 @@ def _confirm(session: Session, act: Act, judged: Handled, code: str, request: Pi
     now = case.moved_on([confirmed], picked={code: {**row, "confirmed_by": act.actor.code, "confirmed_at": act.at}})
     tell_when_ready(session, act, now, confirmed)
     told = told_afterwards(session, act, judged, request, [code], "picked")
-    return answer_of(act, now, [confirmed, *told])
+    return answered(session, act, judged, now, [confirmed, *told])
 
 
 def tell_when_ready(session: Session, act: Act, case: Case, by: Appended) -> None:
@@ -272,7 +251,7 @@ def thaw(session: Session, act: Act, code: str, request: ThawRequest) -> Withdra
     tube = read_tube(session, act, request.tube)
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
     if tube not in case.tubes:
-        return told_stray(session, act, Step.THAW, case, tube, others.get(tube))
+        return stop_stray(session, act, Step.THAW, case, tube, others.get(tube))
     judged = judged_by_hands(session, act, case, request, [tube], lambda one, of: thaw_refusals(act.actor, one, of, tube))
     refused = first_of(judged.against)
     if refused is not None:
@@ -284,7 +263,7 @@ def thaw(session: Session, act: Act, code: str, request: ThawRequest) -> Withdra
     move = Move(case.tubes[tube], event, relies_on=(case.approval, *consents))
     appended = record_on_tubes(session, act, case, [move], request, lagging=grounds.lagging)
     told = told_afterwards(session, act, judged, request, [tube], "thawed")
-    return answer_of(act, case.moved_on(appended), [*appended, *told])
+    return answered(session, act, judged, case.moved_on(appended), [*appended, *told])
 
 
 def use_of_thaw(case: Case, request: ThawRequest, tube: str, at: datetime) -> Use:
@@ -320,7 +299,7 @@ def issue(session: Session, act: Act, code: str, request: IssueRequest) -> Withd
     state = after(Step.ISSUE, case.state)
     set_state(session, case, state)
     told = told_afterwards(session, act, judged, request, case.tubes, "issued")
-    return answer_of(act, case.moved_on([*appended, sent], state=state), [*appended, sent, *told])
+    return answered(session, act, judged, case.moved_on([*appended, sent], state=state), [*appended, sent, *told])
 
 
 def _issued(act: Act, code: str, request: IssueRequest, tube: Snapshot) -> Issued:

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import RowMapping, literal, select
 from sqlmodel import Session
 
-from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
@@ -25,9 +24,7 @@ from biobank.donors.visibility import get_visible_donor
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
 from biobank.foundation.paging import Paging, read_page
-from biobank.quality.adverse import reads_words
 from biobank.quality.decisions import authorisations_of
-from biobank.quality.deviations import words_kept
 from biobank.quality.findings import Findings, read_findings
 from biobank.quality.reserves import remaining, reserve_of
 from biobank.specimens.harvest_queries import identified_at_harvest
@@ -36,8 +33,7 @@ from biobank.specimens.residues import allergies_among
 from biobank.transparency.models import event
 from biobank.viability.queries import expected_dose
 from biobank.viability.schemas import DosePublic
-from biobank.withdrawals.approvals import changes_since, lasts_of
-from biobank.withdrawals.case import Case, find_row, read_case, visible
+from biobank.withdrawals.case import Case, find_row, visible
 from biobank.withdrawals.checks import use_refusals
 from biobank.withdrawals.consents import tissue_of_tube
 from biobank.withdrawals.events import Reserved
@@ -54,21 +50,16 @@ from biobank.withdrawals.known import (
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
-from biobank.withdrawals.models import withdrawal_outcome as outcome_table
 from biobank.withdrawals.picture import deviations_about
 from biobank.withdrawals.releases import ONE_PERSON
 from biobank.withdrawals.schemas import (
     Feasibility,
     FeasibleSpecimen,
-    ItemPublic,
-    OutcomePublic,
-    ReleasePublic,
-    WithdrawalDetail,
     WithdrawalList,
     WithdrawalPublic,
 )
 from biobank.withdrawals.seen import DeviationSeen, RemainsSeen
-from biobank.withdrawals.workflow import BEFORE_ISSUE, Route, shown, waits_for
+from biobank.withdrawals.workflow import BEFORE_ISSUE, Route
 
 
 def public_of(row: Mapping[Any, Any], specimens: list[str], state: str | None = None) -> WithdrawalPublic:
@@ -127,12 +118,6 @@ def list_withdrawals(
     return WithdrawalList(items=[public_of(row, tubes[row["code"]]) for row in rows], **page.ends)
 
 
-def describe_withdrawal(session: Session, actor: Actor, bank: Bank, code: str) -> WithdrawalDetail:
-    """Answer GET /withdrawals/{code}."""
-    case = read_case(session, find_row(session, actor, code))
-    return describe_case(session, actor, bank, case, releases_of(session, [code])[code])
-
-
 def releases_of(session: Session, codes: Collection[str]) -> dict[str, list[RowMapping]]:
     """Return the bedside releases of each of these withdrawals, the oldest first; `band_voided_at`: of the band of each;
     `one_person`: whether both who made it are.
@@ -148,38 +133,6 @@ def releases_of(session: Session, codes: Collection[str]) -> dict[str, list[RowM
     for row in session.execute(statement).mappings():
         found[row["withdrawal_code"]].append(row)
     return found
-
-
-def describe_case(session: Session, actor: Actor, bank: Bank, case: Case, releases: Sequence[RowMapping]) -> WithdrawalDetail:
-    """Turn a case and its releases into its wire shape, with its outcomes and, for who may read them, their words."""
-    code, reads = case.code, reads_words(actor, case.clinic)
-    outcomes = session.execute(
-        select(outcome_table).where(outcome_table.c.withdrawal_code == code).order_by(outcome_table.c.id)
-    ).mappings()
-    public = public_of(case.row, sorted(case.tubes), shown(case.state, case.items))
-    again = bool(changes_since(case.approval_now, clock.now(), lasts_of(bank)))
-    return WithdrawalDetail(
-        **public.model_dump(),
-        seq=case.seq,
-        items=_items(case),
-        waits_for=waits_for(case.state, case.route, case.items, again=again),
-        releases=[
-            ReleasePublic(
-                specimen=r["specimen_code"],
-                killed_at=r["ended_at"],
-                killed_because=r["ended_because"],
-                **{n: r[n] for n in ("id", "made_at", "expires_at", "consumed_at")},
-            )
-            for r in releases
-        ],
-        outcomes=[
-            OutcomePublic(
-                words=words_kept(session, bank.keystore, o["words_commit"], "outcome") if reads else None,
-                **{n: o[n] for n in ("result", "observed_at", "recorded_by")},
-            )
-            for o in outcomes
-        ],
-    )
 
 
 def history_of(session: Session, actor: Actor, code: str, after: int = 0, limit: int = 200) -> CustodyHistory:
@@ -212,28 +165,6 @@ def handled_for(session: Session, case: Case) -> list[EventPublic]:
         .order_by(event.c.recorded_at, event.c.stream_id, event.c.seq)
     ).all()
     return events_public(session, rows)
-
-
-def _items(case: Case) -> list[ItemPublic]:
-    answer = []
-    for item in case.items:
-        tube = case.tubes[item.specimen]
-        answer.append(
-            ItemPublic(
-                specimen=item.specimen,
-                state=item.state.value,
-                condition=item.condition.value,
-                quality=tube.projection.quality,
-                site=tube.projection.site_code,
-                amount=tube.projection.amount,
-                unit=tube.unit,
-                picked=item.picked,
-                confirmed=item.confirmed,
-                administered=item.given,
-                came_after=list(case.came_after.get(item.specimen, ())),
-            )
-        )
-    return answer
 
 
 def tubes_of_donor(session: Session, donor: str, material: str | None) -> list[Snapshot]:

@@ -14,6 +14,7 @@ from biobank.foundation.scanned_text import Scanned
 from biobank.monitoring.loggers import Dates
 from biobank.quality.schemas import Code, Sha256, Token
 from biobank.shipping.schemas import ArrivedBox, Reference, Zone
+from biobank.specimens.processing_schemas import MakingRun, ProcessingRecorded
 from biobank.viability.schemas import DosePublic, SetDose
 from biobank.withdrawals.events import MOST_VOLUME_UL
 from biobank.withdrawals.label_text import LabelRead
@@ -135,6 +136,10 @@ class ThawRequest(WithdrawalAct):
     )
     bath_temperature_mc: int | None = Field(default=None, ge=0, le=60_000, description="Millidegrees Celsius.")
     duration_s: int | None = Field(default=None, ge=0, le=7200)
+
+
+class ExpandRequest(MakingRun, WithdrawalAct):
+    """The run that grew the withdrawal's cells: `inputs` are all its tubes, `outputs` are all for treatment."""
 
 
 class FinalLabelRequest(WithdrawalAct):
@@ -307,7 +312,10 @@ class WithdrawalDetail(WithdrawalPublic):
 
     seq: int
     items: list[ItemPublic]
-    waits_for: list[str] = Field(description="In words; the first is the next thing to do.")
+    stopped: list[str] = Field(description="Why nobody takes its next step now, a sentence each; empty when it goes on.")
+    waits_for: list[str] = Field(
+        description="In words; the first is the next thing to do. Of one that is stopped, that it is, and why, comes first."
+    )
     releases: list[ReleasePublic]
     outcomes: list[OutcomePublic]
 
@@ -331,6 +339,12 @@ class ApprovedAnswer(WithdrawalAnswer):
     """It is approved."""
 
     status: Literal["done"] = "done"
+
+
+class ExpandedAnswer(WithdrawalAnswer):
+    """Its cells are in culture. `run`: as POST /processings answers it; what it made is asked for once quality released it."""
+
+    run: ProcessingRecorded
 
 
 class BedsideAnswer(WithdrawalAnswer):

@@ -23,6 +23,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, raise_first
 from biobank.foundation.terms import words
 from biobank.quality.streams import record_on_stream
+from biobank.specimens.processes import growing
 from biobank.vault import put_document
 from biobank.withdrawals.approval_events import ApprovalRenewed, RemainderAccepted
 from biobank.withdrawals.approvals import STANDING, changes_since, lasts_of
@@ -52,6 +53,7 @@ from biobank.withdrawals.schemas import (
     WithdrawalAnswer,
     WithdrawalRequest,
 )
+from biobank.withdrawals.step_errors import NotAnExpansion
 from biobank.withdrawals.step_rules import (
     Grounds,
     approval_refusals,
@@ -60,7 +62,8 @@ from biobank.withdrawals.step_rules import (
     read_grounds,
     rejection_refusals,
 )
-from biobank.withdrawals.workflow import Step, WithdrawalState, after, shown, waits_for
+from biobank.withdrawals.stops import stopped_now
+from biobank.withdrawals.workflow import Route, Step, WithdrawalState, after, shown, waits_for
 
 
 class RecipientIsNotDonor(Conflict):
@@ -98,6 +101,8 @@ def request_withdrawal(
     require_not_erased(donor)
     if request.recipient is not None and request.recipient != donor.code:
         raise RecipientIsNotDonor(f"The cells of {donor.code} go back to {donor.code} and to nobody else.", subject=donor.code)
+    if request.route is Route.EXPAND and growing(request.material) is None:
+        raise NotAnExpansion(f"{words(request.material)} is not grown in any run. Ask for it by another way.", subject=donor.code)
     tubes = _chosen(session, act, request)
     given = consents_given(session, [donor.code], "treatment", act.at)[donor.code]
     consents, refusals = treatment_consents(donor.code, donor.status, given, request.material, [t.code for t in tubes], act.at)
@@ -141,9 +146,9 @@ def request_withdrawal(
     session.execute(insert(item_table), [_item_row(code, donor.code, tube.code, act.at) for tube in tubes])
     case = read_case(session, find_row(session, act.actor, code))
     if instead_of is None:
-        return answer_of(act, case, [appended])
+        return answer_of(session, act, case, [appended])
     carried = carry_plan(session, act, instead_of.code, case)
-    return answer_of(act, case.moved_on(carried), [*before, appended, *carried])
+    return answer_of(session, act, case.moved_on(carried), [*before, appended, *carried])
 
 
 def _item_row(code: str, donor: str, specimen: str, at: datetime) -> dict[str, object]:
@@ -301,7 +306,7 @@ def approve_withdrawal(session: Session, act: Act, code: str, request: ApproveRe
     )
     whole = [*accepted, approved, *appended]
     now_stands = replace(case.moved_on(whole, state=state), approval_now=None)
-    return ApprovedAnswer(**answer_members(act, now_stands, whole))
+    return ApprovedAnswer(**answer_members(session, act, now_stands, whole))
 
 
 def _require_first(session: Session, case: Case, grounds: Grounds, login: str) -> None:
@@ -331,7 +336,7 @@ def reject_withdrawal(session: Session, act: Act, code: str, request: RejectRequ
     appended = record_on_case(session, act, case, event, request)
     state = after(Step.REJECT, case.state)
     set_state(session, case, state)
-    return answer_of(act, case.moved_on([appended], state=state), [appended])
+    return answer_of(session, act, case.moved_on([appended], state=state), [appended])
 
 
 def cancel_withdrawal(session: Session, act: Act, code: str, request: CancelRequest) -> WithdrawalAnswer:
@@ -339,7 +344,7 @@ def cancel_withdrawal(session: Session, act: Act, code: str, request: CancelRequ
     case, _ = open_case(session, act, code, expected_seq=request.expected_seq)
     raise_first(cancel_refusals(act.actor, case))
     ended = call_off(session, act, case, request, request.reason, freed_because="withdrawal_cancelled")
-    return answer_of(act, case.moved_on(ended, state=after(Step.CANCEL, case.state)), ended)
+    return answer_of(session, act, case.moved_on(ended, state=after(Step.CANCEL, case.state)), ended)
 
 
 def call_off(session: Session, act: Act, case: Case, given: Circumstances, reason: str, *, freed_because: str) -> list[Appended]:
@@ -356,19 +361,27 @@ def call_off(session: Session, act: Act, case: Case, given: Circumstances, reaso
     return [cancelled, *appended]
 
 
-def answer_of(act: Act, case: Case, appended: Sequence[Appended]) -> WithdrawalAnswer:
+def answer_of(session: Session, act: Act, case: Case, appended: Sequence[Appended]) -> WithdrawalAnswer:
     """Build the answer of an act from where the withdrawal stands now."""
-    return WithdrawalAnswer(**answer_members(act, case, appended))
+    return WithdrawalAnswer(**answer_members(session, act, case, appended))
 
 
-def answer_members(act: Act, case: Case, appended: Sequence[Appended]) -> dict[str, object]:
-    """Return the members that every answer shares."""
+def answer_members(session: Session, act: Act, case: Case, appended: Sequence[Appended]) -> dict[str, object]:
+    """Return the members that every answer shares. `case`: as it stands after the act."""
     again = bool(changes_since(case.approval_now, act.at, lasts_of(act.bank)))
     return {
         "code": case.code,
         "state": shown(case.state, case.items),
         "seq": case.seq,
         "specimens": sorted(case.tubes),
-        "waits_for": waits_for(case.state, case.route, case.items, again=again),
+        "waits_for": [
+            *stopped_now(session, act.bank, case, act.at),
+            *waits_for(case.state, case.route, case.items, again=again),
+        ],
         "receipt": acknowledge(act, appended),
     }
+
+
+def read_again(session: Session, act: Act, case: Case) -> Case:
+    """Return the case as it stands after an act that may have held one of its tubes, or is of a time gone by."""
+    return read_case(session, find_row(session, act.actor, case.code))

@@ -24,6 +24,20 @@ class SecondPersonNeeded(NotPermitted):
     title = "A second person is needed"
 
 
+class AnotherRoute(Conflict):
+    """The withdrawal was approved for another way."""
+
+    code = "another_route"
+    title = "It goes another way"
+
+
+class NotAnExpansion(Conflict):
+    """The run does not grow all of the withdrawal's cells for treatment; or nothing grows them."""
+
+    code = "not_an_expansion"
+    title = "Not a run that grows them"
+
+
 class NotPicked(Conflict):
     """A tube leaves only when two people have scanned it out of its place."""
 

@@ -23,11 +23,11 @@ from biobank.custody.recording import BACK_WITHOUT_REASON, refusals_of_recording
 from biobank.custody.snapshots import may_know
 from biobank.custody.states import Condition, CustodianKind, State
 from biobank.donors.consents import consents_given
-from biobank.foundation.errors import Conflict, IllegalTransition, Refusal
+from biobank.foundation.errors import IllegalTransition, Refusal
 from biobank.foundation.terms import words
 from biobank.quality.independence import NotIndependent, independence_refusals
 from biobank.shipping.events import Dispatched
-from biobank.specimens.events import Thawed
+from biobank.specimens.events import ProcessStarted, Thawed
 from biobank.transparency.queries import seal_lag_s
 from biobank.withdrawals.approvals import changes_since, lasts_of, outdated
 from biobank.withdrawals.case import Case, held_refusals, usage_refusals
@@ -39,13 +39,14 @@ from biobank.withdrawals.gate import step_permission_refusal
 from biobank.withdrawals.release_rules import band_refusal, release_refusal
 from biobank.withdrawals.step_errors import (
     AlreadyPicked,
+    AnotherRoute,
     NotAccepted,
     NotPicked,
     SecondPersonNeeded,
     WrongSpecimen,
 )
 from biobank.withdrawals.thawed_counts import thawed_refusals, uncounted
-from biobank.withdrawals.workflow import BEFORE_ISSUE, ROUTE_CONDITIONS, Route, Step, WrongStep, step_refusal
+from biobank.withdrawals.workflow import BEFORE_ISSUE, ROUTE_CONDITIONS, THAWED_HERE, Route, Step, WrongStep, step_refusal
 
 QUARANTINE = "Put the tube in the nearest quarantine place now; storing there is always accepted."
 AT_THE_BENCH = frozenset({State.CHECKED_OUT, State.IN_PROCESS})
@@ -243,20 +244,22 @@ def thaw_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> list
         *own_approval(actor, case, code, "thaw"),
         *_unconfirmed(case, [code]),
     ]
-    if tube.state in AT_THE_BENCH and case.route is not Route.THAW_AND_SHIP:
-        found.append(
-            Conflict(
-                f"{case.code} goes its way by “{words(case.route)}”: {code} is not thawed here.",
-                where_now=tube.where_now,
-                subject=code,
-            )
-        )
+    if tube.state in AT_THE_BENCH and case.route not in THAWED_HERE:
+        found.append(_another_way(case, f"{code} is not thawed here", tube.where_now))
     found += [*_unaccepted(case, code), *held_refusals(actor, case, [code], Thawed)]
     return [*found, *usage_of(case, grounds, [code], Thawed, frozenset({Condition.FROZEN}), lagging=False)]
 
 
+def _another_way(case: Case, but: str, where_now: str | None = None) -> AnotherRoute:
+    return AnotherRoute(f"{case.code} goes its way by “{words(case.route)}”: {but}.", where_now=where_now, subject=case.code)
+
+
 def own_approval(actor: Actor, case: Case, code: str, verb: str) -> list[Refusal]:
-    """Return that whoever approved it processes it afterwards no more than before. Pure. A person counts, not a login."""
+    """Return that whoever approved it neither processes nor tests it afterwards, no more than before. Pure.
+
+    A person counts, not a login. What is no handling of the cells stays theirs: to issue what two others picked, and to be one of
+    the two at the bedside.
+    """
     if actor.code not in case.approvers:
         return []
     return [NotIndependent(f"You approved {case.code}. Somebody else has to {verb} {code}.", subject=code)]
@@ -296,6 +299,7 @@ def label_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> lis
         *begin_refusals(actor, Step.LABEL, case),
         *_there(actor, Permission.CUSTODY_RECORD, (tube.projection.site_code,), code),
         *_unconfirmed(case, [code]),
+        *own_approval(actor, case, code, "label"),
         *held_refusals(actor, case, [code], FinalLabelApplied),
         *usage_of(case, grounds, [code], FinalLabelApplied, ROUTE_CONDITIONS[case.route], lagging=False),
         *uncounted(case, [code]),
@@ -303,10 +307,23 @@ def label_refusals(actor: Actor, case: Case, grounds: Grounds, code: str) -> lis
     ]
 
 
+def expand_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:
+    """Return every reason why the actor may not put the withdrawal's tubes into a new run now. Pure."""
+    return [
+        *begin_refusals(actor, Step.EXPAND, case),
+        *([] if case.route is Route.EXPAND else [_another_way(case, "it goes into no run")]),
+        *(one for code in sorted(case.tubes) for one in own_approval(actor, case, code, "process")),
+        *_unconfirmed(case, case.tubes),
+        *held_refusals(actor, case, case.tubes, ProcessStarted),
+        *usage_of(case, grounds, case.tubes, Reserved, ROUTE_CONDITIONS[Route.EXPAND], lagging=False),
+    ]
+
+
 def issue_refusals(actor: Actor, case: Case, grounds: Grounds) -> list[Refusal]:
     """Return every reason why the actor may not let the withdrawal's tubes go now. Pure."""
     return [
         *begin_refusals(actor, Step.ISSUE, case),
+        *([_another_way(case, "it is not issued")] if case.route is Route.EXPAND else []),
         *_unconfirmed(case, case.tubes),
         *held_refusals(actor, case, case.tubes, Issued),
         *usage_of(case, grounds, case.tubes, Issued, ROUTE_CONDITIONS[case.route], lagging=grounds.lagging),
@@ -392,6 +409,7 @@ ONE_TUBE: Mapping[str, OneTube] = {
 
 WHOLE: Mapping[str, Callable[[Actor, Case, Grounds], list[Refusal]]] = {
     "approve": approval_refusals,
+    "expand": expand_refusals,
     "issue": issue_refusals,
     "outcome": lambda actor, case, _grounds: outcome_refusals(actor, case),
     "adverse": lambda actor, case, _grounds: outcome_refusals(actor, case),

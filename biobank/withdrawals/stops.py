@@ -6,21 +6,23 @@ log says when it saw that the withdrawal stood still, and that it could go on.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import Session
 
 from biobank.acts.act import Act
+from biobank.acts.bank import Bank
 from biobank.acts.timers import timer
 from biobank.custody.entry import parse_entry
 from biobank.custody.locks import locked
 from biobank.custody.recording import NOW
-from biobank.custody.states import StreamKind
+from biobank.custody.states import TERMINAL, State, StreamKind
 from biobank.donors.models import donor
 from biobank.foundation.errors import IllegalTransition, Refusal
 from biobank.transparency.models import event
+from biobank.withdrawals.approvals import ApprovalOutdated
 from biobank.withdrawals.case import Case, read_cases, read_tubes, record_on_case
 from biobank.withdrawals.events import Administered, Reserved
 from biobank.withdrawals.models import withdrawal
@@ -47,6 +49,24 @@ def stops_of(case: Case, grounds: Grounds, *, lagging: bool = False) -> list[Ref
         return []
     found = usage_of(case, grounds, to_give, Administered, None, lagging=lagging)
     return [one for one in found if not isinstance(one, IllegalTransition)]
+
+
+def stop_words(case: Case, found: Collection[Refusal]) -> list[str]:
+    """Return what is said before the next step of a withdrawal that these stand against. Pure.
+
+    What the next step itself is about is not said twice: a tube that is gone, quality that looks at it again.
+    """
+    gone = {item.specimen for item in case.items if item.state is State.MISSING or item.state in TERMINAL}
+    others = [one for one in found if not isinstance(one, ApprovalOutdated | IllegalTransition)]
+    said = [one.detail for one in others if one.members.get("subject") not in gone]
+    return [f"It is stopped: {one}" for one in dict.fromkeys(said)]
+
+
+def stopped_now(session: Session, bank: Bank, case: Case, at: datetime) -> list[str]:
+    """Return `stop_words` of a withdrawal as it stands at `at`; nothing where nothing is to be given any more."""
+    if case.state not in GOING:
+        return []
+    return stop_words(case, stops_of(case, read_grounds(session, bank, [case.donor], at)[case.donor]))
 
 
 @timer(every=timedelta(seconds=30))

@@ -19,7 +19,7 @@ from biobank.custody.snapshots import load
 from biobank.custody.states import CustodianKind, State
 from biobank.donors.allergies import allergy_recorded
 from biobank.quality.notices import HOLDS, TREATS, Told, end_notices, keep_notices, standing_in
-from biobank.withdrawals.events import Approved, Cancelled, Closed, Given, Rejected, SentOut
+from biobank.withdrawals.events import Approved, Cancelled, Closed, Expanded, Given, Rejected, SentOut
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
 from biobank.withdrawals.outcome_events import GivingUndone
@@ -31,6 +31,7 @@ NEWS: Mapping[type[Event], str] = {
     Rejected: "withdrawal_rejected",
     SentOut: "withdrawal_issued",
     Cancelled: "withdrawal_cancelled",
+    Expanded: "withdrawal_expanded",
     Given: "withdrawal_given",
     GivingUndone: "withdrawal_giving_undone",
     Stopped: "withdrawal_stopped",

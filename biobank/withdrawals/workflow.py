@@ -3,6 +3,7 @@
     requested ─approve→ approved ─pick→ picking ─issue→ issued ─receive→ delivered ─administer→ administered ─close→ closed
         │                  │               │                                │
         └─reject→ rejected └────cancel─────┴→ cancelled     return ─────────┴→ returned ─close→ closed
+                                           └─expand→ expanded, on the route of a new run
 
 A withdrawal may be of several tubes. It is `delivered` once any tube has arrived, `administered` once something was given and
 no tube is outstanding, `returned` when nothing was given and all came back. A tube that left is outstanding until it was given,
@@ -35,6 +36,7 @@ class WithdrawalState(StrEnum):
     CLOSED = "closed"
     REJECTED = "rejected"
     CANCELLED = "cancelled"
+    EXPANDED = "expanded"
 
 
 class Step(StrEnum):
@@ -47,6 +49,7 @@ class Step(StrEnum):
     PICK = "pick"
     THAW = "thaw"
     LABEL = "label"
+    EXPAND = "expand"
     ISSUE = "issue"
     RECEIVE = "receive"
     CHECK = "check"
@@ -57,19 +60,20 @@ class Step(StrEnum):
 
 
 class Route(StrEnum):
-    """How the cells reach the chair."""
+    """How the cells reach the chair; what is expanded first is asked for anew once it is grown and released."""
 
     SHIP_FROZEN = "ship_frozen"
     THAW_AND_SHIP = "thaw_and_ship"
     SHIP_FRESH = "ship_fresh"
+    EXPAND = "expand_in_run"
 
 
 S = WithdrawalState
 
-APPROVED_STATES = frozenset({S.APPROVED, S.PICKING, S.ISSUED, S.DELIVERED, S.ADMINISTERED, S.RETURNED, S.CLOSED})
+APPROVED_STATES = frozenset({S.APPROVED, S.PICKING, S.ISSUED, S.DELIVERED, S.ADMINISTERED, S.RETURNED, S.CLOSED, S.EXPANDED})
 """States that only an approved withdrawal reaches."""
 
-OVER = frozenset({S.CLOSED, S.REJECTED, S.CANCELLED})
+OVER = frozenset({S.CLOSED, S.REJECTED, S.CANCELLED, S.EXPANDED})
 
 LEGAL: Mapping[Step, frozenset[WithdrawalState]] = {
     Step.APPROVE: frozenset({S.REQUESTED}),
@@ -79,6 +83,7 @@ LEGAL: Mapping[Step, frozenset[WithdrawalState]] = {
     Step.PICK: frozenset({S.APPROVED, S.PICKING}),
     Step.THAW: frozenset({S.PICKING, S.ISSUED, S.DELIVERED}),
     Step.LABEL: frozenset({S.PICKING}),
+    Step.EXPAND: frozenset({S.PICKING}),
     Step.ISSUE: frozenset({S.PICKING}),
     Step.RECEIVE: frozenset({S.ISSUED, S.DELIVERED}),
     Step.CHECK: frozenset({S.ISSUED, S.DELIVERED}),
@@ -93,12 +98,16 @@ ROUTE_CONDITIONS: Mapping[Route, frozenset[Condition]] = {
     Route.SHIP_FROZEN: frozenset({Condition.FROZEN}),
     Route.THAW_AND_SHIP: frozenset({Condition.THAWED}),
     Route.SHIP_FRESH: frozenset({Condition.FRESH, Condition.IN_CULTURE}),
+    Route.EXPAND: frozenset({Condition.THAWED, Condition.FRESH, Condition.IN_CULTURE}),
 }
-"""The condition a tube must be in when it leaves on a route."""
+"""The condition a tube must be in when it leaves on a route, or goes into the run."""
+
+THAWED_HERE = frozenset({Route.THAW_AND_SHIP, Route.EXPAND})
+"""Routes on which the bank itself thaws what is frozen."""
 
 BEFORE_ISSUE: Mapping[Route, frozenset[Condition]] = {
     **ROUTE_CONDITIONS,
-    Route.THAW_AND_SHIP: frozenset({Condition.FROZEN, Condition.THAWED}),
+    **{route: ROUTE_CONDITIONS[route] | {Condition.FROZEN} for route in THAWED_HERE},
 }
 """The condition it may be in until then: what is to be thawed here still lies frozen."""
 
@@ -166,6 +175,7 @@ _LEADS_TO = {
     Step.CANCEL: S.CANCELLED,
     Step.REPLACE: S.CANCELLED,
     Step.PICK: S.PICKING,
+    Step.EXPAND: S.EXPANDED,
     Step.ISSUE: S.ISSUED,
     Step.RECEIVE: S.DELIVERED,
     Step.CLOSE: S.CLOSED,
@@ -238,11 +248,14 @@ def _waits_before_issue(route: Route, items: Sequence[Item]) -> list[Wait]:
         for item in items
         if item.picked and not item.confirmed
     ]
-    if route is Route.THAW_AND_SHIP:
+    if route in THAWED_HERE:
         frozen = [item for item in items if item.confirmed and item.condition is Condition.FROZEN]
         waits += [(("thaw",), f"{item.specimen}: thaw it", item.specimen) for item in frozen]
+    if route is Route.THAW_AND_SHIP:
         bare = [item for item in items if item.confirmed and item.condition is not Condition.FROZEN and not item.labelled]
         waits += [(("label",), f"{item.specimen}: count it and put its final label on", item.specimen) for item in bare]
+    if route is Route.EXPAND:
+        return waits or [(("expand",), "the new run: record what went in and what came out of it", None)]
     return waits or [(("issue",), "issue: hand it over to the clinic or a courier", None)]
 
 

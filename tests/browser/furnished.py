@@ -29,6 +29,7 @@ from tests.shipping import stories as shipping
 from tests.signing import signed
 from tests.specimens import stories as lab
 from tests.webhooks import stories as webhooks
+from tests.withdrawals.growing import at_the_bench
 from tests.withdrawals.stories import Story, a_lot, a_story, bank_vials, everyone, place_of, sign_and_post
 from tests.withdrawals.test_final_label import thawed
 
@@ -171,6 +172,7 @@ def furnish(api: Api) -> dict[str, str]:
     things["slip"] = by_two(api.admin, api.quality, path, {}, "approved").json()["slip"]["id"]
     things["unlabelled"] = _to_be_labelled(api).code
     things |= _told_of_events(api)
+    things["to_grow"] = at_the_bench(api).code
     return things
 
 

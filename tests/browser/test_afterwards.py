@@ -11,7 +11,8 @@ from tests.browser.scanning import scan
 from tests.browser.test_withdrawals import PHONE, at_the_bedside, press, put_into_a_rack, verdict
 from tests.conftest import Api
 from tests.donors import stories as donors
-from tests.withdrawals.stories import a_story, place_of
+from tests.unfinished.test_open_acts import timer
+from tests.withdrawals.stories import a_story, later, place_of, sealed
 
 pytestmark = pytest.mark.browser
 
@@ -87,3 +88,46 @@ def test_a_label_is_replaced_alarms_under_a_scan_and_what_was_left_over_is_count
         expect(page.locator("body")).to_contain_text(said)
     counted = api.lab_tech.get(f"/label-batches/{batch}").json()
     assert counted["reconciled_at"] is not None and counted["unaccounted"] == 0, counted
+
+
+def test_what_was_issued_and_not_verified_in_the_time_a_clinic_set_is_called_for_until_two_verified_it(
+    api: Api, signed_in: Open
+) -> None:
+    quality = signed_in("quality", "/open-acts/limits")
+    quality.locator("[name=site]").select_option("CLINIC")
+    quality.locator("[name=act]").select_option("unverified")
+    quality.locator("[name=minutes]").fill("30")
+    quality.locator("main [name=password]").fill(seed.PASSWORD)
+    quality.locator("main form button[type=submit]").last.click()
+    expect(quality.locator("body")).to_contain_text("Set for CLINIC.")
+    story = a_story(api, vials=2).up_to("issue")
+    later(api, minutes=31)
+    assert timer(api) == 1
+    sealed(api)
+    story.band = donors.band(api, story.donor)
+
+    nurse = signed_in("clinic_staff", "/")
+    nurse.locator("main").get_by_role("link", name=re.compile("Issued and not verified at the bedside")).first.click()
+    expect(nurse.locator("main")).to_contain_text(f"{story.vials[0]}: receive it at the clinic")
+    nurse.locator(".acts a[href$='/receive']").click()
+    scan(nurse, story.vials[0])
+    nurse.locator("[name=container_intact]").select_option("true")
+    nurse.locator("[name=label_legible]").select_option("true")
+    press(nurse, "Receive")
+    expect(nurse.get_by_text("Received.", exact=True)).to_be_visible()
+    assert story.thaw().status_code == 200
+
+    here = f"/withdrawals/{story.code}/check"
+    doctor = signed_in("clinician", here, **PHONE)
+    scan(doctor, story.band)
+    scan(doctor, story.vials[0])
+    verdict(doctor, "wait", "Wait")
+    second = signed_in("clinic_staff", here, **PHONE)
+    expect(second.get_by_role("heading", level=1)).to_have_text("Your turn: band, then product", timeout=10_000)
+    scan(second, story.band)
+    scan(second, story.vials[0])
+    verdict(second, "yes", "YES")
+    expect(signed_in("clinic_staff", "/").locator("main")).not_to_contain_text("Issued and not verified")
+
+    counted = signed_in("quality", "/withdrawals/compliance")
+    expect(counted.get_by_role("row", name=re.compile("Issued and not verified in time"))).to_contain_text("CLINIC")

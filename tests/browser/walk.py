@@ -265,6 +265,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/{requested}/cancel", ("clinician", "quality"), 13, "/withdrawals/{code}/cancel"),
     stop("/withdrawals/{approved}/replace", ("clinician",), 17, "/withdrawals/{code}/replace"),
     stop("/withdrawals/{unlabelled}/label", BENCH, 19, "/withdrawals/{code}/label"),
+    stop("/withdrawals/{to_grow}/expand", BENCH, 23, "/withdrawals/{code}/expand"),
     stop("/withdrawals/{picked}/issue", BENCH, 21, "/withdrawals/{code}/issue"),
     stop("/withdrawals/{issued}/receive", ("clinic_staff",), 14, "/withdrawals/{code}/receive"),
     stop("/withdrawals/{delivered}/thaw", ("clinic_staff",), 14, "/withdrawals/{code}/thaw"),

@@ -3,7 +3,12 @@
 from typing import Any
 
 import pytest
+from sqlmodel import Session
 
+from biobank.acts.act import Act
+from biobank.custody.events import Missing
+from biobank.custody.recording import NOW, Move, record
+from biobank.custody.snapshots import load
 from biobank.pages.today import read_tasks
 from biobank.unfinished.kinds import KINDS
 from biobank.withdrawals.next_acts import acts_waiting_for
@@ -11,6 +16,7 @@ from tests.conftest import Api, Client
 from tests.factories import make_box
 from tests.pages.visitor import Visit
 from tests.seed import USERS
+from tests.storage.test_two_at_once import while_open
 from tests.unfinished.test_open_acts import timer
 from tests.withdrawals.stories import (
     a_story,
@@ -99,6 +105,21 @@ def test_a_batch_tells_as_one_report_does_and_what_was_kept_for_tests_opens_noth
     assert deviations(api) == [("unit_missing", "critical")], "one deviation for all of a donor's"
     ((reason, about),) = told(api, "lab_quality")
     assert (reason, about.startswith("DV")) == ("unit_missing", True)
+
+
+def test_of_the_last_two_that_two_people_report_at_once_the_second_report_knows_of_the_first(api: Api) -> None:
+    story = a_story(api, 2)
+    first, second = story.vials
+    body = {"kind": "specimen.missing", "reason": "not_found", "expected_seq": seq_of(api, second)}
+
+    def report(session: Session, act: Act) -> None:
+        tube = load(session, [first], lock=True)[first]
+        record(session, act, [Move(tube, Missing(reason="not_found"))], NOW)
+
+    answer = while_open(api, report, f"/specimens/{second}/events", body)
+    assert answer.status_code == 201, answer.text
+    assert sorted(severity for _, severity in deviations(api)) == ["critical", "major"]
+    assert ("unit_missing", second) in told(api, "clinician")
 
 
 def test_a_tube_that_a_withdrawal_waits_for_is_told_and_nobody_is_told_any_more_that_it_is_ready(api: Api) -> None:

@@ -99,6 +99,22 @@ def test_a_giving_is_entered_by_one_within_the_hour_after_its_release_ran_out(ap
     assert answer.status_code in (200, 201), answer.text
 
 
+def test_a_giving_is_entered_by_two_once_the_band_that_was_checked_was_taken_off(api: Api, visit: Visit) -> None:
+    story = a_story(api, 3).up_to("check")
+    began = clock.now() + timedelta(seconds=20)
+    later(api, minutes=5)
+    sealed(api)
+    void = api.clinician.post(f"/wristbands/{story.band}/void", json={"reason": "removed"})
+    assert void.status_code == 200, void.text
+    here = f"/withdrawals/{story.code}"
+    body = given_at(api, story, rfc3339(began), rfc3339(began + timedelta(minutes=4)))
+    assert "wristband void" in refused(api.clinician.post(f"{here}/administer", json=body), 409, "entered_by_two")["detail"]
+    page = visit("clinician").get_page(here)
+    assert f"{here}/given-before" in page and f'href="{here}/administer"' not in page
+    answer = by_two(api.clinician, api.quality, f"{here}/given-before", body, "reviewed")
+    assert (answer.status_code, answer.json()["came_after"]) == (200, ["wristband_void"]), answer.text
+
+
 def test_nothing_came_of_cells_before_they_were_given(api: Api) -> None:
     story = a_story(api, 3).up_to("administer")
     seen = {"kind": "reaction", "seriousness": "serious", "in_lot": True, "seen_at": ago(days=2), "words": "Fever."}

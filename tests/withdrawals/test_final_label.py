@@ -103,16 +103,6 @@ def test_two_final_labels_that_were_swapped_hold_both_tubes_and_quality_is_calle
     assert story.label(scan=own).status_code == 200
 
 
-def test_another_tube_in_the_hand_at_the_thaw_and_in_the_box_that_arrives_is_told(api: Api) -> None:
-    story, other = a_story(api, 2).up_to("issue"), a_story(api, 2).up_to("issue")
-    refused(story.receive(tubes=other.vials[:1]), 409, "wrong_specimen")
-    assert story.receive().status_code == 200
-    refused(story.thaw(tube=other.vials[0]), 409, "wrong_specimen")
-    topics = [one["topic"] for one in api.quality.get("/deviations", params={"open": True}).json()["items"]]
-    assert topics == ["another_tube_in_hand"] * 2
-    assert len(own_notices(api, "lab_quality")) == 2
-
-
 def test_whoever_handles_no_tubes_at_the_bank_puts_no_label_on(api: Api) -> None:
     story = thawed(api)
     refused(story.label(api.clinician), 403, "not_permitted")

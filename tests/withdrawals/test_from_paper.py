@@ -17,9 +17,9 @@ from tests.conftest import Api
 from tests.quality.test_deviations import stored as attached
 from tests.shipping.stories import ship, shipped, tubes
 from tests.viability.test_reports import demand
-from tests.withdrawals.stories import Story, a_story, later, lift_all, place_of, refused, sealed
+from tests.withdrawals.stories import Story, a_story, kinds_of, later, lift_all, place_of, refused, sealed
 from tests.withdrawals.test_decided_now import revoke
-from tests.withdrawals.test_final_label import count
+from tests.withdrawals.test_final_label import count, thawed
 from tests.withdrawals.test_offered import hold
 
 
@@ -156,6 +156,25 @@ def test_what_was_thawed_and_labelled_on_paper_before_something_came_is_entered_
         409,
         "consent_revoked" if what == "revoked" else "on_hold",
     )
+
+
+@pytest.mark.parametrize("what", ["revoked", "held"])
+def test_a_final_label_that_was_put_on_before_something_came_is_entered_and_quality_is_told(api: Api, what: str) -> None:
+    story = thawed(api)
+    scan = story.print_label()
+    began = clock.now()
+    later(api, minutes=20)
+    sealed(api)
+    form = filed(api, began, "lab_tech", "lab_tech2", "LAB")
+    came_since(api, story, what)
+    refused(story.label(scan=scan), 409, "consent_revoked" if what == "revoked" else "on_hold")
+    body = {"tube": scan, "paper": form, "occurred_at": rfc3339(began + timedelta(minutes=5))}
+    answer = api.lab_tech.post(f"/withdrawals/{story.code}/final-label", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["waits_for"][0].startswith("It is stopped: ")
+    assert topics(api, story) == ["labelled_before_it_was_known"]
+    assert kinds_of(api, "specimen", story.vials[0])[-1] == "specimen.final_label_applied"
+    assert story.issue().status_code == 409, "it is labelled, and it leaves all the same not"
 
 
 def test_what_stood_at_its_own_time_refuses_a_pick_and_an_issue_on_paper_still(api: Api) -> None:

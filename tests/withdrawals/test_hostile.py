@@ -10,38 +10,32 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from pydantic import BaseModel
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.models import user_role
 from biobank.auth.queries import actor_of_user
-from biobank.donors.consents import revoke_consent
-from biobank.donors.schemas import RevokeConsent
 from biobank.donors.visibility import get_visible_donor
 from biobank.foundation import clock
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Refusal, Refused
-from biobank.quality.hold_schemas import HoldRequest
-from biobank.quality.holds import place_hold
-from biobank.specimens.models import LotTest, Specimen
-from biobank.transparency.models import event
 from biobank.withdrawals.case import open_case
-from biobank.withdrawals.schemas import WithdrawalRequest
+from biobank.withdrawals.schemas import ExpandRequest, WithdrawalRequest
 from biobank.withdrawals.service import request_withdrawal
 from biobank.withdrawals.steps import STEPS
-from tests import seed
 from tests.conftest import Api
 from tests.donors import stories as donors
+from tests.labels.test_outdated_labels import replaced
 from tests.seed import USERS
 from tests.viability.test_reports import demand
+from tests.withdrawals.growing import ROUTE, asked, expand, grown_of
 from tests.withdrawals.stories import Story, a_story, approve
 from tests.withdrawals.test_offered import UNSAID, Undone, body_of, ready_for_its_label
 from tests.withdrawals.test_races import at_once
+from tests.withdrawals.wrongs import BEFOREHAND
 
 WHO = {
     "request": ("clinician", "lab_tech"),
@@ -57,8 +51,8 @@ WHO = {
 }
 """Who takes each step, in order, and somebody who knows of the withdrawal and may not."""
 
-LABEL = {"label": ("lab_tech", "clinician")}
-"""The step of what is thawed at the bank and shipped: a story of its own, because its route is another."""
+LABEL = {"label": ("lab_tech", "clinician"), "expand": ("lab_tech", "clinician")}
+"""The steps of what is thawed at the bank, shipped or grown: stories of their own, because their routes are others."""
 PEOPLE = WHO | LABEL
 
 SCANS = ("request", "pick", "confirm", "receive", "thaw", "check", "second", "administer")
@@ -88,6 +82,14 @@ REFUSED: dict[str, dict[str, str]] = {
     "consent revoked in between": _every(TOWARDS_USE, "consent_revoked"),
     "lot failed in between": _every(TOWARDS_USE, "lot_test_failed"),
     "hold placed in between": _every(TOWARDS_USE, "on_hold"),
+    "recalled in between": _every(TOWARDS_USE, "on_hold"),
+    # What has left is on its way with what was approved; who treats is told of an allergy.
+    "approval outdated": _every(("pick", "confirm", "issue"), "approval_outdated"),
+    # Once it is thawed another clock runs: see "expired".
+    "out of the cold too long": _every(("request", "approve", "pick", "confirm", "issue", "thaw"), "out_of_the_cold_too_long"),
+    "label replaced": _every(_without(_every(SCANS, ""), "request"), "label_superseded"),
+    "wristband replaced": _every(AT_THE_BEDSIDE, "wristband_void", administer="release_ended"),
+    "tubes of two banks": {"request": "kept_by_several_banks"},
     "clock ahead": _every(WHO, "implausible_time"),
     "clock behind": _every(WHO, "implausible_time", administer="no_release"),
     # Every answer that the step gave while it was not its turn.
@@ -123,6 +125,10 @@ REFUSED_LABEL = {
     "consent revoked in between": "consent_revoked",
     "lot failed in between": "lot_test_failed",
     "hold placed in between": "on_hold",
+    "recalled in between": "on_hold",
+    "approval outdated": "approval_outdated",
+    "out of the cold too long": "",
+    "label replaced": "label_superseded",
     "clock ahead": "implausible_time",
     "clock behind": "implausible_time",
     "wrong order": "illegal_transition, pick_unconfirmed, wrong_step",
@@ -130,41 +136,27 @@ REFUSED_LABEL = {
 }
 """The same for the final label. Scanned again on its tube it says the same once more."""
 
+REFUSED_RUN = {
+    "wrong person": "not_permitted",
+    "role removed": "not_found",
+    "another person's tube": "wrong_specimen",
+    "swapped with another withdrawal's": "wrong_specimen",
+    "expired": "expired",
+    "consent revoked in between": "consent_revoked",
+    "lot failed in between": "lot_test_failed",
+    "hold placed in between": "on_hold",
+    "recalled in between": "on_hold",
+    "approval outdated": "approval_outdated",
+    "out of the cold too long": "",
+    "clock ahead": "implausible_time",
+    "clock behind": "implausible_time",
+    "wrong order": "pick_unconfirmed, wrong_condition_for_route, wrong_step",
+    "replayed": "wrong_step",
+}
+"""The same for the run of cells that are grown first."""
+
 FIRST = {"confirm": "lab_tech", "second": "clinician"}
 """Who did the other half."""
-
-
-def revoked(session: Session, api: Api, story: Story) -> None:
-    (consent,) = api.clinician.get(f"/donors/{story.donor}").json()["consents"]
-    revoke_consent(session, api.test_bank.act("clinician"), story.donor, consent["id"], RevokeConsent())
-
-
-def held(session: Session, api: Api, story: Story) -> None:
-    asked = HoldRequest(scope_kind="specimen", scope_id=story.vials[0], kind="quality", reason="result_awaited")
-    place_hold(session, api.test_bank.act("quality"), asked)
-
-
-def expired(session: Session, _api: Api, story: Story) -> None:
-    past = clock.now() - timedelta(seconds=1)
-    specimen = table_of(Specimen)
-    session.execute(update(specimen).where(specimen.c.code == story.vials[0]).values(expires_at=past))
-
-
-def lot_failed(session: Session, _api: Api, story: Story) -> None:
-    specimen = table_of(Specimen)
-    lot = session.execute(select(specimen.c.lot_code).where(specimen.c.code == story.vials[0])).scalar_one()
-    leaf = session.execute(select(event.c.leaf_hash).limit(1)).scalar_one()
-    at = clock.now()
-    row = {"lot_code": lot, "kind": "sterility", "sampled_at": at, "result": "failed", "recorded_at": at, "recorded_by": "SYSTEM"}
-    session.execute(insert(table_of(LotTest)).values(id=uuid4(), event_hash=leaf, **row, **seed.TESTED))
-
-
-BEFOREHAND = {
-    "consent revoked in between": revoked,
-    "hold placed in between": held,
-    "expired": expired,
-    "lot failed in between": lot_failed,
-}
 
 
 SKEWED = {"clock ahead": timedelta(minutes=10), "clock behind": -timedelta(hours=3)}
@@ -176,12 +168,20 @@ def body(story: Story, name: str, wrong: str, tubes: dict[str, str]) -> BaseMode
     tube = tubes.get(wrong, story.vials[0])
     at = clock.now() + SKEWED[wrong] if wrong in SKEWED else None
     if name == "request":
-        asked = {"donor": story.donor, "material": "adsc", "route": "ship_frozen", "specimens": [tube]}
+        both = [*story.vials[::2]] if wrong == "tubes of two banks" else [tube]
+        asked = {"donor": story.donor, "material": "adsc", "route": "ship_frozen", "specimens": both}
         right: BaseModel = WithdrawalRequest.model_validate(asked)
+    elif wrong == "label replaced":
+        right = body_of(story, name, story.vials[0], at)
+        (scan,) = {"tube", "tubes", "product"} & right.model_fields_set
+        right = right.model_copy(update={scan: [tube] if scan == "tubes" else tube})
     else:
         right = body_of(story, name, tube, at)
         if name == "label" and wrong in tubes:
             right = right.model_copy(update={"tube": tube})
+        if name == "expand" and wrong in tubes:
+            own = [{"specimen": one} for one in (story.vials[0], tube)]
+            right = ExpandRequest.model_validate(grown_of(story.api, *own))
     return right if at is None else right.model_copy(update={"occurred_at": at})
 
 
@@ -209,9 +209,12 @@ def attempted(api: Api, story: Story, step: str, wrong: str, tubes: dict[str, st
             if step != "request":
                 open_case(session, api.test_bank.act("quality"), story.code)
             BEFOREHAND[wrong](session, api, story)
+        said_now = {"started_at": clock.now()} if (wrong, step) == ("wristband replaced", "administer") else {}
         found = actor_of_user(session, USERS[login].code)
         actor = Actor(USERS[login].code, frozenset()) if found is None else found
-        answer: Any = use_case(session, Act.of(actor, api.test_bank.bank, path="test"), story.code, sent)
+        answer: Any = use_case(
+            session, Act.of(actor, api.test_bank.bank, path="test"), story.code, sent.model_copy(update=said_now)
+        )
         if isinstance(answer, Refused):
             raise answer.refusal
         said.append("no release" if name == "check" and wrong in AGAIN and answer.release is None else "")
@@ -229,6 +232,11 @@ def attempted(api: Api, story: Story, step: str, wrong: str, tubes: dict[str, st
 
 AGAIN = ("same person twice", "wrong order", "replayed")
 """Whoever scans alone at the bedside, however often, is answered, and nothing may be given."""
+
+
+def asks(wrong: str, step: str) -> bool:
+    """A request names codes and scans no label; several banks' tubes are chosen there."""
+    return step != "request" if wrong == "label replaced" else step == "request" if wrong == "tubes of two banks" else True
 
 
 def taken_at_once(api: Api, story: Story, step: str) -> None:
@@ -252,12 +260,13 @@ def test_every_step_refuses_everything_that_may_be_wrong_with_it(api: Api) -> No
     assert other.request().status_code == 201
     story.band = donors.band(api, story.donor)
     tubes = {"another person's tube": stranger, "swapped with another withdrawal's": story.vials[1]}
+    tubes["label replaced"] = replaced(api, story.vials[0])[0]
     table: dict[str, dict[str, str]] = {wrong: {} for wrong in REFUSED}
     early: dict[str, set[str]] = {}
     for number, step in enumerate(WHO):
         assert attempted(api, story, step, "nothing", tubes) == "", step
         for wrong in table.keys() - {"wrong order", "replayed"}:
-            if (wrong not in tubes or step in SCANS) and (wrong != "same person twice" or step in FIRST):
+            if (wrong not in tubes or step in SCANS) and (wrong != "same person twice" or step in FIRST) and asks(wrong, step):
                 table[wrong][step] = attempted(api, story, step, wrong, tubes)
         for later in list(WHO)[number + 1 :] if number else ():
             early.setdefault(later, set()).add(attempted(api, story, later, "wrong order", tubes))
@@ -275,6 +284,7 @@ def test_the_final_label_refuses_everything_that_may_be_wrong_with_it(api: Api) 
     assert other.request(route="thaw_and_ship").status_code == 201
     tubes = {"another person's tube": a_story(api).vials[0], "swapped with another withdrawal's": story.vials[1]}
     assert story.request(route="thaw_and_ship").status_code == 201
+    tubes["label replaced"] = story.print_label(reason="first_print")
     early = {attempted(api, story, "label", "wrong order", tubes)}
     for take in (story.approve, story.pick, story.confirm):
         assert take().status_code in (200, 201)
@@ -290,12 +300,32 @@ def test_the_final_label_refuses_everything_that_may_be_wrong_with_it(api: Api) 
     assert cells == REFUSED_LABEL
 
 
+def test_the_run_of_what_is_grown_first_refuses_everything_that_may_be_wrong_with_it(api: Api) -> None:
+    story = asked(api, lot=True)
+    other = Story(api, story.donor, story.vials[1:2])
+    assert other.request(route=ROUTE).status_code == 201
+    tubes = {"another person's tube": a_story(api).vials[0], "swapped with another withdrawal's": story.vials[1]}
+    early = {attempted(api, story, "expand", "wrong order", tubes)}
+    for take in (story.approve, story.pick, story.confirm):
+        assert take().status_code in (200, 201)
+        early.add(attempted(api, story, "expand", "wrong order", tubes))
+    assert story.thaw(api.lab_tech).status_code == 200
+    assert attempted(api, story, "expand", "nothing", tubes) == ""
+    cells = {wrong: attempted(api, story, "expand", wrong, tubes) for wrong in REFUSED_RUN.keys() - {"wrong order", "replayed"}}
+    cells["wrong order"] = ", ".join(sorted(early))
+    first, second = at_once(partial(expand, story), partial(expand, story))
+    assert sorted(one.status_code for one in (first, second)) == [200, 409], [first.text, second.text]
+    cells["replayed"] = attempted(api, story, "expand", "replayed", tubes)
+    assert cells == REFUSED_RUN
+
+
 def rendered() -> str:
     """The table of what stops each step, as the documents show it."""
-    steps = [*list(WHO)[:4], "label", *list(WHO)[4:]]
+    steps = [*list(WHO)[:4], "label", "expand", *list(WHO)[4:]]
     lines = [f"| what is wrong | {' | '.join(steps)} |", "|---" * (len(steps) + 1) + "|"]
     for wrong, row in REFUSED.items():
-        cells = row | ({"label": REFUSED_LABEL[wrong]} if REFUSED_LABEL.get(wrong) else {})
+        others = {"label": REFUSED_LABEL, "expand": REFUSED_RUN}
+        cells = row | {step: codes[wrong] for step, codes in others.items() if codes.get(wrong)}
         said = (
             ", ".join(f"`{one.replace(' ', '_')}`" for one in cells[step].split(", ")) if step in cells else "" for step in steps
         )

@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from tests.conftest import Api, Client
 from tests.factories import make_box
+from tests.pages.visitor import Visit
 from tests.viability.test_reports import demand
 from tests.withdrawals.stories import (
     Story,
@@ -22,11 +23,7 @@ from tests.withdrawals.stories import (
 from tests.withdrawals.test_label_text import by_label
 from tests.withdrawals.test_stands_still import looked
 from tests.withdrawals.test_told import told
-
-AT_NORTH = (
-    "UPDATE specimen SET home_site_code = 'NORTH' WHERE code = :code",
-    "UPDATE custody SET site_code = 'NORTH' WHERE code = :code",
-)
+from tests.withdrawals.wrongs import AT_NORTH
 
 
 def at_north(api: Api, vial: str) -> None:
@@ -84,7 +81,41 @@ def test_whoever_approved_it_neither_thaws_nor_counts_it_afterwards(api: Api) ->
     counted(api, story, api.acts_here)
     assert "Somebody else counts" in refused(story.label(), 409, "count_after_thaw_missing")["detail"]
     counted(api, story, api.lab_tech)
+    for own in (api.acts_here, api.lab_tech2):
+        refused(story.label(own), 403, "not_independent")
     assert story.label().status_code == 200
+
+
+def test_whoever_approved_it_is_shown_neither_thaw_nor_count_nor_label_and_is_not_sent_to_them(api: Api, visit: Visit) -> None:
+    demand(api)
+    story = a_story(api, 3)
+    assert story.request(route="thaw_and_ship").status_code == 201
+    assert story.approve(api.acts_here).status_code == 200
+    assert story.pick().status_code == story.confirm().status_code == 201
+    own, other, here = visit("acts_here"), visit("lab_tech"), f"/withdrawals/{story.code}"
+    assert f"{here}/thaw" in other.get_page(here) and f"{here}/thaw" not in own.get_page(here)
+    assert story.thaw(api.lab_tech).status_code == 200
+    assay = f"/specimens/{story.vials[0]}/assay"
+    assert f'href="{assay}"' in other.get_page(here) and f'href="{assay}"' not in own.get_page(here)
+    assert assay in other.get_page("/") and assay not in own.get_page("/")
+    counted(api, story, api.lab_tech)
+    story.print_label()
+    assert f"{here}/label" in other.get_page(here) and f"{here}/label" not in own.get_page(here)
+
+
+def test_whoever_approved_it_may_issue_what_two_picked_and_be_one_of_two_at_the_bedside(api: Api, visit: Visit) -> None:
+    story = a_story(api, 3)
+    assert story.request().status_code == 201
+    assert story.approve(api.acts_here).status_code == 200
+    assert story.pick().status_code == story.confirm().status_code == 201
+    page, here = visit("acts_here"), f"/withdrawals/{story.code}"
+    assert f"{here}/issue" in page.get_page(here)
+    assert story.issue(api.acts_here).status_code == 200
+    assert story.receive().status_code == story.thaw().status_code == 200
+    assert f"{here}/check" in page.get_page(here)
+    assert story.check(api.acts_here).status_code == 201
+    assert story.check(api.acts_here).json()["release"] is None, "one of two, never both"
+    assert story.check(api.clinic_staff).json()["release"] is not None
 
 
 @pytest.mark.parametrize("signed", ["first of two", "before it was looked at again"])

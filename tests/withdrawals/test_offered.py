@@ -27,6 +27,7 @@ from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.pages.visitor import BROWSER, Visit
 from tests.viability.test_reports import demand
+from tests.withdrawals.growing import at_the_bench, expand, grown_of
 from tests.withdrawals.stories import AMOUNT, Story, a_story, place_of, sealed, sign_and_post
 
 LOGINS = (
@@ -48,6 +49,9 @@ def at_every_state(api: Api) -> dict[str, Story]:
     stories["thawed_at_the_bench"] = on_the_bench_route(api)
     assert stories["thawed_at_the_bench"].thaw(api.lab_tech).status_code == 200
     ready_for_its_label(api, stories["thawed_at_the_bench"])
+    stories["to_be_grown"] = at_the_bench(api)
+    stories["grown"] = at_the_bench(api)
+    assert expand(stories["grown"]).status_code == 200
     stories["with_a_courier"] = a_story(api, vials=2).up_to("confirm")
     assert stories["with_a_courier"].issue(courier="CRYOGO", evidence="CG 4711").status_code == 200
     stories["returned"] = a_story(api, vials=2).up_to("receive")
@@ -122,6 +126,7 @@ def body_of(story: Story, name: str, tube: str, at: datetime | None = None) -> B
         "confirm": {"tube": tube, "confirm": True},
         "thaw": {"tube": tube, "method": "water bath 37 C", "duration_s": 90},
         "label": {"tube": story.scans.get("label", tube)},
+        "expand": grown_of(story.api, {"specimen": tube}),
         "issue": {},
         "receive": {"tubes": [tube]} | looked,
         "check": {"wristband": story.band, "product": tube, "device": "tablet-of-another"},

@@ -14,8 +14,8 @@ from tests.pages.visitor import Visit
 from tests.viability.test_reports import demand
 from tests.withdrawals.stories import Story, a_story, everyone, holds_of, kinds_of, lift_all, sealed
 from tests.withdrawals.test_final_label import thawed
-from tests.withdrawals.test_hostile import expired, held, lot_failed, revoked
 from tests.withdrawals.test_told import told
+from tests.withdrawals.wrongs import expired, held, lot_failed, revoked
 
 
 def looked(api: Api) -> int:
@@ -68,6 +68,43 @@ def test_whoever_would_take_it_on_or_has_it_in_hand_is_told_and_nobody_else(api:
     assert told(api.lab_tech, story) == ["withdrawal_stopped"]
     for login in ("north_tech", "auditor"):
         assert today(api, login, story) == [], login
+
+
+@pytest.mark.parametrize("came", CAME)
+@pytest.mark.parametrize("step", ["request", "approve", "confirm", "issue", "thaw"])
+def test_the_api_says_that_it_is_stopped_and_why_before_its_next_step(api: Api, step: str, came: str) -> None:
+    story = a_story(api, 3, lot=True).up_to(step)
+    before = api.clinician.get(f"/withdrawals/{story.code}").json()
+    assert before["stopped"] == []
+    stop, _ = CAME[came]
+    api.test_bank.write(lambda s: stop(s, api, story))
+    read = api.clinician.get(f"/withdrawals/{story.code}").json()
+    assert read["stopped"] and read["waits_for"][0] == f"It is stopped: {read['stopped'][0]}"
+    assert read["waits_for"][-1] == before["waits_for"][-1]
+
+
+def test_an_act_on_what_is_stopped_answers_that_it_is(api: Api) -> None:
+    story = a_story(api, 2).up_to("issue")
+    api.test_bank.write(lambda s: held(s, api, story))
+    assert story.receive().json()["waits_for"][0].startswith("It is stopped: ")
+    broken = a_story(api, 2).up_to("issue")
+    answer = broken.receive(container_intact=False).json()["waits_for"]
+    assert answer[0].startswith("It is stopped: ") and "thaw it" in answer[-1], "by the hold that the receipt itself placed"
+
+
+def test_of_two_tubes_the_answer_about_one_says_that_the_other_is_stopped(api: Api) -> None:
+    story = a_story(api, 3)
+    assert story.request(specimens=story.vials[:2]).status_code == 201
+    assert story.approve().status_code == 200
+    for tube in story.vials[:2]:
+        assert story.pick(tube=tube).status_code == story.confirm(tube=tube).status_code == 201
+    assert story.issue().status_code == 200
+    assert story.receive(tubes=story.vials[:2]).status_code == 200
+    asked = HoldRequest(scope_kind="specimen", scope_id=story.vials[1], kind="quality", reason="result_awaited")
+    api.test_bank.write(lambda s: place_hold(s, api.test_bank.act("quality"), asked))
+    waits = story.thaw().json()["waits_for"]
+    assert story.vials[1] in waits[0] and waits[0].startswith("It is stopped: ")
+    assert any(one.startswith(story.vials[0]) for one in waits[1:])
 
 
 def test_it_goes_on_when_quality_lifts_what_stopped_it_and_that_is_told_too(api: Api, visit: Visit) -> None:

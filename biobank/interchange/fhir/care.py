@@ -34,6 +34,7 @@ _ORDER_STATUS: Final = {
     "returned": "revoked",
     "rejected": "revoked",
     "cancelled": "revoked",
+    "expanded": "completed",
 }
 """State of a withdrawal → HL7's status of an order. What nobody approved yet is a draft."""
 

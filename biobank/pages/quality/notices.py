@@ -27,8 +27,8 @@ WHAT = {
     "whose cells and whose band these are.",
     "another_tubes_final_label": "The label of another tube was scanned as the final one of what was thawed for {about}. Both "
     "are held, with what lay at their benches. Find out at once which cells are in which tube.",
-    "another_tube_in_hand": "Another tube was in the hand at {about}: somebody scanned what is none of it. Find out how it "
-    "came there.",
+    "another_tube_in_hand": "Another tube was in the hand at {about}: somebody scanned what is none of it. It is held. Find out "
+    "how it came there, and where the tube is that belonged there.",
     "outdated_label_at_the_bedside": "At the bedside of {about} a label was scanned that should be on nothing any more. Find out "
     "at once which tube it is on.",
     "given_unknowing": "Cells of {about} were given, and what stood against it came to light since. The deviation says what.",
@@ -38,6 +38,7 @@ WHAT = {
     "withdrawal_ready": "Two people picked everything of {about}. It is ready to be issued.",
     "withdrawal_issued": "The tubes of {about} left the bank.",
     "withdrawal_cancelled": "{about} was called off. Its tubes are free again; what you have in hand goes back into the cold.",
+    "withdrawal_expanded": "The cells of {about} went into a new run. Ask for what comes out of it once quality released it.",
     "withdrawal_allergy": "An allergy of the recipient was recorded while {about} is underway. Read it before anything is given.",
     "withdrawal_given": "A tube of {about} was given.",
     "withdrawal_giving_undone": "Quality undid what was recorded as given of {about}.",
@@ -53,6 +54,7 @@ NEWS = {
     "withdrawal_ready": "What you asked for is ready to be issued",
     "withdrawal_issued": "What you asked for left the bank",
     "withdrawal_cancelled": "A withdrawal was called off",
+    "withdrawal_expanded": "What you asked for is being grown",
     "withdrawal_allergy": "An allergy was recorded while cells are on their way",
     "withdrawal_given": "What you asked for was given",
     "withdrawal_giving_undone": "A giving was undone",

@@ -153,7 +153,12 @@ def _draw(at: Opened[Bench]) -> ActForm:
     known, name = at.read.known, at.form.get("process", "")
     if "start" in at.form or name not in set(ProcessName):
         return _draw_start(at, list(known))
-    process = PROCESSES[ProcessName(name)]
+    return draw_run(at, PROCESSES[ProcessName(name)], at.read)
+
+
+def draw_run(at: Opened[Any], process: Process, bench: Bench) -> ActForm:
+    """Return the form of a run by this process, with what the bench begins with among its inputs."""
+    known = bench.known
     made = {one for taken in process.makes.values() for one in taken}
     if known:
         made = {one for spec in known.values() for one in process.makes.get(MaterialName(spec.material), made)}
@@ -186,11 +191,11 @@ def _draw(at: Opened[Bench]) -> ActForm:
         subject="Processing",
         lead="Recorded when the last container is closed." + passage.get(process.passage, ""),
         trail=TRAIL,
-        values={"site": only(at.read.sites)},
-        options=at.read.options,
+        values={"site": only(bench.sites)},
+        options=bench.options,
         also=[Field("loss", "Lost in handling", "text", at.form.get("loss", ""), False, "In the unit of what went in.")],
         rows=[inputs, outputs],
-        hidden={"process": name},
+        hidden={"process": process.name.value},
         draft=True,
         submit="Record the run",
         icon="flask",
@@ -242,7 +247,7 @@ def _output_fields(row: Any, process: Process, choices: list[tuple[str, str]]) -
 
 async def _record(at: Acting[Bench]) -> Done | Response:
     """Record the run and show its lot; or go on from the choice of a process."""
-    form, settings = at.form, at.bank.settings
+    form = at.form
     try:
         name = ProcessName(form.get("process", ""))
     except ValueError:
@@ -251,16 +256,21 @@ async def _record(at: Acting[Bench]) -> Done | Response:
         scanned = f"&specimen={at.scanned('specimen', *SPECIMENS)}" if "specimen" in form else ""
         bench = f"&workstation={at.scanned('workstation', Prefix.EQUIPMENT)}" if "workstation" in form else ""
         return see(f"/processings/new?process={name.value}{scanned}{bench}")
+    made = await at.performing(making.record_making, await RUN.body_of(at, **await run_of(at, name)))
+    text = f"{counted(len(made['specimens']), 'new specimen')}. Print the labels next."
+    return Done(f"/lots/{made['lot']}", "The run is recorded.", " ".join([text, *made["warnings"]]))
+
+
+async def run_of(at: Acting[Any], name: ProcessName) -> dict[str, Any]:
+    """Return what the rows of a run's form say; raise FormFault."""
+    form, settings = at.form, at.bank.settings
     known = await at.reading(known_specimens, input_codes(form, settings))
-    given: dict[str, Any] = {
+    return {
         "process": name,
         "inputs": run_inputs(form, settings, known, at.zone),
         "loss": loss_of(form, known),
         "outputs": run_outputs(form, name, known, at.zone),
     }
-    made = await at.performing(making.record_making, await RUN.body_of(at, **given))
-    text = f"{counted(len(made['specimens']), 'new specimen')}. Print the labels next."
-    return Done(f"/lots/{made['lot']}", "The run is recorded.", " ".join([text, *made["warnings"]]))
 
 
 RUN = ActPage(

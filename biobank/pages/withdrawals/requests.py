@@ -35,6 +35,7 @@ ROUTES = (
     (Route.SHIP_FROZEN.value, "Ship frozen, thaw at the chair"),
     (Route.THAW_AND_SHIP.value, "Thaw and prepare here, then ship"),
     (Route.SHIP_FRESH.value, "Ship fresh from culture"),
+    (Route.EXPAND.value, "Grow more in a new run, and ask for what comes out"),
 )
 
 

@@ -30,7 +30,7 @@ from biobank.withdrawals.steps import STEPS, StepPage
 
 router = APIRouter(include_in_schema=False)
 
-OWN_PAGES = frozenset({"approve", "pick", "confirm", "check", "administer"})
+OWN_PAGES = frozenset({"approve", "pick", "confirm", "check", "administer", "expand"})
 """Steps whose page is more than a form."""
 
 

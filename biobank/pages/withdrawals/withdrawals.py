@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -27,10 +28,11 @@ from biobank.pages.withdrawals.requests import route_words
 from biobank.specimens.materials import amount_text, material_of
 from biobank.withdrawals import queries
 from biobank.withdrawals.case import Case
+from biobank.withdrawals.described import describe, waits
 from biobank.withdrawals.final_label_rules import unlabelled
 from biobank.withdrawals.given_before import entering_refusals
 from biobank.withdrawals.indication import indication_refusals
-from biobank.withdrawals.next_acts import COUNT, PRINT, acts_off_the_way, stopped_by
+from biobank.withdrawals.next_acts import COUNT, PRINT, acts_off_the_way
 from biobank.withdrawals.schemas import ItemPublic, WithdrawalDetail, WithdrawalList
 from biobank.withdrawals.standing import read_standing
 from biobank.withdrawals.step_rules import begin_refusals
@@ -98,8 +100,10 @@ class Whole:
     """Whether this login may enter what two people wrote on a sheet that was fetched."""
     given_before: bool = False
     """Whether something stands against giving what two people released, which may have come after it was given."""
-    stopped: Sequence[str] = ()
-    """Why the next step is taken by nobody now, a sentence each."""
+    waits: Sequence[str] = ()
+    """What it waits for, whether or not something stands against that."""
+    may_ask: bool = False
+    """Whether this login may ask for cells at its clinic."""
     reads_why: bool = False
     """Whether this login may read why it was asked for."""
     off_the_way: Sequence[tuple[str, str]] = ()
@@ -114,7 +118,7 @@ def read_whole(session: Session, actor: Actor, code: str, bank: Bank) -> Whole:
     """Read both at one instant, and which steps this login may take now: first those that the withdrawal waits for."""
     standing = read_standing(session, actor, code, bank)
     case = standing.case
-    withdrawal = queries.describe_case(session, actor, bank, case, standing.releases)
+    withdrawal = describe(session, bank, standing)
     events = queries.history_of_case(session, case).items
     wanted = next_steps(case.state, case.route, case.items, again=bool(standing.changed))
     order = dict.fromkeys([*wanted, *STEPS])
@@ -130,7 +134,8 @@ def read_whole(session: Session, actor: Actor, code: str, bank: Bank) -> Whole:
         wanted,
         enters,
         before,
-        [one.detail for one in stopped_by(standing)],
+        waits(standing),
+        actor.may(Permission.WITHDRAWAL_REQUEST, at=case.clinic),
         reads_why,
         acts_off_the_way(standing),
         queries.handled_for(session, case),
@@ -173,7 +178,7 @@ async def show_withdrawal(request: Request, code: WithdrawalCode, reading: PageR
             | {"administered": given_words(item)}
             for item in withdrawal.items
         ],
-        stopped=whole.stopped,
+        waits=whole.waits,
         item_columns=ITEM_COLUMNS,
         entries=[
             entry_of(event, lambda _kind: None, request.state.actor, withdrawal.clinic_site) for event in reversed(whole.events)
@@ -214,6 +219,12 @@ def acts_of(whole: Whole) -> list[ActionLink]:
             acts.append(ActionLink(what, f"/withdrawals/{withdrawal.code}/{name}-from-paper", "pen", "get", "plain"))
     if whole.given_before:
         acts.append(ActionLink("It was given before", f"/withdrawals/{withdrawal.code}/given-before", "pen", "get", "plain"))
+    grown = next((event for event in whole.events if event.kind == "withdrawal.expanded"), None)
+    if grown is not None:
+        acts.append(ActionLink("What came out of the run", f"/lots/{grown.body['lot']}", "vial", "get", "main"))
+        if whole.may_ask:
+            asked = urlencode({"donor": withdrawal.donor, "material": withdrawal.material})
+            acts.append(ActionLink("Ask for what was grown", f"/withdrawals/new?{asked}", "return", "get", "plain"))
     if whole.reads_why:
         acts.append(ActionLink("Read why it was asked for", f"/withdrawals/{withdrawal.code}/indication", "search"))
     return acts
@@ -240,6 +251,7 @@ ORDER: Mapping[str, Sequence[tuple[str, tuple[str, ...]]]] = {
     Route.SHIP_FROZEN: (*_BEFORE_ISSUE, *_TRAVEL, ("Thaw at the chair", ("specimen.thawed",)), *_AFTER_ISSUE),
     Route.THAW_AND_SHIP: (*_BEFORE_ISSUE, *AT_THE_BANK, *_TRAVEL, *_AFTER_ISSUE),
     Route.SHIP_FRESH: (*_BEFORE_ISSUE, *_TRAVEL, *_AFTER_ISSUE),
+    Route.EXPAND: (*_BEFORE_ISSUE, ("Thaw", ("specimen.thawed",)), ("New run", ("withdrawal.expanded",))),
 }
 """The steps of each route, with the kinds of event that say they were taken."""
 assert all(kind in rules.by_kind for steps in ORDER.values() for _, kinds in steps for kind in kinds)
@@ -259,7 +271,7 @@ def drawn_steps(whole: Whole) -> list[DrawnStep]:
     """Return the steps with who and when; the first that has no event is the present one."""
     withdrawal = whole.withdrawal
     stopped = withdrawal.state in ("rejected", "cancelled")
-    over = stopped or withdrawal.state == "closed"
+    over = stopped or withdrawal.state in ("closed", "expanded")
     steps: list[DrawnStep] = []
     for title, kinds in ORDER[withdrawal.route]:
         if title == COUNTED and not material_of(withdrawal.material).assays:
