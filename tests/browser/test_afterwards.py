@@ -113,6 +113,7 @@ def test_what_was_issued_and_not_verified_in_the_time_a_clinic_set_is_called_for
     scan(nurse, story.vials[0])
     nurse.locator("[name=container_intact]").select_option("true")
     nurse.locator("[name=label_legible]").select_option("true")
+    nurse.locator("[name=temperature_mc]").fill("-150")
     press(nurse, "Receive")
     expect(nurse.get_by_text("Received.", exact=True)).to_be_visible()
     assert story.thaw().status_code == 200

@@ -13,7 +13,7 @@ from tests.withdrawals.stories import a_story, bank_vials, holds_of, later, refu
 from tests.withdrawals.test_adverse import holds
 from tests.withdrawals.test_approval_stands import lose, one_of_quality_approves
 from tests.withdrawals.test_clocks_on_the_way import budget
-from tests.withdrawals.test_from_paper import filed, topics
+from tests.withdrawals.test_from_paper import filed
 from tests.withdrawals.test_harm_upwards import lot_of, made_of
 
 
@@ -57,7 +57,7 @@ def test_a_pick_on_paper_before_the_rest_was_lost_waits_for_quality_and_is_enter
     assert answer.json()["waits_for"] == [f"{story.vials[0]}: a second person's blind scan"]
 
 
-def test_what_was_issued_on_paper_in_time_and_is_out_too_long_now_is_entered_and_told(api: Api) -> None:
+def test_what_was_issued_on_paper_in_time_is_entered_and_its_clock_runs_on(api: Api) -> None:
     budget(api)
     story = a_story(api, 3).up_to("confirm")
     began = clock.now()
@@ -69,7 +69,10 @@ def test_what_was_issued_on_paper_in_time_and_is_out_too_long_now_is_entered_and
     refused(story.issue(**late), 409, "out_of_the_cold_too_long")
     answer = story.issue(paper=form, occurred_at=rfc3339(began + timedelta(minutes=5)))
     assert answer.status_code == 200, answer.text
-    assert topics(api, story)[-1] == "issued_before_it_was_known"
+    # It left in its time; its clock runs on, and the arrival holds it.
+    assert story.receive().status_code == 200
+    assert [one["kind"] for one in holds_of(api, story.vials[0])] == ["temperature"]
+    refused(story.thaw(), 409, "on_hold")
 
 
 def test_a_harm_that_is_entered_from_paper_reaches_what_the_unit_was_made_of(api: Api) -> None:

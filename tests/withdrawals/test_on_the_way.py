@@ -114,3 +114,13 @@ def test_what_came_by_hand_and_nobody_can_say_how_cold_is_held(api: Api) -> None
     assert story.receive(temperature_mc=None).status_code == 200
     assert [one["reason"] for one in holds_of(api, story.vials[0])] == ["temperature_not_read"]
     refused(story.thaw(), 409, "on_hold")
+
+
+def test_a_thaw_at_the_chair_is_on_record_as_done_at_the_clinic_and_not_before_it_was_received(api: Api, visit: Visit) -> None:
+    story = a_story(api, 2).up_to("confirm")
+    assert story.issue(courier="CRYOGO", evidence="CG 4711").status_code == 200
+    here = f"/withdrawals/{story.code}"
+    assert f'href="{here}/thaw"' not in visit("clinic_staff").get_page(here)
+    assert story.receive().status_code == story.thaw().status_code == 200
+    thawed = api.quality.get(f"/specimens/{story.vials[0]}/custody").json()["items"][-1]
+    assert (thawed["kind"], thawed["site"]) == ("specimen.thawed", "CLINIC")
