@@ -16,9 +16,9 @@ from biobank.foundation import clock
 from biobank.transparency.models import event
 from biobank.unfinished.kinds import CHECK_DUE
 from biobank.unfinished.models import act_timed_out
-from biobank.withdrawals.bedside import check_table as bedside_check
 from biobank.withdrawals.case import STANDS, administration
 from biobank.withdrawals.models import bedside_release, withdrawal
+from biobank.withdrawals.releases import check_table as bedside_check
 
 
 class BedsideCount(BaseModel):

@@ -43,10 +43,10 @@ from biobank.shipping.handover_queries import handover, item
 from biobank.storage.models import stock_count, storage_container
 from biobank.transparency.models import event
 from biobank.unfinished.models import act_timed_out, open_act_limit
-from biobank.withdrawals.bedside import check_table as bedside_check
 from biobank.withdrawals.case import pick_table as withdrawal_pick
 from biobank.withdrawals.models import bedside_release, withdrawal, withdrawal_item
 from biobank.withdrawals.paper_checks import ENTERED_WITHIN
+from biobank.withdrawals.releases import check_table as bedside_check
 
 P = Permission
 

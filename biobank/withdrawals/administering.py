@@ -17,7 +17,7 @@ from biobank.quality.adverse import Happened
 from biobank.specimens.amounts import said
 from biobank.specimens.materials import Unit
 from biobank.withdrawals.adverse import keep
-from biobank.withdrawals.bedside import UNKNOWN, check_table, differing, read_product, stop, stop_outdated
+from biobank.withdrawals.bedside import UNKNOWN, differing, read_product, stop, stop_outdated
 from biobank.withdrawals.case import (
     Case,
     administration,
@@ -32,7 +32,7 @@ from biobank.withdrawals.given_then import Judged, entered_by_two, judged_then, 
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.paper_checks import require_same_day
 from biobank.withdrawals.release_rules import band_refusal, way_refusal
-from biobank.withdrawals.releases import ONE_PERSON
+from biobank.withdrawals.releases import ONE_PERSON, check_table
 from biobank.withdrawals.schemas import AdministerRequest, WithdrawalAnswer
 from biobank.withdrawals.service import answer_of, read_again
 from biobank.withdrawals.step_rules import Grounds, administer_refusals, begin_refusals, consents_of, read_grounds

@@ -24,7 +24,6 @@ from biobank.custody.states import HoldKind
 from biobank.donors.wristbands import ActiveBand, active_wristband, find_band
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import CheckCharacterWrong, ForeignLabel, MalformedCode, Prefix
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.quality.independence import MISMATCH
 from biobank.quality.urgent import call_quality
@@ -33,11 +32,10 @@ from biobank.withdrawals.case import Case, open_case, record_on_case
 from biobank.withdrawals.events import CheckFailed, CheckOpened, CheckPassed
 from biobank.withdrawals.gate import step_permission_refusal
 from biobank.withdrawals.given_then import judged_then, strictly
-from biobank.withdrawals.models import BedsideCheck
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.paper_checks import moment_at_bedside
 from biobank.withdrawals.release_rules import CHECKED_AGAIN
-from biobank.withdrawals.releases import end_checks, end_open_releases, end_releases
+from biobank.withdrawals.releases import check_table, end_checks, end_open_releases, end_releases
 from biobank.withdrawals.scans import AnotherKindOfCode, read_scan, read_tube
 from biobank.withdrawals.schemas import BedsideAnswer, BedsideRequest
 from biobank.withdrawals.service import answer_members
@@ -45,7 +43,6 @@ from biobank.withdrawals.step_rules import begin_refusals, check_refusals, conse
 from biobank.withdrawals.strays import hold_specimens
 from biobank.withdrawals.workflow import Step
 
-check_table = table_of(BedsideCheck)
 _reader = user.alias("reader")
 
 _NOW = {"occurred_at": None, "late_entry": False, "paper": None}

@@ -13,10 +13,10 @@ from biobank.custody.entry import parse_entry
 from biobank.custody.states import State
 from biobank.people.resets import Reset, resets_in_case
 from biobank.transparency.models import event
-from biobank.withdrawals.bedside import check_table
 from biobank.withdrawals.case import streams_of
 from biobank.withdrawals.gate import step_permission_refusal
 from biobank.withdrawals.release_rules import release_refusal
+from biobank.withdrawals.releases import check_table
 from biobank.withdrawals.standing import Standing
 from biobank.withdrawals.workflow import Step
 

@@ -29,11 +29,11 @@ from biobank.foundation.errors import Conflict, Refusal, Refused, raise_first
 from biobank.quality.independence import Capacity, Touch, independence_refusals, touches_of_entries
 from biobank.quality.schemas import Token
 from biobank.withdrawals.administering import Giving, open_giving, write_giving
-from biobank.withdrawals.bedside import check_table
 from biobank.withdrawals.events import GivenBeforeConfirmed
 from biobank.withdrawals.given_then import judged_then, ran_out_since
 from biobank.withdrawals.paper_checks import require_same_day
 from biobank.withdrawals.release_rules import NoRelease, ReleaseExpired
+from biobank.withdrawals.releases import check_table
 from biobank.withdrawals.schemas import AdministerRequest, WithdrawalAnswer
 from biobank.withdrawals.standing import Standing
 from biobank.withdrawals.step_rules import administer_refusals, begin_refusals

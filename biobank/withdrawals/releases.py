@@ -17,7 +17,7 @@ from biobank.foundation.db import table_of
 from biobank.withdrawals.models import BedsideCheck
 from biobank.withdrawals.models import bedside_release as _release
 
-_check = table_of(BedsideCheck)
+check_table = table_of(BedsideCheck)
 ONE_PERSON = one_person(_release.c.first_checker, _release.c.second_checker).label("one_person")
 """Column: whether the two logins that made a release are one person's, by what is known now."""
 _OPEN = (_release.c.consumed_at.is_(None), _release.c.ended_at.is_(None))
@@ -56,8 +56,10 @@ def end_held_releases(session: Session, *, at: datetime, because: str) -> int:
 
 def end_checks(session: Session, at: datetime, *, withdrawal: str | None = None, donor: str | None = None) -> None:
     """End what one person read at the bedside and nobody followed yet, of a withdrawal or of all of a donor's."""
-    of = (_check.c.withdrawal_code == withdrawal, _check.c.donor_code == donor)
+    of = (check_table.c.withdrawal_code == withdrawal, check_table.c.donor_code == donor)
     named = [one for one, code in zip(of, (withdrawal, donor), strict=True) if code is not None]
     session.execute(
-        update(_check).where(*named, _check.c.ended_at.is_(None), _check.c.superseded_at.is_(None)).values(superseded_at=at)
+        update(check_table)
+        .where(*named, check_table.c.ended_at.is_(None), check_table.c.superseded_at.is_(None))
+        .values(superseded_at=at)
     )
