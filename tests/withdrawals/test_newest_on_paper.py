@@ -36,7 +36,7 @@ def test_a_unit_that_was_missed_on_paper_is_told_as_one_that_is_missed_now(api: 
     found = {"kind": "specimen.found", "site": "LAB", "expected_seq": seq_of(api, vial)}
     found |= {"paper": form, "occurred_at": rfc3339(began + timedelta(minutes=20))}
     assert api.lab_tech.post(f"/specimens/{vial}/events", json=found).status_code == 201
-    assert [one["kind"] for one in holds_of(api, vial)] == ["identity"]
+    assert "identity" in {one["kind"] for one in holds_of(api, vial)}
 
 
 def test_a_pick_on_paper_before_the_rest_was_lost_waits_for_quality_and_is_entered_then(api: Api) -> None:
