@@ -15,11 +15,11 @@ from biobank.reconciliation.tables import repeated
 from biobank.reconciliation.walk import is_compared
 from biobank.reconciliation.written import Said, Written, is_written, plain_row
 from biobank.transparency.models import event
-from biobank.withdrawals.bedside import check_table as _check
 from biobank.withdrawals.case import administration
 from biobank.withdrawals.case import pick_table as _pick
 from biobank.withdrawals.events import WithdrawalEvent
 from biobank.withdrawals.models import bedside_release, withdrawal, withdrawal_item
+from biobank.withdrawals.releases import check_table as _check
 
 _MEMBERS: Final = {
     **{"donor_code": "donor", "recipient_code": "recipient", "clinic_site_code": "clinic_site", "material": "material"},
