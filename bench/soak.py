@@ -1,6 +1,6 @@
-"""An hour of mixed load with kills: what was answered, what memory and disk did meanwhile.
+"""About an hour of mixed load with kills: what was answered, what memory and disk did meanwhile.
 
-    python -m bench.soak [--seconds 3600] [--clients 4] [--kill-every 60]
+    python -m bench.soak [--seconds 3500] [--clients 4] [--kill-every 60]
 
 One bank as it is run: a web worker, a sealer, a worker, PostgreSQL with the durability it ships with. Clients scan, look a code
 up, read a specimen, its history, a list, a proof and a label, draw pages, and export now and then. Every `--kill-every` seconds
@@ -244,12 +244,12 @@ def _judge(h: House, soaked: Soaked, leaves: set[str]) -> None:
 def main() -> None:
     """Soak, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=3600)
+    parser.add_argument("--seconds", type=float, default=3500)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--kill-every", type=float, default=60)
     parser.add_argument("--specimens", type=int, default=20_000)
     arguments = parser.parse_args()
-    with house(access_token_s=3600 * 12, on_disk=True) as h:
+    with house(access_token_s=3600, on_disk=True) as h:
         soaked = soak(
             h,
             seconds=arguments.seconds,

@@ -2245,9 +2245,15 @@ def upgrade() -> None:
     )
     op.create_index("ix_specimen_donor", "specimen", ["donor_code"], unique=False)
     op.create_index("ix_specimen_expires", "specimen", ["expires_at", "code"], unique=False)
-    op.create_index("ix_specimen_harvest", "specimen", ["harvest_code"], unique=False)
-    op.create_index("ix_specimen_lot", "specimen", ["lot_code"], unique=False)
+    op.create_index(
+        "ix_specimen_harvest", "specimen", ["harvest_code"], unique=False, postgresql_ops={"harvest_code": "text_pattern_ops"}
+    )
+    op.create_index("ix_specimen_lot", "specimen", ["lot_code"], unique=False, postgresql_ops={"lot_code": "text_pattern_ops"})
     op.create_index("ix_specimen_newest", "specimen", ["created_at", "code"], unique=False)
+    op.create_index(
+        "ix_specimen_number", "specimen", [sa.literal_column("split_part(code, '-', 2) text_pattern_ops")], unique=False
+    )
+    op.create_index("ix_specimen_start", "specimen", ["code"], unique=False, postgresql_ops={"code": "text_pattern_ops"})
     op.create_table(
         "withdrawal_outcome",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -3078,9 +3084,11 @@ def downgrade() -> None:
     op.drop_table("bank_closing_unit")
     op.drop_index(op.f("ix_withdrawal_outcome_withdrawal_code"), table_name="withdrawal_outcome")
     op.drop_table("withdrawal_outcome")
+    op.drop_index("ix_specimen_start", table_name="specimen", postgresql_ops={"code": "text_pattern_ops"})
+    op.drop_index("ix_specimen_number", table_name="specimen")
     op.drop_index("ix_specimen_newest", table_name="specimen")
-    op.drop_index("ix_specimen_lot", table_name="specimen")
-    op.drop_index("ix_specimen_harvest", table_name="specimen")
+    op.drop_index("ix_specimen_lot", table_name="specimen", postgresql_ops={"lot_code": "text_pattern_ops"})
+    op.drop_index("ix_specimen_harvest", table_name="specimen", postgresql_ops={"harvest_code": "text_pattern_ops"})
     op.drop_index("ix_specimen_expires", table_name="specimen")
     op.drop_index("ix_specimen_donor", table_name="specimen")
     op.drop_table("specimen")

@@ -161,8 +161,11 @@ class Specimen(SQLModel, table=True):
         Index("ix_specimen_newest", "created_at", "code"),
         Index("ix_specimen_expires", "expires_at", "code"),
         Index("ix_specimen_donor", "donor_code"),
-        Index("ix_specimen_lot", "lot_code"),
-        Index("ix_specimen_harvest", "harvest_code"),
+        # Searched by how they begin, whatever the database's collation; `specimens/queries.py` has the search.
+        Index("ix_specimen_lot", "lot_code", postgresql_ops={"lot_code": "text_pattern_ops"}),
+        Index("ix_specimen_harvest", "harvest_code", postgresql_ops={"harvest_code": "text_pattern_ops"}),
+        Index("ix_specimen_start", "code", postgresql_ops={"code": "text_pattern_ops"}),
+        Index("ix_specimen_number", text("split_part(code, '-', 2) text_pattern_ops")),
         {"info": {"never_deleted": True}},
     )
 

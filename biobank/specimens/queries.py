@@ -8,7 +8,21 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BindParameter, ColumnElement, DateTime, Row, Select, bindparam, cast, func, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    DateTime,
+    Row,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import Session
 
@@ -81,6 +95,8 @@ _LIST_COLUMNS: tuple[ColumnElement[Any], ...] = (
 EXPIRY = func.least(specimen.c.expires_at, cast(custody.c.use_by, DateTime(timezone=True)))
 """As `snapshots.expiry_of` says it."""
 
+NUMBER = func.split_part(specimen.c.code, literal_column("'-'"), literal_column("2"), type_=Text)
+"""A code without its prefix, as the index `ix_specimen_number` has it."""
 ORDERS: dict[str, ColumnElement[Any]] = {
     "created_at": specimen.c.created_at,
     "code": specimen.c.code,
@@ -119,7 +135,7 @@ def list_specimens(
         statement = statement.where(custody.c.container_code.in_(places_below.get()(container)))
     if hold is not None:
         covered = covered_by().bindparams(kind=hold).subquery("covered")
-        statement = statement.where(specimen.c.code.in_(select(covered.c.code)))
+        statement = statement.where(specimen.c.code == _among(select(covered.c.code)))
     if words is not None:
         statement = statement.where(_matches(words.strip()))
     if expires_from is not None:
@@ -141,11 +157,16 @@ def _matches(words: str) -> ColumnElement[bool]:
     by_alias = select(alias.c.specimen_code).where(same_identifier.in_(spellings(words)))
     return or_(
         specimen.c.code.startswith(start, autoescape=True),
-        specimen.c.code.contains(f"-{start}", autoescape=True),
+        NUMBER.startswith(start, autoescape=True),
         specimen.c.lot_code.startswith(start, autoescape=True),
         specimen.c.harvest_code.startswith(start, autoescape=True),
-        specimen.c.code.in_(by_alias),
+        specimen.c.code == _among(by_alias),
     )
+
+
+def _among(codes: Select[Any]) -> ColumnElement[Any]:
+    """Return what a code is compared with to be one of `codes`: found first, so that the list is read by index from them."""
+    return any_(func.array(codes.scalar_subquery()))
 
 
 def _summary(row: "Row[Any]", holds: list[str]) -> SpecimenSummary:
