@@ -1,4 +1,4 @@
-"""Imports every models.py, so that the metadata is whole: for Alembic, the command line and the tests."""
+"""Imports every module with tables, so that the metadata is whole: for Alembic, the command line and the tests."""
 
 from sqlalchemy import MetaData
 
@@ -18,6 +18,7 @@ from biobank.quality import models as quality
 from biobank.reconciliation import models as reconciliation
 from biobank.registers import models as registers
 from biobank.shipping import models as shipping
+from biobank.specimens import limit_models
 from biobank.specimens import models as specimens
 from biobank.storage import models as storage
 from biobank.transparency import models as transparency
@@ -40,6 +41,7 @@ MODULES = (
     quality,
     shipping,
     specimens,
+    limit_models,
     storage,
     messages,
     monitoring,

@@ -34,8 +34,8 @@ from biobank.custody.use_by import nearer_ends
 from biobank.foundation.errors import Conflict
 from biobank.people.queries import get_site
 from biobank.specimens.events import SOURCE, LimitsSet
+from biobank.specimens.limit_models import material_limit as limit
 from biobank.specimens.materials import MATERIALS, MaterialName, UseBy, material_of
-from biobank.specimens.models import material_limit as limit
 from biobank.specimens.models import specimen
 from biobank.specimens.warm_time import hold_over_new_budget
 from biobank.transparency.models import event

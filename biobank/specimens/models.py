@@ -388,31 +388,6 @@ class ViabilityAssay(SQLModel, table=True):
     recorded_by: str = Field(sa_column=_words())
 
 
-class MaterialLimit(SQLModel, table=True):
-    """What a site allows a material in one condition: seconds of use, out of the cold, in cryoprotectant; the last passage."""
-
-    __tablename__ = "material_limit"
-    __table_args__ = (
-        CheckConstraint("use_by_s > 0 AND warm_amber_s > 0 AND warm_red_s >= warm_amber_s", name="limits_are_in_order"),
-        CheckConstraint("(warm_amber_s IS NULL) = (warm_red_s IS NULL)", name="a_budget_has_amber_and_red"),
-        CheckConstraint("warm_red_s IS NULL OR source IS NOT NULL", name="a_budget_has_a_source"),
-        CheckConstraint("contact_s > 0 AND to_tank_s > 0 AND highest_passage >= 0", name="limits_of_work_are_counted"),
-    )
-
-    site_code: str = Field(sa_column=Column(Text, ForeignKey("site.code"), primary_key=True))
-    material: str = Field(sa_column=Column(Text, primary_key=True))
-    condition: str = Field(sa_column=Column(Text, primary_key=True))
-    use_by_s: int | None = Field(default=None, sa_column=Column(Integer))
-    warm_amber_s: int | None = Field(default=None, sa_column=Column(Integer))
-    warm_red_s: int | None = Field(default=None, sa_column=Column(Integer))
-    contact_s: int | None = Field(default=None, sa_column=Column(Integer))
-    to_tank_s: int | None = Field(default=None, sa_column=Column(Integer))
-    highest_passage: int | None = Field(default=None, sa_column=Column(Integer))
-    source: str | None = Field(default=None, sa_column=Column(Text))
-    set_by: str = Field(sa_column=_words())
-    event_hash: bytes = Field(sa_column=_event())
-
-
 class CultureRecord(SQLModel, table=True):
     """New medium, a look, or vessels discarded, of a culture. `finding`: what was seen, or why vessels were discarded."""
 
@@ -450,4 +425,3 @@ processing = table_of(Processing)
 processing_input = table_of(ProcessingInput)
 lot_test = table_of(LotTest)
 viability_assay = table_of(ViabilityAssay)
-material_limit = table_of(MaterialLimit)

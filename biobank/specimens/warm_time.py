@@ -18,7 +18,8 @@ from biobank.custody.recording import NOW, head_of
 from biobank.custody.snapshots import load
 from biobank.custody.states import TERMINAL, Condition, HoldKind, HoldScope
 from biobank.foundation.clock import rfc3339
-from biobank.specimens.models import material_limit, specimen
+from biobank.specimens.limit_models import material_limit
+from biobank.specimens.models import specimen
 
 _EVER: Final = datetime.min.replace(tzinfo=UTC)
 _FROZEN: Final[tuple[ColumnElement[bool], ...]] = (
