@@ -57,7 +57,7 @@ _REMEMBERED = 4096
 """Texts whose reading is kept: a column says the same few things in thousands of lines."""
 LIKE_UNSAID = UNSAID - UNSAID_NAMES
 
-_NOUGHTS = frozenset({date(1899, 12, 30), date(1899, 12, 31), date(1900, 1, 1), date(1904, 1, 1)})
+NOUGHTS = frozenset({date(1899, 12, 30), date(1899, 12, 31), date(1900, 1, 1), date(1904, 1, 1)})
 _TRUTH = {"TRUE", "FALSE", "WAHR", "FALSCH", "VRAI", "FAUX", "VERDADERO", "FALSO", "VERO"}
 
 _ISO = re.compile(r"^(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?)?$", re.ASCII)
@@ -198,7 +198,7 @@ def day_of(cell: Cell, order: DateOrder | None) -> date | None:
     value = _value(cell)
     text = "" if isinstance(value, date) else said(cell)
     day = value if isinstance(value, date) else _day_of_text(text, order) if text else None
-    if day in _NOUGHTS:
+    if day in NOUGHTS:
         raise Unclear("is the day from which spreadsheets count: the cell was empty or nought. Look it up")
     return day
 

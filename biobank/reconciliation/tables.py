@@ -16,7 +16,8 @@ from biobank.quality.models import (
     use_up_allowed,
 )
 from biobank.reconciliation.written import ANY, Entry, Said, Written, is_written
-from biobank.specimens.models import lot_test, material_limit, viability_assay
+from biobank.specimens.limit_models import material_limit
+from biobank.specimens.models import lot_test, viability_assay
 from biobank.storage.models import class_limit, split_storage_rule
 
 
