@@ -19,7 +19,8 @@ from biobank.quality.hold_schemas import HoldRequest
 from biobank.quality.holds import place_hold
 from biobank.quality.look_back import start_recall
 from biobank.quality.schemas import RecallRequest
-from biobank.specimens.models import LotTest, MaterialLimit, Specimen
+from biobank.specimens.limit_models import MaterialLimit
+from biobank.specimens.models import LotTest, Specimen
 from biobank.transparency.models import event
 from tests import seed
 from tests.conftest import Api
