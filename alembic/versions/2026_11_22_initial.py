@@ -2251,7 +2251,11 @@ def upgrade() -> None:
     op.create_index("ix_specimen_lot", "specimen", ["lot_code"], unique=False, postgresql_ops={"lot_code": "text_pattern_ops"})
     op.create_index("ix_specimen_newest", "specimen", ["created_at", "code"], unique=False)
     op.create_index(
-        "ix_specimen_number", "specimen", [sa.literal_column("split_part(code, '-', 2) text_pattern_ops")], unique=False
+        "ix_specimen_number",
+        "specimen",
+        [sa.literal_column("split_part(code, '-', 2)").label("number")],
+        unique=False,
+        postgresql_ops={"number": "text_pattern_ops"},
     )
     op.create_index("ix_specimen_start", "specimen", ["code"], unique=False, postgresql_ops={"code": "text_pattern_ops"})
     op.create_table(
@@ -3085,7 +3089,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_withdrawal_outcome_withdrawal_code"), table_name="withdrawal_outcome")
     op.drop_table("withdrawal_outcome")
     op.drop_index("ix_specimen_start", table_name="specimen", postgresql_ops={"code": "text_pattern_ops"})
-    op.drop_index("ix_specimen_number", table_name="specimen")
+    op.drop_index("ix_specimen_number", table_name="specimen", postgresql_ops={"number": "text_pattern_ops"})
     op.drop_index("ix_specimen_newest", table_name="specimen")
     op.drop_index("ix_specimen_lot", table_name="specimen", postgresql_ops={"lot_code": "text_pattern_ops"})
     op.drop_index("ix_specimen_harvest", table_name="specimen", postgresql_ops={"harvest_code": "text_pattern_ops"})

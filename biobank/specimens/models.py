@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -40,6 +41,9 @@ def _event() -> "Column[Any]":
 
 def _words(nullable: bool = False) -> "Column[Any]":
     return Column(Text, nullable=nullable)
+
+
+_NUMBER = literal_column("split_part(code, '-', 2)").label("number")
 
 
 class Kit(SQLModel, table=True):
@@ -165,7 +169,7 @@ class Specimen(SQLModel, table=True):
         Index("ix_specimen_lot", "lot_code", postgresql_ops={"lot_code": "text_pattern_ops"}),
         Index("ix_specimen_harvest", "harvest_code", postgresql_ops={"harvest_code": "text_pattern_ops"}),
         Index("ix_specimen_start", "code", postgresql_ops={"code": "text_pattern_ops"}),
-        Index("ix_specimen_number", text("split_part(code, '-', 2) text_pattern_ops")),
+        Index("ix_specimen_number", _NUMBER, postgresql_ops={"number": "text_pattern_ops"}),
         {"info": {"never_deleted": True}},
     )
 

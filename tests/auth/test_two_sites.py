@@ -27,6 +27,7 @@ PERSONAL = {
     # About the caller alone, or about a proposal whose place is part of it.
     "/api/v1/signatures",
     "/api/v1/auth/password",
+    "/api/v1/messages/own",
     "/api/v1/auth/logout",
     "/api/v1/auth/second-factor",
     "/api/v1/auth/second-factor/confirm",
@@ -50,6 +51,7 @@ REFUSED_TO_BOTH = {
     "/api/v1/sites",
     "/api/v1/look-backs",
     "/api/v1/recalls",
+    "/api/v1/webhooks",
     "/api/v1/users/{code}/roles",
     # The entries of the seed are every site's.
     "/api/v1/registers/{entry}/changes",

@@ -45,9 +45,9 @@ LISTS = {
 }
 
 
-def tubes(api: Api, count: int) -> list[str]:
+def tubes(api: Api, count: int, **fields: str) -> list[str]:
     act = api.test_bank.act("lab_tech")
-    made: list[str] = api.test_bank.write(lambda s: [make_specimen(s, act).code for _ in range(count)])
+    made: list[str] = api.test_bank.write(lambda s: [make_specimen(s, act, **fields).code for _ in range(count)])
     return made
 
 
@@ -106,7 +106,7 @@ def test_a_file_holds_what_is_shown_and_the_columns_that_were_chosen(api: Api, v
 
 def test_what_expires_this_quarter_is_one_click_from_the_list(api: Api, visit: Visit) -> None:
     now = clock.now()
-    soon, late, past, _never = tubes(api, 4)
+    soon, late, past, _never = tubes(api, 4, material="svf", unit="cells")
     _, end = expiry_of("quarter", now.astimezone(ZoneInfo("UTC")).date(), ZoneInfo("UTC"))
     assert end is not None
     expire(api, soon, now)

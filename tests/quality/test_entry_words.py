@@ -102,7 +102,7 @@ READ = {
 NO_WORDS = {
     *("client_id", "client_secret", "new_password", "password", "scope", "second_factor", "signature", "username"),  # secrets
     *("by", "place", "product", "scanned", "specimen", "text", "tube", "tubes", "wristband", "package"),  # what a scanner read
-    *("SearchDonors.name", "zone", "credential"),  # asked with; of a clock; of a device
+    *("SearchDonors.name", "zone", "credential", "MakeWebhook.url"),  # asked with; of a clock; of a device; of a program
 }
 
 
