@@ -1,21 +1,23 @@
 """/openapi.json: written once per process, off the event loop, and kept as bytes.
 
 Describing some 300 routes takes about a second of CPU. A request for it must not stop everybody else's for as long, and nobody
-needs it at the start.
+needs it at the start. It is the same for everybody, and a megabyte and a half: whoever takes it packed gets it so.
 
 What the framework writes gets two things more: every call has a short name of its own, by which clients call it, and the calls
 of `api_examples.json` have examples that were really run.
 """
 
 import asyncio
+import gzip
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 
+from biobank.foundation.asgi import takes_packed
 from biobank.operations.api_examples import put_into
 
 ADDRESS = "/openapi.json"
@@ -26,15 +28,20 @@ def install(app: FastAPI) -> None:
     """Serve the document of `app`, which was built with `openapi_url=None`."""
 
     @cache
-    def written() -> bytes:
-        return orjson.dumps(document_of(app))
+    def written() -> tuple[bytes, bytes]:
+        whole = orjson.dumps(document_of(app))
+        return whole, gzip.compress(whole, mtime=0)
 
     one_at_a_time = asyncio.Lock()
 
     @app.get(ADDRESS, include_in_schema=False)
-    async def read_document() -> Response:
+    async def read_document(request: Request) -> Response:
         async with one_at_a_time:
-            return Response(await asyncio.to_thread(written), media_type="application/json")
+            whole, packed = await asyncio.to_thread(written)
+        headers = {"Vary": "Accept-Encoding"}
+        if takes_packed(request.headers):
+            return Response(packed, media_type="application/json", headers=headers | {"Content-Encoding": "gzip"})
+        return Response(whole, media_type="application/json", headers=headers)
 
 
 def document_of(app: FastAPI) -> Json:

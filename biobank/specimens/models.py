@@ -18,6 +18,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    Label,
     LargeBinary,
     Text,
     UniqueConstraint,
@@ -43,7 +44,7 @@ def _words(nullable: bool = False) -> "Column[Any]":
     return Column(Text, nullable=nullable)
 
 
-_NUMBER = literal_column("split_part(code, '-', 2)").label("number")
+_NUMBER: "Label[str]" = literal_column("split_part(code, '-', 2)").label("number")
 
 
 class Kit(SQLModel, table=True):

@@ -221,9 +221,9 @@ def look_at(page: Page, furnished: Furnished, stop: Stop) -> None:
     stops = [count_statements(engine.sync_engine, seen, of=urlsplit(path).path) for engine in (database.writer, database.reader)]
     with weighed(page) as weights:
         answer = page.goto(path)
-    for end in stops:
-        end()
-    expect(page.locator("[aria-busy=true]")).to_have_count(0, timeout=60_000)
+        for end in stops:
+            end()
+        expect(page.locator("[aria-busy=true]")).to_have_count(0, timeout=60_000)
     assert answer is not None
     assert answer.status == stop.status, answer.status
     assert sum(weights.values()) <= stop.heaviest, f"{sum(weights.values())} bytes in {len(weights)} answers"

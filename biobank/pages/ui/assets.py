@@ -20,6 +20,8 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from biobank.foundation.asgi import takes_packed
+
 STATIC_PREFIX = "/static"
 STATIC_DIR = Path(__file__).parent / "static"
 SCAN_WORKER = "scan-worker.js"
@@ -76,8 +78,7 @@ class VersionedStatic(StaticFiles):
     def _pack(self, path: str, response: Response, asked: Headers) -> Response:
         """Return a whole file packed for whoever takes it so, under the tag of the same file, which is then a weak one."""
         response.headers["Vary"] = "Accept-Encoding"
-        takes = [one.split(";")[0].strip() for one in asked.get("accept-encoding", "").split(",") if "q=0" not in one]
-        if response.status_code != 200 or "gzip" not in takes or "range" in asked:
+        if response.status_code != 200 or not takes_packed(asked) or "range" in asked:
             return response
         if path not in self._packed:
             file, _ = self.lookup_path(path)
