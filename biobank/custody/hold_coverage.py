@@ -72,21 +72,23 @@ def _statement() -> TextClause:
     )
 
 
+def _held(active: str) -> str:
+    """Common table expressions up to `held (code)`: what the holds that `active` selects may cover, each by itself."""
+    reaches = [reach.get() for reach in _REACHES]
+    tables = "".join(f", {reach.held_tables}" for reach in reaches if reach.held_tables)
+    return f"WITH RECURSIVE active AS ({active}){tables}, held (code) AS ({' UNION '.join(reach.held for reach in reaches)})"
+
+
 def covered_by_those(which: str, answer: str) -> str:
     """Return SQL for what the holds that meet the condition `which` cover; `answer` picks from h (hold) and scope.target.
 
     The holds say which specimens they may cover; which of those they do cover is asked as for one specimen, so that a list
     and the specimen's own page cannot differ.
     """
-    reaches = [reach.get() for reach in _REACHES]
-    tables = "".join(f", {reach.held_tables}" for reach in reaches if reach.held_tables)
     coverage = _coverage().replace(":codes", "ARRAY(SELECT code FROM candidate)")
     return f"""
-        WITH RECURSIVE active AS (
-            SELECT id, scope_kind, scope_id, placed_at FROM hold WHERE {which}
-        ){tables}, held (code) AS (
-            {" UNION ".join(reach.held for reach in reaches)}
-        ), candidate (code) AS ({with_heirs.get()}), {coverage}
+        {_held(f"SELECT id, scope_kind, scope_id, placed_at FROM hold WHERE {which}")},
+        candidate (code) AS ({with_heirs.get()}), {coverage}
         SELECT DISTINCT {answer}
         FROM scope JOIN active h ON h.scope_id = scope.scope_id AND h.scope_kind = scope.scope_kind
         WHERE scope.until IS NULL OR scope.until >= h.placed_at
@@ -102,9 +104,7 @@ def covered_by() -> TextualSelect:
 
 @cache
 def _named_by(active: str) -> TextClause:
-    reaches = [reach.get() for reach in _REACHES]
-    tables = "".join(f", {reach.held_tables}" for reach in reaches if reach.held_tables)
-    return text(f"WITH RECURSIVE active AS ({active}){tables} {' UNION '.join(reach.held for reach in reaches)}")
+    return text(f"{_held(active)} SELECT code FROM held")  # noqa: S608 - the parts put in are constants of our packages
 
 
 _ONE = "SELECT CAST(:kind AS text) AS scope_kind, CAST(:id AS text) AS scope_id, now() AS placed_at"

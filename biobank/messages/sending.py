@@ -62,21 +62,21 @@ def send_messages(session: Session, act: Act) -> int:
             letters.append((together, letter(settings, together, to)))
     if not letters:
         return 0
-    sent = 0
+    sent, tried = 0, 0
     try:
         with _server(settings) as server:
             for these, one in letters:
                 fault = _deliver(server, one)
+                tried += 1
                 if fault is None:
                     _end(session, act, these, "sent")
                     sent += len(these)
                 else:
                     _again(session, act, these, fault)
     except (OSError, smtplib.SMTPException) as error:
-        # What was not ended or put off above waits; a server that is away fails every one of them alike.
-        left = [together for together, _ in letters if not _settled(session, act, together)]
-        for waiting in left:
-            _again(session, act, waiting, _word(error))
+        # What got no answer waits; a server that is away fails every one of them alike.
+        for these, _ in letters[tried:]:
+            _again(session, act, these, _word(error))
     return sent
 
 
@@ -151,11 +151,6 @@ def _word(error: Exception) -> str:
 
 def _of(rows: Iterable[Any]) -> Any:
     return message.c.id.in_([row.id for row in rows])
-
-
-def _settled(session: Session, act: Act, rows: Sequence[Any]) -> bool:
-    due = session.execute(select(message.c.due_at).where(_of(rows[:1]))).scalar()
-    return due is None or due > act.at
 
 
 def _end(session: Session, act: Act, rows: Sequence[Any], how: str) -> None:

@@ -49,7 +49,9 @@ KEPT: Final = timedelta(days=14)
 PATH: Final = "worker/webhooks"
 
 _of = webhook_delivery.c
-_undecided = _of.state.in_(("waiting", "undeliverable"))
+UNDECIDED: Final = ("waiting", "undeliverable")
+"""States of what holds up its stream: it was neither delivered nor left out."""
+_undecided = _of.state.in_(UNDECIDED)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def _due(now: datetime) -> ColumnElement[bool]:
         before.c.webhook_code == _of.webhook_code,
         before.c.stream == _of.stream,
         before.c.log_index < _of.log_index,
-        before.c.state.in_(("waiting", "undeliverable")),
+        before.c.state.in_(UNDECIDED),
     )
     sent_in = or_(webhook.c.state == "open", and_(webhook.c.state != "withdrawn", _of.kind == TRIAL))
     return and_(_of.webhook_code == webhook.c.code, _of.state == "waiting", _of.next_at <= now, sent_in, ~held)
