@@ -53,6 +53,7 @@ from biobank.specimens.scoping import at_sites_of, lots_at_sites_of, specimens_a
 from biobank.storage.counts import findings_to_settle, list_counts
 from biobank.storage.queries import kept_with_others, stored_without_a_slot
 from biobank.unfinished.kinds import open_acts
+from biobank.webhooks.queries import stuck_webhooks
 from biobank.withdrawals.next_acts import COUNT, PRINT, STOPPED, acts_waiting_for
 from biobank.withdrawals.outcomes import measures_to_do
 from biobank.withdrawals.service import APPROVE_BY_TWO
@@ -141,6 +142,7 @@ def read_tasks(session: Session, actor: Actor, bank: Bank) -> list[Task]:
         _notices,
         _adverse,
         _measures,
+        _other_systems,
     )
     found = [*_withdrawals(session, actor, bank, at), *(task for source in sources for task in source(session, actor, at))]
     stands = {one.subject for one in found if one.what == STANDS_STILL}
@@ -186,8 +188,7 @@ def _identifications(session: Session, actor: Actor, _at: datetime) -> Iterator[
 
 def _handovers(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
     for one in list_handovers(session, actor, waiting="me", paging=Paging(limit=SHOWN_EACH)).items:
-        count = len(one.specimens)
-        detail = f"{count} {'tube' if count == 1 else 'tubes'} from {one.from_id}"
+        detail = f"{counted(len(one.specimens), 'tube')} from {one.from_id}"
         yield Task("Accept or decline a hand-over", one.specimens[0], f"/handovers/{one.id}", "waiting", one.expires_at, detail)
 
 
@@ -370,18 +371,18 @@ def _excursions(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]
     if not actor.may(P.HOLD_LIFT, at=ANYWHERE):
         return
     for row in excursions_to_assess(session, actor, SHOWN_EACH):
-        detail = f"in {row.container_code}, {row.to_assess} {'tube' if row.to_assess == 1 else 'tubes'}"
+        detail = f"in {row.container_code}, {counted(row.to_assess, 'tube')}"
         yield Task("Assess what an excursion reached", row.code, code_href(row.code), "waiting", row.ended_at, detail)
 
 
 def _notices(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
     for one in list_notices(session, actor, open_only=True, mine=True, paging=Paging(limit=SHOWN_EACH)).items:
-        units = f"{one.units} {'unit' if one.units == 1 else 'units'}"
+        units = counted(one.units, "unit")
+        here = f"/notices/{one.id}"
         if one.deviation is None:
-            yield Task(NEWS[one.reason], one.about, f"/notices/{one.id}", "waiting", one.made_at, units)
+            yield Task(NEWS[one.reason], one.about, here, "waiting", one.made_at, units)
         else:
-            detail = f"{words(one.reason)}: {units}"
-            yield Task("Read and acknowledge", one.about, f"/notices/{one.id}", "overdue", one.made_at, detail)
+            yield Task("Read and acknowledge", one.about, here, "overdue", one.made_at, f"{words(one.reason)}: {units}")
 
 
 def _adverse(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
@@ -401,6 +402,14 @@ def _measures(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
         urgency: Urgency = "overdue" if one.missed else "due"
         detail = f"{words(one.measure).lower()}, until {one.until}"
         yield Task(what, one.withdrawal, f"{code_href(one.withdrawal)}/outcomes", urgency, None, detail)
+
+
+def _other_systems(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    """Other systems that are not told of events any more, until somebody does something about it."""
+    for one in stuck_webhooks(session, actor, SHOWN_EACH):
+        what = "Nothing goes to another system any more" if one.stopped else "Another system did not take events"
+        detail = f"{one.name}: {counted(one.undeliverable, 'event')} given up" if one.undeliverable else one.name
+        yield Task(what, one.code, f"/webhooks/{one.code}", "waiting", one.since, detail)
 
 
 def _specimens() -> Any:

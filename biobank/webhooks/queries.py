@@ -1,5 +1,7 @@
 """What people see of subscriptions and of what is on its way to them."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, func, or_, select
@@ -55,6 +57,40 @@ def list_deliveries(
         statement = statement.where(webhook_delivery.c.state == state)
     page = read_page(session, statement, paging, key=webhook_delivery.c.id, orders=DELIVERY_ORDERS, default="-made_at")
     return DeliveryList(items=[_delivery(one) for one in page.rows], **page.ends)
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """A subscription that waits for a person: it stopped by itself, or events of it were given up since `since`."""
+
+    code: str
+    name: str
+    stopped: bool
+    undeliverable: int
+    since: datetime
+
+
+def stuck_webhooks(session: Session, actor: Actor, limit: int) -> list[Stuck]:
+    """Return the subscriptions that somebody has to look after, those that wait longest first, of what the actor may export."""
+    scope, of = actor.scope(Permission.LOG_EXPORT), webhook_delivery.c
+    if not scope:
+        return []
+    given_up = (
+        select(of.webhook_code, func.count().label("number"), func.min(of.last_at).label("since"))
+        .where(of.state == "undeliverable")
+        .group_by(of.webhook_code)
+        .subquery()
+    )
+    by_itself = webhook.c.stopped_because.in_(("gone", "owner"))
+    since = func.coalesce(given_up.c.since, webhook.c.turn_at, webhook.c.made_at).label("since")
+    found = session.execute(
+        select(webhook.c.code, webhook.c.name, by_itself.label("stopped"), given_up.c.number, since)
+        .outerjoin(given_up, given_up.c.webhook_code == webhook.c.code)
+        .where(webhook.c.state != "withdrawn", or_(by_itself, given_up.c.number.is_not(None)), scope.of(webhook.c.site_code))
+        .order_by(since, webhook.c.code)
+        .limit(limit)
+    )
+    return [Stuck(row.code, row.name, bool(row.stopped), row.number or 0, row.since) for row in found]
 
 
 def public(session: Session, rows: Any) -> list[WebhookPublic]:

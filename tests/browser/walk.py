@@ -43,7 +43,7 @@ def stop(
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 50),
+    stop("/", EVERYONE, 51),
     stop("/calendar", EVERYONE, 8),
     stop("/figures", EVERYONE, 10),
     stop("/account", EVERYONE, 8),

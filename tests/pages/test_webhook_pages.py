@@ -8,6 +8,7 @@ import pytest
 from tests import seed
 from tests.conftest import Api, TestBank
 from tests.pages.test_sensor_pages import sign_waiting
+from tests.pages.test_today import every_task
 from tests.pages.visitor import Visit
 from tests.webhooks import receiver as ways
 from tests.webhooks.receiver import Receiver, receiving
@@ -73,10 +74,16 @@ def test_what_was_given_up_is_sent_again_or_left_out_in_the_browser(api: Api, vi
     sign_in_anew(api)
     page = visit("quality").get_page(here)
     assert "Given up after many tries" in page and "It refused this one (answer 400)" in page
+    code = here.rpartition("/")[2]
+    waits = ("waiting", "Another system did not take events", code)
+    assert waits in every_task(api, "quality") and waits not in every_task(api, "lab_tech")
+    today = visit("quality").get_page("/")
+    assert f'href="{here}"' in today and "Ward: 2 events given up" in today
 
     receiver.way = ways.takes
     again = visit("quality").submit(f"{here}/send-again", {}, follow_redirects=True)
     assert "2 events: tried again." in again.text, again.text[-3000:]
+    assert waits not in every_task(api, "quality")
     deliver(api)
     assert len(receiver.got) == 4
 
@@ -95,3 +102,17 @@ def test_an_address_that_is_not_listed_is_refused_in_words(api: Api, visit: Visi
     page = visit("quality").submit("/webhooks/new", form).text
 
     assert "Have it listed, or correct what you typed." in page
+
+
+def test_a_system_that_says_that_it_is_gone_is_a_task_until_it_goes_on_or_is_withdrawn(
+    api: Api, visit: Visit, receiver: Receiver
+) -> None:
+    here = added(api, visit, receiver)
+    receiver.way = ways.answers(410)
+    happen(api, 1)
+    deliver(api)
+    waits = ("waiting", "Nothing goes to another system any more", here.rpartition("/")[2])
+    assert waits in every_task(api, "quality")
+
+    visit("quality").submit(f"{here}/withdraw", {}, follow_redirects=True)
+    assert waits not in every_task(api, "quality")
