@@ -116,13 +116,13 @@ def describe_allowed(session: Session, actor: Actor, code: str, bank: Bank) -> A
     return allowed_on(session, get_visible(session, actor, code, holds=True), actor, bank)
 
 
-def allowed_on(session: Session, specimen: Snapshot, actor: Actor, bank: Bank) -> AllowedEvents:
+def allowed_on(session: Session, specimen: Snapshot, actor: Actor, bank: Bank, *, behind: bool | None = None) -> AllowedEvents:
     """Say what the actor may do with a specimen that was loaded with its holds, and by which call.
 
-    Whether the log is behind is asked only when an act towards use would be among them.
+    `behind`: whether the log is, where that is known; else it is asked only when an act towards use would be among them.
     """
     allowed = allowed_events(specimen, actor, lagging=False)
-    if any(cls.toward_use for cls in allowed) and is_behind(session, bank, clock.now()):
+    if any(cls.toward_use for cls in allowed) and (is_behind(session, bank, clock.now()) if behind is None else behind):
         allowed = allowed_events(specimen, actor, lagging=True)
     items = [
         AllowedEvent(

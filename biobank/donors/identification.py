@@ -137,17 +137,11 @@ def donor_of_identification(session: Session, identification: UUID) -> str | Non
     return code
 
 
-def identity_changed_at(session: Session, donor_code: str) -> datetime | None:
-    """Return when who the donor is was last changed, if ever."""
-    at: datetime | None = session.execute(_changed(donor_code)).scalar()
-    return at
-
-
 def _failed(donor_code: str) -> Select[Any]:
     return select(func.max(_identification.c.failed_at)).where(_identification.c.donor_code == donor_code)
 
 
-def _changed(donor_code: str) -> Select[Any]:
+def identity_changed(donor_code: str) -> Select[Any]:
     """When what is compared with was last changed: who was identified before that was compared with something else."""
     return select(func.max(_event.c.recorded_at)).where(
         _event.c.stream_kind == StreamKind.DONOR.value,
@@ -157,7 +151,7 @@ def _changed(donor_code: str) -> Select[Any]:
 
 
 def _standing(session: Session, row: Any, donor_code: str, at: datetime) -> CompletedIdentification:
-    doubted = session.execute(select(_failed(donor_code).union_all(_changed(donor_code)).subquery())).scalars()
+    doubted = session.execute(select(_failed(donor_code).union_all(identity_changed(donor_code)).subquery())).scalars()
     if row is None or any(one is not None and one >= row.completed_at for one in doubted):
         raise IdentificationMissing(
             f"Two people have not identified {donor_code} for this. Identify the donor first, both of you.",

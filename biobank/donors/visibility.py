@@ -7,7 +7,7 @@ the donor: a laboratory knows the codes of those whose cells it keeps, and no na
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, or_, select
+from sqlalchemy import ColumnElement, Row, any_, func, or_, select
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -79,10 +79,13 @@ def every_code(session: Session, codes: Iterable[str]) -> set[str]:
     return own | set(session.execute(select(donor.c.code).where(donor.c.merged_into.in_(sorted(own)))).scalars())
 
 
-def names_before(session: Session, codes: Iterable[str]) -> set[str]:
-    """Return these donors' codes with those under which anything of theirs stood before, merged or another person's."""
-    own = set(codes)
-    return own | set(session.execute(select(donor_move.c.from_donor).where(donor_move.c.to_donor.in_(sorted(own)))).scalars())
+def now_or_before(column: ColumnElement[Any], codes: Iterable[str]) -> ColumnElement[bool]:
+    """Return the condition that `column` is one of these donors, or a code under which anything of theirs stood before, merged
+    or another person's.
+    """
+    own = sorted(set(codes))
+    before = select(donor_move.c.from_donor).where(donor_move.c.to_donor.in_(own)).scalar_subquery()
+    return or_(column.in_(own), column == any_(func.array(before)))
 
 
 def kept_apart_among(session: Session, codes: Iterable[str]) -> frozenset[str]:

@@ -5,7 +5,7 @@ rests on, none failed, and for tests without a result only the conditional relea
 late result is bad (21 CFR 610.12: results can post-date use).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -16,13 +16,12 @@ from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.custody.entry import parse_entry
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.models import custody
 from biobank.custody.recording import BANK_SUBJECT, Move, acknowledge, record
 from biobank.custody.snapshots import get_all_visible, load
-from biobank.custody.states import LIVE, Quality, State, StreamKind
+from biobank.custody.states import LIVE, Quality, State
 from biobank.foundation import clock
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.quality.acceptances import AcceptanceMissing, is_accepted, read_acceptance
@@ -41,7 +40,6 @@ from biobank.quality.schemas import (
 )
 from biobank.specimens.models import lot as lot_table
 from biobank.specimens.models import specimen as specimen_table
-from biobank.transparency.models import event as event_table
 from biobank.vault import put_document
 
 RELEASES = frozenset({Decision.RELEASED_TO_BANK, Decision.RELEASED_CONDITIONALLY})
@@ -316,18 +314,3 @@ def answer_of(act: Act, appended: Sequence[Appended]) -> DecisionAnswer:
         for code, a in sorted(last.items())
     ]
     return DecisionAnswer(items=items, receipt=acknowledge(act, appended))
-
-
-def authorisations_of(session: Session, specimens: Collection[str]) -> dict[str, str]:
-    """Return the authorisation that the latest determination of each specimen's legal basis named, where it named one."""
-    rows = session.execute(
-        select(event_table.c.stream_id, event_table.c.entry)
-        .where(
-            event_table.c.stream_kind == StreamKind.SPECIMEN.value,
-            event_table.c.stream_id.in_(sorted(specimens)),
-            event_table.c.kind == BasisDecided.model_fields["kind"].default,
-        )
-        .order_by(event_table.c.stream_id, event_table.c.seq)
-    )
-    latest = {row.stream_id: parse_entry(bytes(row.entry))["body"].get("authorisation") for row in rows}
-    return {code: named for code, named in latest.items() if named is not None}

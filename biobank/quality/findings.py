@@ -56,6 +56,7 @@ class Findings:
     - `left_the_hand`: when it was last put into a place, or missed, by the bank's clock;
     - `warm_red_s`: of what is frozen and out of the cold, for how many seconds it may be, unless quality lifted the hold for that
       time already; None: no limit is set, or it is in the cold;
+    - `authorisation`: what the latest determination of its legal basis named, where it named one;
     - `touches`: who processed, tested or asked for it, where they were read.
     """
 
@@ -73,6 +74,7 @@ class Findings:
     final_label: str | None = None
     left_the_hand: datetime | None = None
     warm_red_s: int | None = None
+    authorisation: str | None = None
 
 
 NOTHING_FOUND = Findings()
@@ -102,6 +104,7 @@ def read_findings(session: Session, tubes: Mapping[str, Snapshot], at: datetime,
             final_label=seen[code].final,
             left_the_hand=seen[code].left_the_hand,
             warm_red_s=reds.get(code),
+            authorisation=seen[code].authorisation,
             failed=[row for row in every.get(code, ())[1:] if row.id in counts and not counts[row.id].shown],
         )
         for code, tube in tubes.items()

@@ -25,7 +25,7 @@ from biobank.custody.material_limits import CONTACT, FROZEN_TOO_OLD, MISSING_FOR
 from biobank.custody.models import hold
 from biobank.custody.performer_confirmations import named_performer
 from biobank.custody.states import HoldScope, PerformerAnswer, StreamKind
-from biobank.donors.visibility import names_before
+from biobank.donors.visibility import now_or_before
 from biobank.foundation.errors import NotPermitted, Refusal
 from biobank.quality.models import adverse_event
 from biobank.quality.models import deviation_subject as subject_table
@@ -170,7 +170,7 @@ def read_touches(session: Session, units: Collection[Snapshot], of: Actor | None
         reach(StreamKind.SPECIMEN, kin.code, kin.unit, MEASURED if kin.sibling else MADE)
         reach(StreamKind.LOT, kin.lot, kin.unit, MADE)
     e = event.c
-    donors = names_before(session, {one.donor_code for one in units if one.donor_code is not None})
+    donors = {one.donor_code for one in units if one.donor_code is not None}
     body = _ENTRY["body"]
     of_request = body["specimens"].label("named"), body["instead_of"].astext.label("instead_of")
     rows = session.execute(
@@ -184,7 +184,7 @@ def read_touches(session: Session, units: Collection[Snapshot], of: Actor | None
                 ),
                 and_(
                     e.stream_kind == StreamKind.WITHDRAWAL.value,
-                    e.donor_code.in_(sorted(donors)),
+                    now_or_before(e.donor_code, donors),
                 ),
             ),
         )

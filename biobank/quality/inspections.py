@@ -18,7 +18,8 @@ _DECIDED = frozenset({"specimen.quality_decided", "specimen.returned"})
 _LABELS = frozenset({"specimen.labelled", "specimen.final_label_applied"})
 _LEFT_THE_HAND = frozenset({"specimen.stored", "specimen.safeguarded", "specimen.missing", "specimen.reversed"})
 _TAKES = frozenset({"specimen.sampled", "specimen.part_used"})
-_OTHERS = frozenset({"specimen.issued", "specimen.thawed", "specimen.amended"})
+_BASIS = "specimen.basis_decided"
+_OTHERS = frozenset({"specimen.issued", "specimen.thawed", "specimen.amended", _BASIS})
 _KINDS = sorted(_LOOKED | _DECIDED | _LABELS | _LEFT_THE_HAND | _TAKES | _OTHERS)
 
 
@@ -31,7 +32,7 @@ class Seen:
     `printed_since`: of the labels that were printed since that thaw and since something was taken out of it, by the number that
     their symbol says, the template; `final`: the template of the one that is on it as its final label, while nothing was taken
     and no newer one of that template was printed; `left_the_hand`: when it was last put into a place, missed, or its latest step
-    undone, by the bank's clock.
+    undone, by the bank's clock; `authorisation`: what the latest determination of its legal basis named, where it named one.
     """
 
     left_for: str | None = None
@@ -41,6 +42,7 @@ class Seen:
     left_the_hand: datetime | None = None
     printed_since: Mapping[int, str] = field(default_factory=dict)
     final: str | None = None
+    authorisation: str | None = None
 
 
 def read_seen(session: Session, codes: Collection[str]) -> dict[str, Seen]:
@@ -61,6 +63,7 @@ def _of(rows: Iterable[Any]) -> Seen:
     thawed: tuple[datetime, datetime] | None = None
     final: str | None = None
     left_the_hand: datetime | None = None
+    authorisation: str | None = None
     printed, said = dict[int, str](), dict[str, dict[str, Any]]()
     for row in rows:
         if row.kind == "specimen.issued":
@@ -79,6 +82,8 @@ def _of(rows: Iterable[Any]) -> Seen:
                 printed[body["print_number"]] = body["template"]
         elif row.kind == "specimen.final_label_applied":
             final = parse_entry(bytes(row.entry))["body"]["template"]
+        elif row.kind == _BASIS:
+            authorisation = parse_entry(bytes(row.entry))["body"].get("authorisation")
         elif row.kind in _DECIDED:
             left_for = None if row.kind == "specimen.returned" else left_for
             decided_at, said = row.recorded_at, {}
@@ -88,7 +93,7 @@ def _of(rows: Iterable[Any]) -> Seen:
                 said[body["corrects"]][body["field"]] = body["value"]
         else:
             said[bytes(row.leaf_hash).hex()] = dict(parse_entry(bytes(row.entry))["body"])
-    return Seen(left_for, _denied(said.values()), decided_at, thawed, left_the_hand, printed, final)
+    return Seen(left_for, _denied(said.values()), decided_at, thawed, left_the_hand, printed, final, authorisation)
 
 
 def _denied(said: Collection[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from biobank.custody.performer_confirmations import named_performer
 from biobank.custody.recording import NOW, Circumstances, acknowledge
 from biobank.custody.states import PerformerAnswer
 from biobank.donors.models import donor
-from biobank.donors.visibility import names_before
+from biobank.donors.visibility import now_or_before
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.messages.outbox import tell
@@ -113,7 +113,7 @@ def _hands(session: Session, rows: Sequence[Row[Any]]) -> Iterator[tuple[Row[Any
 def _concerned(session: Session, units: frozenset[str], donors: Collection[str]) -> Iterator[tuple[str, str, int]]:
     """Yield a login, a unit and the rank: who asked for it, who gave or received it, who holds it now."""
     columns = (event.c.leaf_hash, event.c.recorded_by, event.c.entry, event.c.stream_id, event.c.kind)
-    of_them = event.c.donor_code.in_(sorted(names_before(session, donors)))
+    of_them = now_or_before(event.c.donor_code, donors)
     asked = select(*columns).where(event.c.kind == "withdrawal.requested", of_them)
     for row, login in _hands(session, session.execute(asked).all()):
         for unit in units.intersection(parse_entry(bytes(row.entry))["body"]["specimens"]):

@@ -36,7 +36,7 @@ from biobank.custody.legality import Snapshot
 from biobank.custody.material_limits import Limits
 from biobank.custody.models import custody
 from biobank.custody.rebuild import Rebuilt, entries_of, steps_of, where_they_lead
-from biobank.custody.snapshots import expiry_of, get_visible
+from biobank.custody.snapshots import expiry_of, may_know, snapshot_columns, snapshot_from, snapshot_of, unknown_specimen
 from biobank.custody.states import Condition
 from biobank.donors.markers import Evaluation, evaluate, results_column, results_of
 from biobank.donors.models import donor
@@ -204,9 +204,10 @@ def describe_specimen(
     Raises NotFound, also when nothing was known of it by then. What a specimen *is* does not change and is shown as it is.
     """
     require_not_ahead(at, as_known_at)
-    snapshot = get_visible(session, actor, code, holds=True)
+    row, alone = find_described(session, actor, code)
+    snapshot = replace(alone, holds=holds_on(session, [code])[code])
     if at is None and as_known_at is None:
-        return specimen_public(session, snapshot)
+        return specimen_public(session, row, snapshot)
     as_of = AsOf(at=at, as_known_at=as_known_at)
     steps = list(steps_of(entries_of(session, code, at=at, as_known_at=as_known_at)))
     if not steps:
@@ -217,7 +218,7 @@ def describe_specimen(
         holds=tuple(holds_then(session, code, stays_of(steps), at or now, as_known_at or now)),
         regulatory_basis=basis_of([entry for entry, _ in steps]),
     )
-    return specimen_public(session, snapshot, where_they_lead(steps), as_of)
+    return specimen_public(session, row, snapshot, where_they_lead(steps), as_of)
 
 
 def basis_of(entries: Sequence[dict[str, Any]]) -> str:
@@ -228,12 +229,23 @@ def basis_of(entries: Sequence[dict[str, Any]]) -> str:
     return UNDETERMINED
 
 
+def find_described(session: Session, actor: Actor, code: str, *also: ColumnElement[Any]) -> tuple["Row[Any]", Snapshot]:
+    """Return what a specimen is described from, with the columns `also`, and its snapshot without holds: one statement.
+
+    Raises NotFound when the actor may not know of it.
+    """
+    row = session.execute(_described(also), {"code": code}).first()
+    snapshot = None if row is None else snapshot_of(row)
+    if row is None or snapshot is None or not may_know(actor, snapshot):
+        raise unknown_specimen(code)
+    return row, snapshot
+
+
 def specimen_public(
-    session: Session, snapshot: Snapshot, then: Rebuilt | None = None, as_of: AsOf | None = None
+    session: Session, row: "Row[Any]", snapshot: Snapshot, then: Rebuilt | None = None, as_of: AsOf | None = None
 ) -> SpecimenPublic:
-    """Describe a specimen that was loaded with its holds: as it stands, or as it was `then`."""
+    """Describe a specimen from what `find_described` read and its snapshot with its holds: as it stands, or as it was `then`."""
     stands = then or Rebuilt(snapshot.projection, snapshot.seq, snapshot.state_seq)
-    row = session.execute(_described(), {"code": snapshot.code}).one()
     evaluation = _evaluation_of(row, as_of)
     return SpecimenPublic(
         **_identity(row, snapshot),
@@ -277,8 +289,8 @@ def _evaluation_of(row: "Row[Any]", as_of: AsOf | None) -> Evaluation:
 
 
 @cache
-def _described() -> "Select[Any]":
-    """The specimen with its unit count, its donor's results, parents, aliases and what was corrected.
+def _described(also: tuple[ColumnElement[Any], ...]) -> "Select[Any]":
+    """The specimen with its custody, unit count, its donor's results, parents, aliases and what was corrected.
 
     Kept, because making an alias of a wide table costs more than the query.
     """
@@ -287,22 +299,30 @@ def _described() -> "Select[Any]":
     one = func.json_build_array(alias.c.issuer, alias.c.value, alias.c.occurred_at, alias.c.recorded_at)
     aliases = select(func.json_agg(aggregate_order_by(one, alias.c.issuer, alias.c.value)))
     corrected = (event.c.stream_kind == "specimen", event.c.stream_id == code, event.c.kind == "specimen.amended")
-    return select(
-        specimen,
-        _unit_count(),
-        results_column(specimen.c.donor_code),
-        select(site.c.timezone).where(site.c.code == specimen.c.home_site_code).scalar_subquery().label("zone"),
-        parents.where(parent.c.child_code == code).scalar_subquery().label("parents"),
-        aliases.where(alias.c.specimen_code == code).scalar_subquery().label("aliases"),
-        select(func.array_agg(aggregate_order_by(event.c.entry, event.c.seq)))
-        .where(*corrected)
-        .scalar_subquery()
-        .label("amended"),
-        select(func.array_agg(aggregate_order_by(event.c.leaf_hash, event.c.seq)))
-        .where(*corrected)
-        .scalar_subquery()
-        .label("amended_by"),
-    ).where(specimen.c.code == code)
+    columns = snapshot_columns()
+    named = {column.name for column in columns}
+    return (
+        select(
+            *columns,
+            *(column for column in specimen.c if column.name not in named),
+            *also,
+            _unit_count(),
+            results_column(specimen.c.donor_code),
+            select(site.c.timezone).where(site.c.code == specimen.c.home_site_code).scalar_subquery().label("zone"),
+            parents.where(parent.c.child_code == code).scalar_subquery().label("parents"),
+            aliases.where(alias.c.specimen_code == code).scalar_subquery().label("aliases"),
+            select(func.array_agg(aggregate_order_by(event.c.entry, event.c.seq)))
+            .where(*corrected)
+            .scalar_subquery()
+            .label("amended"),
+            select(func.array_agg(aggregate_order_by(event.c.leaf_hash, event.c.seq)))
+            .where(*corrected)
+            .scalar_subquery()
+            .label("amended_by"),
+        )
+        .select_from(snapshot_from())
+        .where(custody.c.code == code)
+    )
 
 
 def _unit_count() -> ColumnElement[Any]:

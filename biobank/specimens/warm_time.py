@@ -12,7 +12,7 @@ from biobank.acts.timers import timer
 from biobank.custody import holds as custody_holds
 from biobank.custody.ledger import Appended, append
 from biobank.custody.legality import Snapshot
-from biobank.custody.material_limits import WARM_TIME_BUDGET, material_limits
+from biobank.custody.material_limits import WARM_TIME_BUDGET
 from biobank.custody.models import custody, hold
 from biobank.custody.recording import NOW, head_of
 from biobank.custody.snapshots import load
@@ -54,14 +54,27 @@ def hold_over_new_budget(session: Session, act: Act, site: str, material: str) -
     return _hold_over_budget(session, act, session.scalars(warmed.where(*its, here).order_by(custody.c.code)))
 
 
-def _budget(session: Session, one: Snapshot) -> int | None:
-    return material_limits.get()(session, one.material, Condition.FROZEN, _sites(one)).warm_red_s
+def _budgets(session: Session, frozen: Iterable[Snapshot]) -> dict[str, int]:
+    """Return, by code, for how many seconds each of these may be out of the cold where its sites say so. One statement."""
+    units = list(frozen)
+    asked = select(material_limit.c.material, material_limit.c.site_code, material_limit.c.warm_red_s).where(
+        material_limit.c.material.in_(sorted({one.material for one in units})),
+        material_limit.c.condition == Condition.FROZEN.value,
+        material_limit.c.warm_red_s.is_not(None),
+    )
+    rows = session.execute(asked).all() if units else []
+    return {
+        one.code: min(said)
+        for one in units
+        if (said := [row.warm_red_s for row in rows if row.material == one.material and row.site_code in _sites(one)])
+    }
 
 
 def without_limit(session: Session, units: Iterable[Snapshot]) -> list[str]:
     """Return which of these frozen units nothing stops however long they are out of the cold: no limit is set for them."""
-    frozen = (one for one in units if one.projection.condition == Condition.FROZEN.value)
-    return sorted(one.code for one in frozen if _budget(session, one) is None)
+    frozen = [one for one in units if one.projection.condition == Condition.FROZEN.value]
+    limited = _budgets(session, frozen)
+    return sorted(one.code for one in frozen if one.code not in limited)
 
 
 def warm_reds(session: Session, units: Iterable[Snapshot]) -> dict[str, int]:
@@ -70,18 +83,7 @@ def warm_reds(session: Session, units: Iterable[Snapshot]) -> dict[str, int]:
     who lifted it, decides.
     """
     out = {one.code: one for one in units if one.projection.condition == Condition.FROZEN.value and one.projection.out_since}
-    columns = (material_limit.c.material, material_limit.c.site_code, material_limit.c.warm_red_s)
-    asked = select(*columns).where(
-        material_limit.c.material.in_(sorted({one.material for one in out.values()})),
-        material_limit.c.condition == Condition.FROZEN.value,
-        material_limit.c.warm_red_s.is_not(None),
-    )
-    rows = session.execute(asked).all() if out else []
-    reds = {
-        code: min(said)
-        for code, one in out.items()
-        if (said := [row.warm_red_s for row in rows if row.material == one.material and row.site_code in _sites(one)])
-    }
+    reds = _budgets(session, out.values())
     of_it = (hold.c.scope_kind == HoldScope.SPECIMEN.value, hold.c.scope_id.in_(sorted(reds)), hold.c.reason == WARM_TIME_BUDGET)
     latest = select(hold.c.scope_id, func.max(hold.c.placed_at).label("placed")).where(*of_it).group_by(hold.c.scope_id)
     held = {row.scope_id: row.placed for row in session.execute(latest)} if reds else {}
@@ -95,8 +97,10 @@ def _sites(one: Snapshot) -> frozenset[str]:
 
 def _hold_over_budget(session: Session, act: Act, codes: Iterable[Any]) -> list[Appended]:
     facts = []
-    for code, one in sorted(load(session, codes, lock=True).items()):
-        now, red = one.projection, _budget(session, one)
+    found = load(session, codes, lock=True)
+    budgets = _budgets(session, found.values())
+    for code, one in sorted(found.items()):
+        now, red = one.projection, budgets.get(code)
         if red is None or now.exposure_s + now.running_s(rfc3339(act.at)) <= red:
             continue
         since = _EVER if now.out_since is None else datetime.fromisoformat(now.out_since)

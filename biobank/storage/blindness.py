@@ -8,9 +8,10 @@ place, and a box chooses the slot. Not withheld is what says it tube by tube, th
 who were not told, not two who could not have asked. The first count is blind by its form alone: before it nobody knows of it.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar
 
-from sqlalchemy import text
+from sqlalchemy import column, func, select, text
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -42,19 +43,29 @@ _WAITING = text(
 )
 
 
+_COUNTS = _WAITING.columns(column("container_code"), column("site_code")).subquery("waits")
+WAITING = select(func.json_agg(func.json_build_array(_COUNTS.c.container_code, _COUNTS.c.site_code))).scalar_subquery()
+"""The same as one column, [[place, site]] or null, for who reads it beside the row of a container."""
+
+
 def withheld(session: Session, actor: Actor, *codes: str) -> list[ContentsWithheld]:
     """Return why a reader is not shown what stands in one of these places. At most one statement."""
     if not codes or not actor.scope(Permission.STORAGE_RECORD):
         return []
-    rows = session.execute(_WAITING, {"codes": list(codes), "who": actor.code}).all()
+    rows = session.execute(_WAITING, {"codes": list(codes), "who": actor.code})
+    return withheld_for(actor, ((row.container_code, row.site_code) for row in rows))
+
+
+def withheld_for(actor: Actor, waiting: Iterable[tuple[str, str]]) -> list[ContentsWithheld]:
+    """Return it of places that wait, each with its site, for somebody who did not count them. Pure."""
     return [
         ContentsWithheld(
-            f"{row.container_code} waits to be counted by somebody who does not know what is expected there, and that may be "
+            f"{place} waits to be counted by somebody who does not know what is expected there, and that may be "
             "you. Count it by scanning, or ask a colleague to: what stands in it is shown when the second count is in.",
-            subject=row.container_code,
+            subject=place,
         )
-        for row in rows
-        if actor.may(Permission.STORAGE_RECORD, at=row.site_code)
+        for place, site in waiting
+        if actor.may(Permission.STORAGE_RECORD, at=site)
     ]
 
 

@@ -1,7 +1,6 @@
 """Boxes as they look from above: every cell with its tube, and tubes whose slot is unknown."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -22,13 +21,13 @@ from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.foundation.errors import NotFound
 from biobank.specimens.models import specimen
-from biobank.storage.blindness import require_shown, withheld
+from biobank.storage.blindness import WAITING, require_shown, withheld_for
 from biobank.storage.models import storage_container as container_table
 from biobank.storage.models import storage_position as position
 from biobank.storage.naming import name_then
-from biobank.storage.queries import get_container, public_containers
+from biobank.storage.queries import DESCRIBED, get_container, places_seen, public_container, public_containers
 from biobank.storage.rules import takes_everything
-from biobank.storage.schemas import ContainerMap, SlotPublic
+from biobank.storage.schemas import ContainerMap, ContainerPublic, SlotPublic
 from biobank.storage.slots import marks_then
 from biobank.transparency.models import event
 from biobank.vault import Keystore
@@ -47,14 +46,17 @@ def map_around(session: Session, actor: Actor, specimen: Snapshot) -> tuple[Cont
 
     The holds on everything in a box are found by one question, the specimen's own among them.
     """
-    row = None
-    if specimen.projection.container_code is not None:
-        with suppress(NotFound):  # at a site whose places this login may not see
-            row = get_container(session, actor, specimen.projection.container_code)
-    boxes = [] if row is None or withheld(session, actor, row.code) else [row]
-    cells = _cells(session, [box.code for box in boxes]) if boxes else []
+    code = specimen.projection.container_code
+    row = None if code is None else session.execute(_AROUND, {"codes": [code], "who": actor.code}).first()
+    # It may stand at a site whose places this login may not see.
+    shown = row is not None and places_seen(actor).covers(row.site_code) and not withheld_for(actor, row.waiting or ())
+    cells = _cells(session, [row.code]) if row is not None and shown else []
     held = holds_on(session, {specimen.code, *(c.specimen_code for c in cells if c.specimen_code is not None)})
-    return next(iter(_drawn(session, boxes, cells, held)), None), replace(specimen, holds=held[specimen.code])
+    box = _drawn(public_container(row, row), cells, held) if row is not None and shown else None
+    return box, replace(specimen, holds=held[specimen.code])
+
+
+_AROUND = select(container_table, DESCRIBED, WAITING.label("waiting")).join(DESCRIBED, DESCRIBED.c.code == container_table.c.code)
 
 
 def map_as_of(
@@ -264,7 +266,7 @@ def _maps(session: Session, rows: Sequence["Row[Any]"]) -> list[ContainerMap]:
     """Draw containers in a fixed number of statements, however many there are."""
     cells = _cells(session, [row.code for row in rows])
     held = holds_on(session, [c.specimen_code for c in cells if c.code is not None and c.specimen_code is not None])
-    return _drawn(session, rows, cells, held)
+    return [_drawn(one, cells, held) for one in public_containers(session, rows)]
 
 
 def _cells(session: Session, containers: Sequence[str]) -> Sequence["Row[Any]"]:
@@ -287,17 +289,12 @@ def _cells(session: Session, containers: Sequence[str]) -> Sequence["Row[Any]"]:
     return session.execute(every.order_by("row", "col", "specimen_code")).all()
 
 
-def _drawn(
-    session: Session, rows: Sequence["Row[Any]"], cells: Sequence["Row[Any]"], held: Mapping[str, Sequence[ActiveHold]]
-) -> list[ContainerMap]:
-    maps = []
-    for public in public_containers(session, rows):
-        own = [c for c in cells if c.container_code == public.code]
-        slots = [_slot(c, held=bool(held.get(c.specimen_code))) for c in own if c.code is not None]
-        loose = [c.specimen_code for c in own if c.code is None]
-        free = sum(1 for slot in slots if slot.specimen is None)
-        maps.append(ContainerMap(container=public, slots=slots, loose=loose, free=free))
-    return maps
+def _drawn(public: ContainerPublic, cells: Sequence["Row[Any]"], held: Mapping[str, Sequence[ActiveHold]]) -> ContainerMap:
+    own = [c for c in cells if c.container_code == public.code]
+    slots = [_slot(c, held=bool(held.get(c.specimen_code))) for c in own if c.code is not None]
+    loose = [c.specimen_code for c in own if c.code is None]
+    free = sum(1 for slot in slots if slot.specimen is None)
+    return ContainerMap(container=public, slots=slots, loose=loose, free=free)
 
 
 def _slot(cell: "Row[Any]", *, held: bool) -> SlotPublic:

@@ -51,6 +51,8 @@ _DESCRIBED = text(
     SELECT top AS code, positions, occupied, names, purposes FROM counted JOIN outwards ON start = top
     """
 )
+DESCRIBED = _DESCRIBED.columns(*map(sql_column, ("code", "positions", "occupied", "names", "purposes"))).subquery("described")
+"""The same as a table, for who reads it beside the rows of the containers `:codes`."""
 
 _PATHS = text(
     """
@@ -118,28 +120,30 @@ def public_containers(session: Session, rows: Sequence["Row[Any]"]) -> list[Cont
     """Turn container rows into wire shapes with path and occupancy: one statement however many rows."""
     codes = [r.code for r in rows]
     found = {one.code: one for one in session.execute(_DESCRIBED, {"codes": codes})} if codes else {}
-    return [
-        ContainerPublic(
-            code=r.code,
-            site=r.site_code,
-            parent=r.parent_code,
-            kind=r.kind,
-            name=r.name,
-            purpose=r.purpose,
-            temperature_class=r.temperature_class,
-            highest_mc=r.highest_mc,
-            rows=r.rows,
-            cols=r.cols,
-            isolated=r.isolated,
-            active=r.active,
-            lifted_at=r.lifted_at,
-            path=[r.site_code, *found[r.code].names],
-            safe=takes_everything(found[r.code].purposes),
-            positions=int(found[r.code].positions),
-            occupied=int(found[r.code].occupied),
-        )
-        for r in rows
-    ]
+    return [public_container(r, found[r.code]) for r in rows]
+
+
+def public_container(r: "Row[Any]", described: "Row[Any]") -> ContainerPublic:
+    """Turn a container's row and its row of `DESCRIBED`, which may be one, into its wire shape. Pure."""
+    return ContainerPublic(
+        code=r.code,
+        site=r.site_code,
+        parent=r.parent_code,
+        kind=r.kind,
+        name=r.name,
+        purpose=r.purpose,
+        temperature_class=r.temperature_class,
+        highest_mc=r.highest_mc,
+        rows=r.rows,
+        cols=r.cols,
+        isolated=r.isolated,
+        active=r.active,
+        lifted_at=r.lifted_at,
+        path=[r.site_code, *described.names],
+        safe=takes_everything(described.purposes),
+        positions=int(described.positions),
+        occupied=int(described.occupied),
+    )
 
 
 ORDERS = {"code": container.c.code, "name": container.c.name_key}
@@ -336,6 +340,8 @@ _ABOVE = text(
     """
 )
 _CHAINS = _ABOVE.columns(*(sql_column(one) for one in _OF_CHAINS)).subquery("chains")
+IN_CHAIN: ColumnElement[str] = _CHAINS.c.code
+"""Each container of a chain, for what `chains_of` is asked to read beside it."""
 
 
 def standings_of(
@@ -346,12 +352,20 @@ def standings_of(
 
 
 def chains_of(
-    session: Session, codes: Sequence[str], *, moved: str | None = None, target: str | None = None
+    session: Session,
+    codes: Sequence[str],
+    *,
+    moved: str | None = None,
+    target: str | None = None,
+    beside: Sequence[ColumnElement[Any]] = (),
 ) -> dict[str, list[Any]]:
-    """Return each container and everything it stands in, from the inside out, as `standings_of` reads them."""
+    """Return each container and everything it stands in, from the inside out, as `standings_of` reads them.
+
+    `beside`: what else to read of each, as columns over `IN_CHAIN`.
+    """
     chains: dict[str, list[Any]] = {}
     statement = (
-        select(_CHAINS, site_table.c.kind.label("site_kind"))
+        select(_CHAINS, site_table.c.kind.label("site_kind"), *beside)
         .join(site_table, site_table.c.code == _CHAINS.c.site_code)
         .order_by(_CHAINS.c.start, _CHAINS.c.depth)
     )

@@ -1,5 +1,6 @@
 """Questions about the log's lag and completeness."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import bindparam, exists, func, select
@@ -10,7 +11,7 @@ from biobank.transparency.models import Event, Leaf, Pending, Quarantined, check
 
 _event, _pending, _leaf, _quarantined = (table_of(model) for model in (Event, Pending, Leaf, Quarantined))
 _head, _checkpoint = tree_head, checkpoint
-_oldest = (
+OWED = (
     select(_pending.c.recorded_at).order_by(_pending.c.qid).limit(1).scalar_subquery().label("pending"),
     # What is sealed and not published is promised to nobody yet: a register on a full disk must not look like health.
     select(func.min(_head.c.sealed_at))
@@ -18,7 +19,8 @@ _oldest = (
     .scalar_subquery()
     .label("unpublished"),
 )
-_lag = select(*_oldest)
+"""When the oldest event that waits to be sealed was recorded, and the oldest seal that is not published: as columns."""
+_lag = select(*OWED)
 _unaccounted = (
     select(_event.c.leaf_hash)
     .where(
@@ -35,7 +37,12 @@ def seal_lag_s(session: Session, at: datetime) -> float:
 
     That is the age of the oldest event that waits to be sealed, or the time since the oldest seal that is not published.
     """
-    waiting = [instant for instant in session.execute(_lag).one() if instant is not None]
+    return lag_of(session.execute(_lag).one(), at)
+
+
+def lag_of(owed: Iterable[datetime | None], at: datetime) -> float:
+    """Return it for the two columns `OWED`, as they were read. Pure."""
+    waiting = [instant for instant in owed if instant is not None]
     return max(0.0, (at - min(waiting)).total_seconds()) if waiting else 0.0
 
 

@@ -1,6 +1,6 @@
 """Making estimates: the log's history, the rules, a stored fit, and plain arithmetic. Reading costs no fit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -20,7 +20,7 @@ from biobank.viability.dose import Dose, Vial, dose_of_vial
 from biobank.viability.forecast import Band, Forecast, Table, forecast_at
 from biobank.viability.fresh_follicles import Fresh, fresh_follicles
 from biobank.viability.history import History
-from biobank.viability.history_queries import histories
+from biobank.viability.history_queries import Streams, histories
 from biobank.viability.parameters import Parameters, current, parse
 from biobank.viability.refusals import NoEstimate
 from biobank.viability.rules import Own
@@ -39,17 +39,19 @@ def answers(
     assay: str | None = None,
     fit: UUID | None = None,
     as_known_at: datetime | None = None,
+    told: Mapping[str, Streams] | None = None,
 ) -> dict[str, Answer]:
     """Return for each specimen its estimate or the reason for none, as known at an instant (default now).
 
     `assay`: in terms of which assay (default: the usual one of the material). `fit`: read from this fit and no newer one.
+    `told`: what the log says of each, where it was read.
     Raises NotFound for a fit that does not exist.
     """
     at = as_known_at or clock.now()
     pinned = None if fit is None else _fit_by_id(session, fit)
     parameters = _parameters(session, None if pinned is None else pinned.parameters_sha256, as_known_at)
     known = [one.code for one in specimens if one.material in parameters.materials]
-    found_histories = histories(session, known, at, parameters.limits, known=as_known_at) if known else {}
+    found_histories = histories(session, known, at, parameters.limits, known=as_known_at, told=told) if known else {}
     fits: dict[Stratum, Any] = {}
 
     def fit_of(stratum: Stratum) -> Any:

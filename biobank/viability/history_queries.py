@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import text
+from sqlalchemy import ColumnElement, Row, func, select, text
 from sqlmodel import Session
 
-from biobank.storage.queries import standings_of
+from biobank.monitoring.models import reading
+from biobank.storage.queries import IN_CHAIN, chains_of
+from biobank.storage.rules import standing_of
 from biobank.viability.history import OF_ANCESTORS, Entry, History, Places, history_of, places_named
 from biobank.viability.parameters import Limits
 
@@ -21,31 +23,12 @@ _ENTRIES = text(
         UNION
         SELECT line.target, p.parent_code FROM line JOIN specimen_parent p ON p.child_code = line.member
     )
-    SELECT line.target, line.member, e.entry, e.leaf_hash
+    SELECT line.target, line.member, e.entry, e.leaf_hash, leaf.log_index
     FROM line JOIN event e ON e.stream_kind = 'specimen' AND e.stream_id = line.member
+    LEFT JOIN leaf ON leaf.leaf_hash = e.leaf_hash AND line.member = line.target
     WHERE (line.member = line.target OR e.kind = ANY(:kinds))
       AND (CAST(:known AS timestamptz) IS NULL OR e.recorded_at <= :known)
     ORDER BY line.target, line.member, e.seq
-    """
-)
-# A place was as warm as anything around it was read; how cold it is, `storage/rules.py: standing_of` says.
-_CONTAINERS = text(
-    """
-    WITH RECURSIVE above AS (
-        SELECT code AS place, code, parent_code, 0 AS depth
-        FROM storage_container WHERE code = ANY(:places)
-        UNION ALL
-        SELECT above.place, c.code, c.parent_code, above.depth + 1
-        FROM above JOIN storage_container c ON c.code = above.parent_code WHERE above.depth < 32
-    )
-    SELECT above.place, array_agg(warm.at) FILTER (WHERE warm.at IS NOT NULL) AS warm
-    FROM above LEFT JOIN LATERAL (
-        SELECT r.at FROM storage_reading r
-        WHERE r.container_code = above.code AND r.kind = 'temperature_mc' AND r.value > -130000 AND r.withdrawn_at IS NULL
-          AND r.value > :limit
-          AND r.at <= :at
-    ) AS warm ON true
-    GROUP BY above.place
     """
 )
 _SHIPMENTS = text("SELECT code, temperature_class FROM shipment WHERE code = ANY(:codes)")
@@ -53,20 +36,30 @@ _SHIPMENTS = text("SELECT code, temperature_class FROM shipment WHERE code = ANY
 
 @dataclass
 class Streams:
-    """The entries of one specimen and of each of its ancestors."""
+    """The entries of one specimen and of each of its ancestors; of its own also the rows that they were read from, with
+    `entry`, `leaf_hash` and `log_index`.
+    """
 
     own: list[Entry] = field(default_factory=list)
     ancestors: dict[str, list[Entry]] = field(default_factory=dict)
+    rows: list["Row[Any]"] = field(default_factory=list)
 
 
 def histories(
-    session: Session, codes: Collection[str], at: datetime, limits: Limits, *, known: datetime | None = None
+    session: Session,
+    codes: Collection[str],
+    at: datetime,
+    limits: Limits,
+    *,
+    known: datetime | None = None,
+    told: Mapping[str, Streams] | None = None,
 ) -> dict[str, History]:
     """Return the history of each specimen as of `at`, from what was recorded by `known` (None: by now).
 
-    Five statements however many specimens there are; four when none travelled.
+    Three statements however many specimens there are; two when none travelled. `told`: their streams as known then, where they
+    were read.
     """
-    streams = _streams(session, codes, known)
+    streams = {code: told[code] for code in codes} if told is not None else read_streams(session, codes, known)
     every = [one for found in streams.values() for one in (found.own, *found.ancestors.values())]
     places = _places(session, *places_named(every), at, limits.highest_mc)
     return {
@@ -75,24 +68,38 @@ def histories(
     }
 
 
-def _streams(session: Session, codes: Collection[str], known: datetime | None) -> dict[str, Streams]:
+def read_streams(session: Session, codes: Collection[str], known: datetime | None = None) -> dict[str, Streams]:
+    """Return what the log says of each specimen and of what it was made from, recorded by `known`. One statement."""
     found = {code: Streams() for code in codes}
     rows = session.execute(_ENTRIES, {"codes": list(codes), "kinds": list(OF_ANCESTORS), "known": known})
     for row in rows:
         entry: dict[str, Any] = orjson.loads(bytes(row.entry)) | {"leaf_hash": bytes(row.leaf_hash).hex()}
         streams = found[row.target]
-        kept = streams.own if row.member == row.target else streams.ancestors.setdefault(row.member, [])
-        kept.append(entry)
+        if row.member == row.target:
+            streams.own.append(entry)
+            streams.rows.append(row)
+        else:
+            streams.ancestors.setdefault(row.member, []).append(entry)
     return found
+
+
+def _warm(limit: int, at: datetime) -> ColumnElement[Any]:
+    """When each container of a chain was read warmer than `limit`: a place was as warm as anything around it was read."""
+    of = reading.c
+    read = (
+        of.container_code == IN_CHAIN,
+        text("kind = 'temperature_mc' AND value > -130000 AND withdrawn_at IS NULL"),
+    )  # its index
+    return select(func.array_agg(of.at)).where(*read, of.value > limit, of.at <= at).scalar_subquery().label("warm")
 
 
 def _places(session: Session, containers: Collection[str], shipments: Collection[str], at: datetime, limit: int) -> Places:
     classes: dict[str, str | None] = {}
     warm: dict[str, Sequence[datetime]] = {}
     if containers:
-        classes |= {code: place.temperature for code, place in standings_of(session, list(containers)).items()}
-        for row in session.execute(_CONTAINERS, {"places": list(containers), "limit": limit, "at": at}):
-            warm[row.place] = sorted(row.warm or ())
+        for code, chain in chains_of(session, list(containers), beside=[_warm(limit, at)]).items():
+            classes[code] = standing_of(chain).temperature
+            warm[code] = sorted(instant for around in chain for instant in around.warm or ())
     if shipments:
         classes |= _classes_of(session, shipments)
     return Places(classes, warm)

@@ -16,6 +16,7 @@ from biobank.viability import cells, claims, refusals, rules
 from biobank.viability.criteria import Criterion, applying, criteria_over_time
 from biobank.viability.dose import dose_of_set, dose_of_vial
 from biobank.viability.estimates import Answer, answers, dose_public
+from biobank.viability.history_queries import Streams
 from biobank.viability.parameters import current
 from biobank.viability.refusals import NoEstimate
 from biobank.viability.rules import Question
@@ -40,17 +41,24 @@ def describe(
 
 
 def viability_of(
-    session: Session, specimen: Snapshot, *, assay: str | None = None, as_known_at: datetime | None = None
+    session: Session,
+    specimen: Snapshot,
+    *,
+    assay: str | None = None,
+    as_known_at: datetime | None = None,
+    told: Streams | None = None,
 ) -> ViabilityPublic:
-    """Say what was measured of a specimen and, apart, what may be expected of it."""
+    """Say what was measured of a specimen and, apart, what may be expected of it. `told`: what the log says of it, if read."""
     parameters = current()
     measured = [one for one in measured_of(session, specimen.code) if as_known_at is None or one.recorded_at <= as_known_at]
     pair = (specimen.home_site_code or "", specimen.material)
     demanded = criteria_over_time(session, {pair}).get(pair, []) if measured else []
+    streams = None if told is None else {specimen.code: told}
+    found = answers(session, [specimen], assay=assay, as_known_at=as_known_at, told=streams)
     return ViabilityPublic(
         specimen=specimen.code,
         measured=[count_of(one, applying(demanded, one.recorded_at), parameters.count_cv) for one in measured],
-        estimated=_estimated(answers(session, [specimen], assay=assay, as_known_at=as_known_at)[specimen.code]),
+        estimated=_estimated(found[specimen.code]),
     )
 
 

@@ -30,7 +30,6 @@ class Known:
     findings: Mapping[str, Findings]
     markers: Mapping[str, Evaluation]
     estimates: Mapping[str, EstimatePublic]
-    authorisations: Mapping[str, str]
     identified: Mapping[str, str]
 
 
@@ -60,7 +59,7 @@ def units_seen(known: Known, against: Mapping[str, Sequence[Refusal]], chosen: C
             site=tube.projection.site_code,
             identified=known.identified[code],
             basis=tube.regulatory_basis,
-            authorisation=known.authorisations.get(code),
+            authorisation=findings[code].authorisation,
             lot=tube.lot_code,
             amount=tube.projection.amount,
             unit=tube.unit,

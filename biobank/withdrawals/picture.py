@@ -18,13 +18,11 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.custody.legality import Snapshot
 from biobank.custody.snapshots import may_know
-from biobank.donors.identification import identity_changed_at
 from biobank.donors.markers import evaluate
 from biobank.donors.told import told_of
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.config import read_secret
 from biobank.foundation.errors import Conflict, Refusal
-from biobank.quality.decisions import authorisations_of
 from biobank.quality.models import adverse_event, deviation, deviation_subject
 from biobank.quality.reserves import amounts_of, remaining, reserve_of
 from biobank.specimens.harvest_queries import identified_at_harvest
@@ -147,8 +145,8 @@ def read_picture(
     shown = {code: tube for code, tube in tubes.items() if code in case.tubes or may_know(actor, tube)}
     dose, _, estimates = expected_dose(session, list(shown.values()), seen_at, together=case.tubes)
     material = case.row["material"]
-    results, allergies = told_of(session, case.donor)
-    markers = {code: evaluate(results, taken[code]) for code in shown}
+    told = told_of(session, case.donor)
+    markers = {code: evaluate(told.results, taken[code]) for code in shown}
     left = remaining(
         case.donor,
         material,
@@ -158,16 +156,15 @@ def read_picture(
         grounds.at,
         reserve_of(session, case.donor, material),
     )
-    authorisations = authorisations_of(session, shown)
-    met = allergies_among(session, dict.fromkeys(sorted(shown), case.donor), {case.donor: allergies})
+    met = allergies_among(session, dict.fromkeys(sorted(shown), case.donor), {case.donor: told.allergies})
     return Picture(
         seen_at=seen_at,
         salt=_salt(secrets, case.code, rfc3339(seen_at)),
         lasting_salt=_salt(secrets, case.code, "whenever"),
         request=_request(case),
-        donor=_donor(case, grounds, identity_changed_at(session, case.donor)),
+        donor=_donor(case, grounds, told.identity_changed_at),
         units=units_seen(
-            Known(shown, case.findings, markers, estimates, authorisations, identified_at_harvest(session, shown)),
+            Known(shown, case.findings, markers, estimates, identified_at_harvest(session, shown)),
             {code: use_of_case(case, tube, grounds) for code, tube in shown.items()},
             case.tubes,
         ),

@@ -24,7 +24,6 @@ from biobank.donors.visibility import get_visible_donor
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal
 from biobank.foundation.paging import Paging, read_page
-from biobank.quality.decisions import authorisations_of
 from biobank.quality.findings import Findings, read_findings
 from biobank.quality.reserves import remaining, reserve_of
 from biobank.specimens.harvest_queries import identified_at_harvest
@@ -215,13 +214,13 @@ def feasibility(
     order = taken_in_order(tube for tube in tubes if not refusals[tube.code])
     usable = [tube.code for tube in tubes if not refusals[tube.code]]
     together, doses, estimates = expected_dose(session, tubes, together=usable)
-    results, allergies = told_of(session, donor)
+    told = told_of(session, donor)
     when = taken_when(session, known)
-    markers = {code: evaluate(results, when[code]) for code in known}
-    whole = Known(known, findings, markers, estimates, authorisations_of(session, known), identified_at_harvest(session, known))
+    markers = {code: evaluate(told.results, when[code]) for code in known}
+    whole = Known(known, findings, markers, estimates, identified_at_harvest(session, known))
     places = {one.projection.container_code for one in tubes} | {one.lot_code for one in tubes}
     about = {donor, *known, *(one for one in places if one is not None)}
-    met = allergies_among(session, dict.fromkeys(sorted(known), donor), {donor: allergies})
+    met = allergies_among(session, dict.fromkeys(sorted(known), donor), {donor: told.allergies})
     items = [_feasible(tube, refusals[tube.code], doses.get(tube.code), order.get(tube.code)) for tube in tubes]
     return Feasibility(
         donor=donor,

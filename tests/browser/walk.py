@@ -43,7 +43,7 @@ def stop(
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 51),
+    stop("/", EVERYONE, 50),
     stop("/calendar", EVERYONE, 8),
     stop("/figures", EVERYONE, 10),
     stop("/account", EVERYONE, 8),
@@ -58,7 +58,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/set-up", ("lab_tech", "quality", "admin"), 10),
     stop("/find", BENCH, 3),
     stop("/specimens", ("lab_tech", "quality"), 7),
-    stop("/specimens/{tube}", ("lab_tech", "clinician", "quality", "auditor"), 27, "/specimens/{code}"),
+    stop("/specimens/{tube}", ("lab_tech", "clinician", "quality", "auditor"), 9, "/specimens/{code}"),
     stop("/scan", ("lab_tech", "clinic_staff", "quality"), 6),
     stop("/scan/sheet", BENCH, 3),
     stop("/scan/scanner", BENCH, 3),
@@ -258,7 +258,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/withdrawals/compliance", ("clinician", "quality"), 10),
     stop("/withdrawals/queue", ("quality",), 14),
     stop("/withdrawals/{requested}", ("clinician", "quality"), 16, "/withdrawals/{code}"),
-    stop("/withdrawals/{requested}/approve", ("quality",), 28, "/withdrawals/{code}/approve"),
+    stop("/withdrawals/{requested}/approve", ("quality",), 24, "/withdrawals/{code}/approve"),
     stop("/specimens/{planned}/notification-plan", ("clinician", "quality"), 8, "/specimens/{code}/notification-plan"),
     stop("/withdrawals/{requested}/indication", ("clinician", "quality"), 13, "/withdrawals/{code}/indication"),
     stop("/withdrawals/{requested}/reject", ("quality",), 13, "/withdrawals/{code}/reject"),

@@ -9,7 +9,7 @@ from tests.statements import count_statements
 from tests.withdrawals.stories import a_donor, bank_vials
 
 
-@pytest.mark.parametrize(("stored", "most"), [(False, 7), (True, 14)])
+@pytest.mark.parametrize(("stored", "most"), [(False, 6), (True, 9)])
 def test_the_page_of_a_specimen_reads_it_once(api: Api, stored: bool, most: int) -> None:
     code = bank_vials(api, a_donor(api))[0] if stored else tubes(api, 1)[0]
     visitor = Visitor(base_url=api.url, headers={"Accept": "text/html"}, follow_redirects=True, timeout=60)

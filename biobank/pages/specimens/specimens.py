@@ -16,10 +16,10 @@ from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
 from biobank.custody import service
 from biobank.custody.event import Event, Mode, rules
-from biobank.custody.queries import stream_history
+from biobank.custody.queries import events_public
 from biobank.custody.schemas import AllowedEvents, EventPublic, EventRequest, request_model
-from biobank.custody.snapshots import get_visible
 from biobank.custody.states import Condition, Quality
+from biobank.foundation.clock import now
 from biobank.foundation.errors import NotFound, Refusal
 from biobank.foundation.terms import words
 from biobank.labels.files import Drawing, data_of, template_for
@@ -44,10 +44,12 @@ from biobank.quality.kept_words import plan_of, plan_refusals
 from biobank.specimens.lineage import lineage_of
 from biobank.specimens.lineage_graph import draw_lineage
 from biobank.specimens.materials import amount_text
-from biobank.specimens.queries import describe_specimen, specimen_public
+from biobank.specimens.queries import describe_specimen, find_described, specimen_public
 from biobank.specimens.schemas import Lineage, SpecimenPublic
 from biobank.storage.maps import map_around
 from biobank.storage.schemas import ContainerMap
+from biobank.transparency.queries import OWED, lag_of
+from biobank.viability.history_queries import read_streams
 from biobank.viability.queries import viability_of
 from biobank.viability.schemas import ViabilityPublic
 
@@ -112,14 +114,17 @@ class Dossier:
 
 def read_dossier(session: Session, actor: Actor, code: str, bank: Bank) -> Dossier:
     """Read a specimen with its latest events, counts, relatives, place and what may happen next; raise NotFound."""
-    box, snapshot = map_around(session, actor, get_visible(session, actor, code))
-    events = stream_history(session, "specimen", code, max(0, snapshot.seq - EVENTS_SHOWN), EVENTS_SHOWN).items
+    row, alone = find_described(session, actor, code, *OWED)
+    box, snapshot = map_around(session, actor, alone)
+    told = read_streams(session, [code])[code]
+    events = events_public(session, told.rows[-EVENTS_SHOWN:])
+    behind = lag_of((row.pending, row.unpublished), now()) > bank.settings.merge_delay_s
     return Dossier(
-        specimen_public(session, snapshot),
+        specimen_public(session, row, snapshot),
         events,
-        viability_of(session, snapshot),
+        viability_of(session, snapshot, told=told),
         lineage_of(session, actor, code),
-        service.allowed_on(session, snapshot, actor, bank),
+        service.allowed_on(session, snapshot, actor, bank, behind=behind),
         box,
         liftable(session, actor, [UUID(one.id) for one in snapshot.holds]),
         snapshot.projection.quality == Quality.RELEASED_CONDITIONALLY
