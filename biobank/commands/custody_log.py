@@ -13,12 +13,13 @@ def export(
     fmt: Annotated[str, typer.Option("--format", help="csv, jsonl or xlsx; an unknown one names what there is.")] = "csv",
     specimen: Annotated[str | None, typer.Option(help="Only this specimen.")] = None,
     donor: Annotated[str | None, typer.Option(help="Only this donor.")] = None,
+    size: Annotated[int | None, typer.Option(help="Tree size of a published checkpoint; default the newest.", min=1)] = None,
 ) -> None:
     """Write the custody log to a file, with its SHA-256; the export is an event of the log."""
     from biobank.exports.command import export_to_file
 
     with open_bank() as bank:
-        written = export_to_file(bank, output, fmt, specimen=specimen, donor=donor, progress=errors)
+        written = export_to_file(bank, output, fmt, specimen=specimen, donor=donor, size=size, progress=errors)
     errors.print(f"{written.rows} rows, {written.size} bytes, SHA-256 {written.sha256}", highlight=False)
 
 

@@ -30,7 +30,7 @@ def tiles(folder: Annotated[Path, typer.Argument(help="Folder in the C2SP tlog-t
     """Write the log as files, or what is new of it. Refused when the folder holds another history."""
     import psycopg
 
-    from biobank.exports.service import address_of
+    from biobank.exports.cut import address_of
     from biobank.exports.tile_mirror import mirror
     from biobank.transparency.stored_tiles import TileMissing
 

@@ -1,7 +1,8 @@
 """The custody log as a list and as files."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 from anyio import CancelScope
@@ -17,10 +18,12 @@ from biobank.acts.web import BankDep, ClaimsDep, Reading, require_own_password
 from biobank.auth.identity import load_actor
 from biobank.auth.tokens import Claims
 from biobank.exports import queries, service
+from biobank.exports.cut import Cut
 from biobank.exports.formats import FORMATS
 from biobank.exports.schemas import LogPage
 from biobank.exports.selection import Code, Entered, Kind, Selection
 from biobank.foundation import clock
+from biobank.foundation.errors import MalformedRequest
 
 T = TypeVar("T")
 
@@ -29,6 +32,9 @@ AnyFormat: Any = Literal[("json", *FORMATS)]
 FileFormat: Any = Literal[tuple(FORMATS)]
 CONTENT: dict[str, Any] = {one.media_type.partition(";")[0]: {} for one in FORMATS.values()}
 Filter = Annotated[Code | None, Query()]
+Size = Annotated[int, Query(ge=1, lt=2**63)]
+Parts = AsyncGenerator[bytes, None]
+"""The bytes of a copy, whose maker is closed by whoever is done with them: it holds a snapshot of the database."""
 
 
 class ClosedWhenLeft(StreamingResponse):
@@ -40,6 +46,29 @@ class ClosedWhenLeft(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             await self.body_iterator.aclose()  # type: ignore[attr-defined]
+
+
+class Begun:
+    """Parts of which the first was taken already. Closing it closes them, even when nothing was read of it."""
+
+    def __init__(self, first: bytes, rest: Parts) -> None:
+        self._first: bytes | None = first
+        self._rest = rest
+
+    def __aiter__(self) -> "Begun":
+        """Be read once."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next part."""
+        if self._first is None:
+            return await anext(self._rest)
+        first, self._first = self._first, None
+        return first
+
+    async def aclose(self) -> None:
+        """Close the rest."""
+        await self._rest.aclose()
 
 
 @router.get(
@@ -63,27 +92,44 @@ async def read_custody_log(
         Entered | None, Query(description="`paper`: from a filed form; `late`: over 15 minutes after the time that it states.")
     ] = None,
     after: Annotated[str | None, Query(max_length=120, pattern=r"^[A-Za-z0-9_|:.-]+$")] = None,
+    size: Annotated[Size | None, Query(description="Of a file: tree size of a published checkpoint; default the newest.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Any:
-    """The custody log, filtered: a page of it, or all of it as a file with started and finished events."""
+    """The custody log, filtered: a page of it, or all of it as a file with started and finished events.
+
+    A file holds what is sealed and signed: the first `X-Log-Size` entries of the log, whose tree has the root hash `X-Log-Root`.
+    """
     selection = Selection(
         since=since, until=until, specimen=specimen, donor=donor, kind=kind, actor=actor, site=site, entered=entered
     )
     if format == "json":
+        if size is not None:
+            raise MalformedRequest("A page shows what the log has now. Leave `size` out, or ask for a file by `format`.")
         return await reading(queries.search_log, selection, after, limit)
-    return await streamed(bank, claims, format, selection)
+    return await streamed(bank, claims, format, selection, size)
 
 
-async def streamed(bank: Bank, claims: Claims, format_name: str, selection: Selection) -> Response:
-    """Stream an export and record how it ended, also when the reader goes away."""
-    act, export = await begun(bank, claims, lambda session, act: service.start_export(session, act, format_name, selection))
+async def streamed(bank: Bank, claims: Claims, format_name: str, selection: Selection, size: int | None = None) -> Response:
+    """Stream an export and record how it ended, also when the reader goes away.
+
+    Raises NothingSealed, ReplicaBehind and Unavailable before the first byte.
+    """
+    asked = partial(service.start_export, format_name=format_name, selection=selection, size=size)
+    act, export = await begun(bank, claims, lambda session, act: asked(session, act))
     written = service.Written()
-    headers = {
-        "Content-Disposition": f'attachment; filename="custody-log-{export.id}.{export.format.file_ending}"',
-        "X-Export-Id": str(export.id),
-    }
-    body = recorded_to_its_end(bank, act, export, written, service.stream(bank, export, written))
-    return ClosedWhenLeft(body, media_type=export.format.media_type, headers=headers)
+    name = f"custody-log-{export.cut.size}-{export.id}.{export.format.file_ending}"
+    parts = service.stream(bank, export, written)
+    return await sent(bank, act, export, export.cut, written, parts, name, export.format.media_type)
+
+
+async def sent(
+    bank: Bank, act: Act, copy: service.Copy, cut: Cut, written: service.Written, parts: Parts, name: str, media_type: str
+) -> Response:
+    """Answer with a copy whose start is recorded once its first bytes are there, so that what cannot be made is refused."""
+    chunks = recorded_to_its_end(bank, act, copy, written, parts)
+    first = await anext(chunks, b"")
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Export-Id": str(copy.id), **cut.headers}
+    return ClosedWhenLeft(Begun(first, chunks), media_type=media_type, headers=headers)
 
 
 async def begun(bank: Bank, claims: Claims, start: Callable[[Session, Act], T]) -> tuple[Act, T]:
@@ -98,9 +144,7 @@ async def begun(bank: Bank, claims: Claims, start: Callable[[Session, Act], T]) 
     return await bank.database.write(begin)
 
 
-async def recorded_to_its_end(
-    bank: Bank, act: Act, copy: service.Copy, written: service.Written, chunks: AsyncIterator[bytes]
-) -> AsyncIterator[bytes]:
+async def recorded_to_its_end(bank: Bank, act: Act, copy: service.Copy, written: service.Written, chunks: Parts) -> Parts:
     """Yield the chunks of a copy whose start is recorded, and record how it ended, also when the reader goes away."""
     try:
         async for chunk in chunks:
@@ -108,4 +152,5 @@ async def recorded_to_its_end(
     finally:
         finished = replace(act, at=clock.now())
         with CancelScope(shield=True):  # the framework cancels, again and again, what a reader no longer waits for
+            await chunks.aclose()
             await bank.database.write(lambda s: service.finish_export(s, finished, copy, written))

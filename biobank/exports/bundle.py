@@ -19,11 +19,11 @@ from biobank.custody.owner import OWNED
 from biobank.custody.projection import PROJECTED
 from biobank.custody.rebuild import fold
 from biobank.custody.rulebook import STREAM as RULES
+from biobank.exports.cut import Cut, NothingSealed
 from biobank.exports.personal import PersonalData
 from biobank.exports.selection import codes_of_donor
 from biobank.exports.signers import entries_about_signers
 from biobank.foundation.clock import now, rfc3339
-from biobank.foundation.errors import Conflict
 from biobank.transparency.bundle import CHUNK, FORMAT, BundleWriter, chosen_entry
 from biobank.transparency.canonical import encode
 from biobank.transparency.checkpoint import Checkpoint
@@ -34,7 +34,7 @@ from biobank.transparency.tree import HASH_BYTES, consistency_proof, inclusion_p
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-_CHECKPOINT: Final = "SELECT size, note FROM checkpoint WHERE size > 0 AND size <= %s ORDER BY size DESC LIMIT 1"
+_CHECKPOINT: Final = "SELECT note FROM checkpoint WHERE size = %s"
 _COSIGNATURES: Final = "SELECT line FROM cosignature WHERE size = %s ORDER BY key_id"
 _LEAVES: Final = (
     "SELECT l.log_index, l.leaf_hash, e.entry, e.donor_code FROM leaf l LEFT JOIN event e ON e.leaf_hash = l.leaf_hash "
@@ -63,13 +63,6 @@ _STORY: Final = (
 )
 
 MOST_OLD_SIZES: Final = 16
-
-
-class NothingSealed(Conflict):
-    """There is no signed checkpoint yet that covers what was asked for."""
-
-    code = "nothing_sealed"
-    title = "Nothing sealed yet"
 
 
 @dataclass(frozen=True)
@@ -101,8 +94,8 @@ class Wish:
 class BundleReader:
     """One bundle being made: `chunks()` yields the file, `entries` counts what was written so far."""
 
-    def __init__(self, bank: Bank, connection: Connection, wish: Wish) -> None:
-        self._bank, self._connection, self._wish = bank, connection, wish
+    def __init__(self, bank: Bank, connection: Connection, wish: Wish, cut: Cut) -> None:
+        self._bank, self._connection, self._wish, self._cut = bank, connection, wish, cut
         self._writer = BundleWriter()
         self._personal: PersonalData | None = None
         self.entries = 0
@@ -121,12 +114,9 @@ class BundleReader:
             yield self._writer.end()
 
     def _checkpoint(self) -> tuple[Checkpoint, str]:
-        largest = 2**63 - 1 if self._wish.size is None else self._wish.size
-        row = self._connection.execute(_CHECKPOINT, (largest,)).fetchone()
-        if row is None or (self._wish.size is not None and row[0] != self._wish.size):
-            raise NothingSealed("There is no such signed checkpoint yet. Ask again in a few seconds, or for the newest one.")
-        lines = [line for (line,) in self._connection.execute(_COSIGNATURES, (row[0],)).fetchall()]
-        note = row[1] + "".join(line.rstrip("\n") + "\n" for line in lines)
+        ((signed,),) = self._connection.execute(_CHECKPOINT, (self._cut.size,)).fetchall()
+        lines = [line for (line,) in self._connection.execute(_COSIGNATURES, (self._cut.size,)).fetchall()]
+        note = signed + "".join(line.rstrip("\n") + "\n" for line in lines)
         return Checkpoint.from_text(split_note(note)[0]), note
 
     def _beginning(self, checkpoint: Checkpoint, note: str, entries: int, tables: Sequence[tuple[bytes, bytes]]) -> bytes:

@@ -1,9 +1,7 @@
 """The log as a bundle that proves itself: the whole of it, one specimen, one donor."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
-from anyio import CancelScope
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from sqlmodel import Session
@@ -14,15 +12,14 @@ from biobank.acts.bank import Bank
 from biobank.acts.web import BankDep, ClaimsDep, require_own_password
 from biobank.auth.identity import load_actor
 from biobank.auth.tokens import Claims
-from biobank.exports.api import ClosedWhenLeft
+from biobank.exports.api import Size, sent
 from biobank.exports.bundle import MOST_OLD_SIZES, Wish
-from biobank.exports.bundling import finish_bundle, start_bundle, stream_bundle
+from biobank.exports.bundling import start_bundle, stream_bundle
 from biobank.exports.selection import Code
 from biobank.exports.service import Written
 from biobank.foundation.errors import NotPermitted
 
 router = APIRouter(prefix="/api/v1", tags=["custody log"])
-Size = Annotated[int, Query(ge=1, lt=2**63)]
 
 
 @router.get(
@@ -70,29 +67,5 @@ async def bundled(bank: Bank, claims: Claims, wish: Wish) -> Response:
         await bank.database.write(lambda session: keep_attempt(session, act, attempt, evidence=False))
         raise
     written = Written()
-    parts = stream_bundle(bank, bundle, written)
-
-    async def finish() -> None:
-        with CancelScope(shield=True):
-            await parts.aclose()  # type: ignore[attr-defined]
-            await bank.database.write(lambda session: finish_bundle(session, act, bundle, written))
-
-    try:
-        first = await anext(parts)  # what cannot be made is refused with a status, not broken off in the middle
-    except BaseException:
-        await finish()
-        raise
-
-    async def body() -> AsyncIterator[bytes]:
-        try:
-            yield first
-            async for chunk in parts:
-                yield chunk
-        finally:
-            await finish()
-
-    headers = {
-        "Content-Disposition": f'attachment; filename="custody-log-{bundle.id}.tar"',
-        "X-Export-Id": str(bundle.id),
-    }
-    return ClosedWhenLeft(body(), media_type="application/x-tar", headers=headers)
+    name = f"custody-log-{bundle.cut.size}-{bundle.id}.tar"
+    return await sent(bank, act, bundle, bundle.cut, written, stream_bundle(bank, bundle, written), name, "application/x-tar")

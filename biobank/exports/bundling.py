@@ -1,25 +1,19 @@
 """Use cases of bundles: who may take one, the start and the end as events, the bytes in between."""
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from uuid import UUID, uuid4
+from dataclasses import dataclass
 
-import psycopg
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, EVERYWHERE
-from biobank.custody.ledger import Fact, append
-from biobank.custody.recording import NOW, head_of
 from biobank.custody.snapshots import load
-from biobank.custody.states import StreamKind
 from biobank.exports.bundle import MOST_OLD_SIZES, BundleReader, Connection, Wish
-from biobank.exports.events import ExportFinished, ExportStarted
-from biobank.exports.service import LONGEST, STREAM, Written, address_of, off_the_loop
-from biobank.foundation import clock
+from biobank.exports.cut import Cut, choose_cut, opened_at
+from biobank.exports.service import LONGEST, Copy, Written, off_the_loop, record_start
 from biobank.foundation.errors import MalformedRequest, NotFound, NotPermitted
 from biobank.foundation.from_above import FromAbove
 
@@ -31,17 +25,18 @@ clinic_of_donor: FromAbove[Callable[[Session, str], tuple[str | None] | None]] =
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """A bundle that may be made, and under which id its start was recorded."""
+class Bundle(Copy):
+    """A bundle that may be made, and where it ends."""
 
-    id: UUID
     wish: Wish
+    cut: Cut
 
 
 def start_bundle(session: Session, act: Act, wish: Wish) -> Bundle:
     """Check the permission and record the start.
 
-    Raises MalformedRequest for a wish that asks for two things, NotPermitted, NotFound for what the actor may not know of.
+    Raises MalformedRequest for a wish that asks for two things, NotPermitted, NotFound for what the actor may not know of,
+    NothingSealed.
     """
     act.require(Permission.LOG_EXPORT, at=ANYWHERE)
     if wish.specimen is not None and wish.donor is not None:
@@ -53,7 +48,10 @@ def start_bundle(session: Session, act: Act, wish: Wish) -> Bundle:
 
 
 def start_bundle_as_bank(session: Session, act: Act, wish: Wish) -> Bundle:
-    """The same for the command line, where whoever holds the database's login is the bank itself. Raises NotFound."""
+    """The same for the command line, where whoever holds the database's login is the bank itself.
+
+    Raises NotFound, NothingSealed.
+    """
     _known_sites(session, wish)
     return _start(session, act, wish)
 
@@ -93,35 +91,19 @@ def _unknown(wish: Wish) -> NotFound:
 
 
 def _start(session: Session, act: Act, wish: Wish) -> Bundle:
-    bundle = Bundle(uuid4(), wish)
-    event = ExportStarted(export=str(bundle.id), format=FORMAT, filters=wish.named())
-    append(session, [Fact(StreamKind.SYSTEM, STREAM, event, head_of(session, act, NOW, subject=None, site=None))])
-    return bundle
-
-
-def finish_bundle(session: Session, act: Act, bundle: Bundle, written: Written) -> None:
-    """Record the end: whole, or broken off by the reader."""
-    event = ExportFinished(
-        export=str(bundle.id),
-        complete=written.complete,
-        rows=written.rows,
-        size_bytes=written.size,
-        sha256=written.sha256,
-    )
-    now = replace(act, at=clock.now())
-    append(session, [Fact(StreamKind.SYSTEM, STREAM, event, head_of(session, now, NOW, subject=None, site=None))])
+    cut = choose_cut(session, wish.size)
+    return Bundle(record_start(session, act, FORMAT, wish.named(), cut), wish, cut)
 
 
 @contextmanager
 def bundle_now(bank: Bank, bundle: Bundle, written: Written) -> Iterator[Iterator[bytes]]:
     """Yield the bytes of the bundle in chunks, counted and hashed. `chunks` raises NothingSealed before its first one."""
-    with psycopg.connect(address_of(bank), autocommit=True) as connection:
-        connection.execute(f"SET statement_timeout = '{LONGEST}'")
+    with opened_at(bank, bundle.cut, longest=LONGEST) as connection:
         yield _counted(connection, bank, bundle, written)
 
 
 def _counted(connection: Connection, bank: Bank, bundle: Bundle, written: Written) -> Iterator[bytes]:
-    reader = BundleReader(bank, connection, bundle.wish)
+    reader = BundleReader(bank, connection, bundle.wish, bundle.cut)
     for chunk in reader.chunks():
         written.add(chunk)
         written.rows = reader.entries
@@ -129,8 +111,11 @@ def _counted(connection: Connection, bank: Bank, bundle: Bundle, written: Writte
     written.complete = True
 
 
-def stream_bundle(bank: Bank, bundle: Bundle, written: Written) -> AsyncIterator[bytes]:
-    """The same inside a request: PostgreSQL is read in a thread, one chunk at a time. Raises Unavailable, NothingSealed."""
+def stream_bundle(bank: Bank, bundle: Bundle, written: Written) -> AsyncGenerator[bytes, None]:
+    """The same inside a request: PostgreSQL is read in a thread, one chunk at a time.
+
+    Raises Unavailable, ReplicaBehind, NothingSealed.
+    """
 
     def chunks() -> Generator[bytes, None, None]:
         with bundle_now(bank, bundle, written) as parts:

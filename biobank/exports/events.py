@@ -12,7 +12,11 @@ EXPORT_ID = Field(pattern=r"^[0-9a-f-]{36}$")
 
 
 class ExportStarted(Event):
-    """Someone began to take a copy; the filters are codes and times."""
+    """Someone began to take a copy; the filters are codes and times.
+
+    `size`: the copy holds nothing but the first so many entries of the log, whose tree has the root hash `root`. Copies of what
+    the bank knows now (FHIR, dossiers) and the change feed name none.
+    """
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.export_started"] = "system.export_started"
@@ -21,6 +25,8 @@ class ExportStarted(Event):
     export: str = EXPORT_ID
     format: str = Field(pattern=r"^[a-z0-9]{2,20}$")
     filters: dict[str, str]
+    size: int | None = Field(None, ge=1)
+    root: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
 
 
 class ExportFinished(Event):

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, Final
@@ -14,7 +14,7 @@ from biobank.acts.bank import Bank
 from biobank.acts.web import BankDep, ClaimsDep, Reader, Reading
 from biobank.auth.tokens import Claims
 from biobank.exports import service
-from biobank.exports.api import ClosedWhenLeft, begun, recorded_to_its_end
+from biobank.exports.api import ClosedWhenLeft, Parts, begun, recorded_to_its_end
 from biobank.exports.as_cloud_event import Published, as_members, cloud_event
 from biobank.exports.feed import Stretch, read_feed
 from biobank.exports.selection import Code, Selection
@@ -143,7 +143,7 @@ async def _streamed(
 
 async def _frames(
     origin: str, reading: Reader, stretch: Stretch, kinds: Sequence[str], sites: Sequence[str], written: service.Written
-) -> AsyncIterator[bytes]:
+) -> Parts:
     """Yield what is found, forever anew, as server-sent events; end with a refusal, which is said, or after an hour."""
     with _place():
         loop = asyncio.get_running_loop()

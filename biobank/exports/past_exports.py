@@ -20,7 +20,10 @@ SHOWN = 100
 
 @dataclass(frozen=True)
 class PastExport:
-    """An export: `state` is running, complete or broken_off; sizes are known at its end."""
+    """An export: `state` is running, complete or broken_off; `rows` and `size_bytes` are known at its end.
+
+    `log_size`: it holds nothing but the first so many entries of the log; None where it is no part of the sealed log.
+    """
 
     id: str
     format: str
@@ -28,6 +31,7 @@ class PastExport:
     started_at: datetime
     by: str
     state: str
+    log_size: int | None = None
     finished_at: datetime | None = None
     rows: int | None = None
     size_bytes: int | None = None
@@ -68,6 +72,7 @@ def _one(start: Mapping[str, Any], end: Mapping[str, Any] | None) -> PastExport:
         "format": body["format"],
         "filters": body["filters"],
         "by": start["by"],
+        "log_size": body["size"],
         "started_at": datetime.fromisoformat(start["recorded_at"]),
     }
     if end is None:

@@ -62,9 +62,9 @@ class Selection(BaseModel):
         given = self.model_dump(exclude_none=True)
         return {k: rfc3339(v) if isinstance(v, datetime) else str(v) for k, v in given.items()}
 
-    def where(self, scope: Scope) -> sql.Composed:
-        """Return the WHERE clause; `scope` bounds it to what the caller may read."""
-        parts: list[sql.Composable] = [sql.SQL("true")]
+    def where(self, scope: Scope, size: int) -> sql.Composed:
+        """Return the WHERE clause over the first `size` entries of the log; `scope` bounds it to what the caller may read."""
+        parts: list[sql.Composable] = [sql.SQL("l.log_index < {}").format(sql.Literal(size))]
         if self.since is not None:
             parts.append(sql.SQL("e.recorded_at >= {}").format(sql.Literal(self.since)))
         if self.until is not None:

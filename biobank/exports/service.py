@@ -2,13 +2,12 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg
 from psycopg import sql
 from sqlmodel import Session
 from starlette.concurrency import iterate_in_threadpool
@@ -21,6 +20,7 @@ from biobank.auth.scope import ANYWHERE, WHOLE, Scope
 from biobank.custody.ledger import Fact, append
 from biobank.custody.recording import NOW, head_of
 from biobank.custody.states import StreamKind
+from biobank.exports.cut import Cut, choose_cut, opened_at
 from biobank.exports.events import ExportFinished, ExportStarted
 from biobank.exports.formats import FORMATS
 from biobank.exports.formats.format import Counter, Format, Names
@@ -65,44 +65,51 @@ class Copy:
 
 @dataclass(frozen=True)
 class Export(Copy):
-    """A copy that is streamed: its format and the events it takes."""
+    """A copy that is streamed: where it ends, its format and the events it takes."""
 
+    cut: Cut
     format: Format
     where: sql.Composed
     names: Names
 
 
-def start_export(session: Session, act: Act, format_name: str, selection: Selection) -> Export:
-    """Check the permission, record the start and return what to stream."""
+def start_export(session: Session, act: Act, format_name: str, selection: Selection, size: int | None = None) -> Export:
+    """Check the permission, record the start and return what to stream: of the newest published size, or exactly of `size`.
+
+    Raises NotPermitted, NothingSealed.
+    """
     act.require(Permission.LOG_EXPORT, at=ANYWHERE)
-    return _start(session, act, format_name, selection, act.actor.scope(Permission.LOG_EXPORT))
+    return _start(session, act, format_name, selection, act.actor.scope(Permission.LOG_EXPORT), size)
 
 
-def start_export_as_bank(session: Session, act: Act, format_name: str, selection: Selection) -> Export:
+def start_export_as_bank(session: Session, act: Act, format_name: str, selection: Selection, size: int | None = None) -> Export:
     """The same for the command line, where whoever holds the database's login is the bank itself. It is told no names."""
-    return _start(session, act, format_name, selection, WHOLE)
+    return _start(session, act, format_name, selection, WHOLE, size)
 
 
-def _start(session: Session, act: Act, format_name: str, selection: Selection, scope: Scope) -> Export:
-    chosen = FORMATS[format_name]
+def _start(session: Session, act: Act, format_name: str, selection: Selection, scope: Scope, size: int | None) -> Export:
+    chosen, cut = FORMATS[format_name], choose_cut(session, size)
     names = names_told.get()(session, act.actor, act.keystore) if chosen.named else {}
-    return Export(_record_start(session, act, format_name, selection), chosen, selection.where(scope), names)
+    identity = record_start(session, act, format_name, selection.named(), cut)
+    return Export(identity, cut, chosen, selection.where(scope, cut.size), names)
 
 
 def start_copy(session: Session, act: Act, format_name: str, selection: Selection) -> Copy:
     """Check the permission and record the start of a copy that the caller makes: a dossier with what the log says."""
     act.require(Permission.LOG_EXPORT, at=ANYWHERE)
-    return Copy(_record_start(session, act, format_name, selection))
+    return start_copy_as_bank(session, act, format_name, selection)
 
 
 def start_copy_as_bank(session: Session, act: Act, format_name: str, selection: Selection) -> Copy:
     """The same for the command line."""
-    return Copy(_record_start(session, act, format_name, selection))
+    return Copy(record_start(session, act, format_name, selection.named()))
 
 
-def _record_start(session: Session, act: Act, format_name: str, selection: Selection) -> UUID:
+def record_start(session: Session, act: Act, format_name: str, filters: dict[str, str], cut: Cut | None = None) -> UUID:
+    """Record that a copy is begun and return its id."""
     identity = uuid4()
-    event = ExportStarted(export=str(identity), format=format_name, filters=selection.named())
+    size, root = (None, None) if cut is None else (cut.size, cut.root)
+    event = ExportStarted(export=str(identity), format=format_name, filters=filters, size=size, root=root)
     append(session, [Fact(StreamKind.SYSTEM, STREAM, event, head_of(session, act, NOW, subject=None, site=None))])
     return identity
 
@@ -135,14 +142,7 @@ async def place() -> AsyncIterator[None]:
         _places.release()
 
 
-def address_of(bank: Bank) -> str:
-    """Exports read as the auditor when there is such an address: on a replica, if that is where it points."""
-    address = bank.settings.auditor_database_url or bank.settings.database_url
-    assert address is not None
-    return address
-
-
-async def off_the_loop(chunks: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
+async def off_the_loop(chunks: Generator[bytes, None, None]) -> AsyncGenerator[bytes, None]:
     """Yield `chunks`, made in a thread one at a time, while holding a place. Raises Unavailable when there is none."""
     async with place():
         try:
@@ -152,8 +152,8 @@ async def off_the_loop(chunks: Generator[bytes, None, None]) -> AsyncIterator[by
             chunks.close()
 
 
-def stream(bank: Bank, export: Export, written: Written) -> AsyncIterator[bytes]:
-    """Yield the file inside a request, counting and hashing it; constant memory. Raises Unavailable."""
+def stream(bank: Bank, export: Export, written: Written) -> AsyncGenerator[bytes, None]:
+    """Yield the file inside a request, counting and hashing it; constant memory. Raises ReplicaBehind, Unavailable."""
 
     def chunks() -> Generator[bytes, None, None]:
         with stream_now(bank, export, written, longest=LONGEST) as parts:
@@ -165,8 +165,7 @@ def stream(bank: Bank, export: Export, written: Written) -> AsyncIterator[bytes]
 @contextmanager
 def stream_now(bank: Bank, export: Export, written: Written, *, longest: str = "0") -> Iterator[Iterator[bytes]]:
     """`stream` for synchronous callers. `longest` bounds each statement; "0" does not."""
-    with psycopg.connect(address_of(bank), autocommit=True) as connection:
-        connection.execute(f"SET statement_timeout = '{longest}'")
+    with opened_at(bank, export.cut, longest=longest) as connection:
 
         def chunks() -> Iterator[bytes]:
             for chunk in export.format.write(connection, export.where, written, export.names):

@@ -21,6 +21,7 @@ from sqlmodel import Session
 from biobank.acts.bank import Bank
 from biobank.exports.bundle import Wish
 from biobank.exports.bundling import Bundle, bundle_now
+from biobank.exports.cut import choose_cut
 from biobank.exports.log_keys import policy_text
 from biobank.exports.service import Written
 from biobank.foundation.config import Settings
@@ -94,9 +95,10 @@ def drill(of: Settings, address: Callable[[str], str], at: datetime) -> Drill:
 def _verified(copy: Bank) -> dict[str, Any]:
     path = copy.settings.policy_path
     policy = Policy.read(policy_text(copy, kept=path.read_text(encoding="utf-8") if path is not None and path.exists() else ""))
+    whole = Bundle(uuid4(), Wish(), copy.database.write_now(choose_cut))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bundle.tar"
-        with bundle_now(copy, Bundle(uuid4(), Wish()), Written()) as chunks, file.open("wb") as target:
+        with bundle_now(copy, whole, Written()) as chunks, file.open("wb") as target:
             target.writelines(chunks)
         return verify(str(file), policy, Evidence())
 

@@ -12,8 +12,10 @@ from fastapi import Request
 from biobank.acts.strict import ON_THE_LOOP, as_documented, contract_of, refusal_of_body
 from biobank.registries.routes import ROUTERS
 from tests.conftest import Api
+from tests.exports.test_custody_log import some_history
 from tests.monitoring.test_excursions import a_tank
 from tests.monitoring.test_sensors import a_sensor, key_of
+from tests.sealing import seal
 from tests.specimens.stories import donor, raw_fat
 
 ROUTES = [route for router in ROUTERS for route in router.routes]
@@ -183,6 +185,8 @@ def test_a_parameter_that_is_no_list_is_given_once(api: Api) -> None:
 
 
 def test_head_of_an_export_does_not_say_that_somebody_has_the_log(api: Api) -> None:
+    some_history(api, 1)
+    seal(api.test_bank)
     address = f"{api.url}/api/v1/custody-log"
     headers = {"Authorization": api.auditor.headers["Authorization"]}
     asked = httpx.head(address, params={"format": "csv"}, headers=headers, timeout=30)

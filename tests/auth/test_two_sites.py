@@ -21,6 +21,7 @@ from tests.auth.route_table import TABLE, Row, World
 from tests.conftest import Api, Client, Told
 from tests.factories import make_box, make_received
 from tests.pages.visitor import BROWSER, Visitor
+from tests.sealing import seal
 from tests.withdrawals.stories import Story, a_story, everyone, later, refused, sign_and_post
 
 PERSONAL = {
@@ -247,8 +248,10 @@ def told(tell_once: Callable[..., Told[None]]) -> Told[None]:
 
 @pytest.fixture
 def lab(told: Told[None], begin: Callable[..., Api]) -> Api:
-    """A bank with something of every kind at LAB."""
-    return begin(told)
+    """A bank with something of every kind at LAB, sealed: files of the log hold nothing else."""
+    api = begin(told)
+    seal(api.test_bank)
+    return api
 
 
 LISTS = [row.route.removeprefix("/api/v1") for row in TABLE if row.method == "GET" and "{" not in row.route]

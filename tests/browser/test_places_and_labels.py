@@ -10,6 +10,7 @@ from biobank.jobs.running import JOB_KINDS, run_next
 from tests.browser.conftest import Open
 from tests.browser.scanning import scan
 from tests.conftest import Api
+from tests.exports.taking import taken_log
 from tests.factories import make_box
 from tests.labels.test_batches import tubes
 
@@ -51,7 +52,7 @@ def test_a_box_is_compared_by_scanning_and_says_what_is_missing_misplaced_and_un
     expect(page.get_by_text("The record and the box differ.")).to_be_visible()
     expect(page.locator(".card", has_text="1 not scanned")).to_contain_text(inside[2])
     expect(page.locator(".card", has_text="belongs elsewhere")).to_contain_text(misplaced)
-    assert '"container.counted"' in api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    assert '"container.counted"' in taken_log(api)
 
 
 def test_a_box_that_agrees_says_so(api: Api, signed_in: Open) -> None:

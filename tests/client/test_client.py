@@ -9,6 +9,7 @@ from biobank.client.client import BankClient, Refused, Unreachable
 from tests import seed
 from tests.conftest import Api
 from tests.factories import make_specimen
+from tests.sealing import seal
 from tests.specimens.stories import donor
 
 
@@ -79,6 +80,7 @@ def test_a_wrong_password_is_refused(api: Api) -> None:
 
 def test_the_log_streams_through_the_client(api: Api) -> None:
     code = collected(api)
+    seal(api.test_bank)
 
     with BankClient(api.url) as bank:
         bank.sign_in("auditor", seed.PASSWORD)

@@ -24,6 +24,7 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.transparency.verify import Record, Table
 from tests.conftest import Api
+from tests.exports.taking import take_log
 from tests.factories import make_donor
 from tests.monitoring.stories import assess
 from tests.monitoring.test_excursions import LN2, OPEN
@@ -100,7 +101,7 @@ class World:
 
     def compares(self) -> None:
         """The row of custody, the folded log, the answer as of now and the exported log interpreted by the verifier agree."""
-        exported = replayed(self.api.auditor.get("/custody-log", params={"format": "jsonl"}).content)
+        exported = replayed(take_log(self.api).content)
         for tube in self.tubes:
             row = self.api.test_bank.write(partial(one_loaded, code=tube))
             rebuilt = self.api.test_bank.write(partial(projection_of, code=tube))

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.conftest import Api
+from tests.exports.taking import take_log
 from tests.exports.test_custody_log import some_history
 from tests.granting import also
 
@@ -15,8 +16,7 @@ def test_an_export_holds_the_entries_of_the_readers_sites_only(api: Api) -> None
     also(api, "lab_tech", "auditor", "LAB")
 
     def ids(user: str) -> set[str]:
-        answer = getattr(api, user).get("/custody-log", params={"format": "jsonl", "kind": "specimen.received"})
-        assert answer.status_code == 200, answer.text
+        answer = take_log(api, user=user, kind="specimen.received")
         return {json.loads(line)["entry"]["id"] for line in answer.content.splitlines()}
 
     assert ids("lab_tech") == set(codes) == ids("auditor")

@@ -15,6 +15,7 @@ from biobank.exports import feed, feed_api
 from biobank.transparency import canonical
 from biobank.transparency.tree import hash_leaf
 from tests.conftest import Api, Client
+from tests.exports.taking import taken_log
 from tests.exports.test_custody_log import some_history
 from tests.sealing import seal
 
@@ -40,7 +41,7 @@ def all_of(client: Client, **asked: Any) -> list[dict[str, Any]]:
 def test_who_asks_again_from_next_gets_every_event_once_in_the_order_of_the_log(api: Api) -> None:
     some_history(api, 5)
     seal(api.test_bank)
-    exported = api.auditor.get("/custody-log", params={"format": "jsonl"}).text.splitlines()
+    exported = taken_log(api).splitlines()
     items = all_of(api.auditor, limit=3)
 
     assert len(items) >= 10

@@ -16,6 +16,7 @@ from biobank.transparency.sealer import Log, drain
 from tests import seed
 from tests.conftest import Api
 from tests.donors.stories import MARY, band, consent
+from tests.exports.taking import taken_log
 from tests.specimens.stories import culture, donor, fat, follicles, freeze, harvest, made, output, received, run, using
 from tests.withdrawals.stories import approve as approved_by_quality
 from tests.withdrawals.stories import later, refused, sign_and_post
@@ -278,7 +279,7 @@ def a_revoked_consent_stops_the_next_approval(api: Api, ben: str, vial: str) -> 
 
 
 def the_log_tells_the_story(api: Api, mary: str, given: str, held: str) -> None:
-    lines = [json.loads(x) for x in api.auditor.get("/custody-log", params={"format": "jsonl"}).text.splitlines()]
+    lines = [json.loads(x) for x in taken_log(api).splitlines()]
     by_stream: dict[tuple[str, str], list[str]] = {}
     for line in lines:
         entry = line["entry"]

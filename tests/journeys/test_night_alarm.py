@@ -4,6 +4,7 @@ from typing import Any
 
 from biobank.foundation import clock
 from tests.conftest import Api
+from tests.exports.taking import taken_log
 from tests.monitoring.stories import assess
 from tests.monitoring.test_excursions import OPEN, a_tank, frozen, held, put
 from tests.monitoring.test_sensors import a_sensor, key_of, send
@@ -32,7 +33,7 @@ def test_a_tank_runs_dry_at_night_and_one_person_saves_what_is_in_it(api: Api) -
     quality_decides_once(api, excursion, tubes)
 
     assert api.lab_tech.get(f"/storage-containers/{safe}").json()["occupied"] == TUBES
-    log = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    log = taken_log(api)
     for step in ("raised", "escalated", "acknowledged", "came_back", "resolved"):
         assert f'"system.alarm_{step}"' in log, step
 

@@ -15,6 +15,7 @@ from biobank.labels.batches import STEP
 from biobank.labels.printers import printers
 from tests import seed
 from tests.conftest import Api, TestBank
+from tests.exports.taking import taken_log
 from tests.factories import make_box, make_received
 from tests.labels.reading import decoded, pdf_pages, pdf_texts, zpl_symbols
 from tests.specimens.stories import kit
@@ -125,7 +126,7 @@ def test_a_printed_box_label_is_numbered_recorded_on_the_box_and_verified_by_sca
     verified = api.lab_tech.post(f"/labels/{serial}/verify", json={"scanned": f"{HOST}{box}-01"})
 
     assert verified.json()["verified"] is True
-    rows = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    rows = taken_log(api)
     assert '"container.labelled"' in rows
     assert '"container.label_verified"' in rows
     assert [p["serial"] for p in api.lab_tech.get(f"/labels/{box}/prints").json()["items"]] == [serial]
@@ -148,7 +149,7 @@ def test_what_the_registers_give_a_code_gets_a_label_until_it_is_taken_out_of_us
     serial = made.json()["items"][0]["serial"]
     read_back = api.lab_tech.post(f"/labels/{serial}/verify", json={"scanned": f"{HOST}{device}-01"})
     assert read_back.json()["verified"] is True
-    log = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    log = taken_log(api)
     assert [kind for kind in ("system.register_labelled", "system.register_label_verified") if kind not in log] == []
 
     gone = api.quality.post("/registers", json=entered | {"kind": "equipment"}).json()["entry"]["entry"]
@@ -324,5 +325,5 @@ def test_a_print_rule_is_set_by_an_administrator_kept_in_the_log_and_taken_away_
         assert api.admin.post("/print-rules", json=rule | wrong).status_code == status, wrong
     assert api.admin.post("/print-rules", json=rule | {"template": None}).json()["items"] == []
 
-    log = api.auditor.get("/custody-log", params={"format": "jsonl", "kind": "system.print_rule_set"}).text
+    log = taken_log(api, kind="system.print_rule_set")
     assert log.count("system.print_rule_set") == 2

@@ -12,6 +12,7 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.specimens.events import Frozen
 from tests.conftest import Api
+from tests.exports.taking import taken_log
 from tests.factories import make_donor, make_received
 from tests.monitoring.stories import assess
 from tests.quality.test_look_back import derive
@@ -256,7 +257,7 @@ def test_a_group_is_released_and_a_group_rejected_by_one_signature_each(api: Api
     assert api.quality.get("/holds", params={"active": True}).json()["items"] == []
     nothing = assess(api.quality, code)
     assert (nothing.status_code, nothing.json()["code"]) == (409, "nothing_to_assess")
-    logged = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    logged = taken_log(api)
     for kind in ("container.excursion_opened", "container.excursion_changed", "container.excursion_assessed"):
         assert f'"{kind}"' in logged
 
@@ -278,7 +279,7 @@ def test_withdrawing_the_reading_frees_what_it_held_and_only_quality_does_it(api
     assert api.quality.get(f"/excursions/{made['excursions'][0]}").json()["annulled_at"] is not None
     again = sign_and_post(api.quality, "decided", path, body)
     assert (again.status_code, again.json()["code"]) == (409, "already_withdrawn")
-    assert '"container.reading_withdrawn"' in api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    assert '"container.reading_withdrawn"' in taken_log(api)
 
 
 def test_a_late_reading_within_limits_does_not_free_anything_without_quality(api: Api) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from biobank.storage.limits import CLASSES, NAMES, PlaceLimits
 from tests.conftest import Api
+from tests.exports.taking import taken_log
 from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import later, sign_and_post
 
@@ -73,7 +74,7 @@ def test_a_site_may_be_stricter_than_the_class_and_a_container_stricter_than_the
     container = {"container": tank, "highest_mc": -160_000}
     assert sign_and_post(api.quality, "decided", "/place-limits", container).status_code == 200
     kinds = {"container.limits_set", "system.class_limits_set"}
-    logged = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    logged = taken_log(api)
     assert all(f'"{kind}"' in logged for kind in kinds)
     # Whoever lays out storage sets none: quality decides.
     assert api.admin.post("/place-limits", json=of_class).status_code == 403

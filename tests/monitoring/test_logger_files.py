@@ -17,6 +17,7 @@ from biobank.monitoring.loggers import Logged
 from biobank.monitoring.models import logger_file
 from biobank.storage.limits import PlaceLimits
 from tests.conftest import Api, TestBank
+from tests.exports.taking import taken_log
 from tests.monitoring.test_excursions import a_tank, frozen, held, put
 from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import later
@@ -65,7 +66,7 @@ def test_a_file_holds_what_was_inside_then_and_is_read_once(api: Api) -> None:
     assert len(api.lab_tech.get(f"/storage-containers/{tank}/readings").json()["items"]) == 8
     assert [one["sha256"] for one in api.lab_tech.get(f"/storage-containers/{tank}/logger-files").json()["items"]] == [sha256]
 
-    assert '"container.logger_file_recorded"' in api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    assert '"container.logger_file_recorded"' in taken_log(api)
     again = send(api, a_tank(api, "Other"), sha256, confirmed=True)
     assert (again.status_code, again.json()["code"]) == (409, "logger_file_known")
 

@@ -12,6 +12,7 @@ from biobank.foundation.clock import rfc3339
 from tests.auth.route_table import PUBLIC
 from tests.auth.test_order import BODIES, filled, routes
 from tests.conftest import Api
+from tests.exports.taking import taken_log
 from tests.monitoring.test_excursions import a_tank, frozen, held, put, read
 from tests.pages.test_alarm_pages import alarms, steps, watch
 from tests.storage.test_storing import a_box
@@ -71,7 +72,7 @@ def test_what_a_sensor_sends_acts_as_a_persons_reading_does_and_bears_its_name(a
     assert held(api, tube) == ["excursion"]
     newest = api.lab_tech.get(f"/storage-containers/{tank}/readings").json()["items"][0]
     assert (newest["sensor"], newest["outside"]) == (sensor, "too_warm")
-    log = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    log = taken_log(api)
     assert f'"by":"{sensor}"' in log and '"source":"instrument"' in log
     assert watch(api) == 1 and alarms(api)[0]["cause"] == "excursion"
 
@@ -201,7 +202,7 @@ def test_a_key_is_granted_by_two_drawn_once_by_the_second_and_kept_as_a_hash(api
         answers = connection.execute("SELECT coalesce(string_agg(answer::text, ' '), '') FROM idempotency").fetchone()
     secret = second.partition(".")[2]
     assert kept is not None and answers is not None and secret not in kept[0] + answers[0]
-    assert secret not in api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    assert secret not in taken_log(api)
 
 
 def test_two_people_change_and_withdraw_a_sensor_and_each_step_is_in_the_log(api: Api) -> None:
@@ -222,7 +223,7 @@ def test_two_people_change_and_withdraw_a_sensor_and_each_step_is_in_the_log(api
     assert [one["code"] for one in api.lab_tech.get("/sensors", params={"state": "withdrawn"}).json()["items"]] == [sensor]
     later(api, hours=5)
     assert watch(api) == 0, "nobody waits for it any more"
-    log = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    log = taken_log(api)
     for kind in (
         "system.sensor_made",
         "system.sensor_key_granted",
@@ -289,7 +290,7 @@ def test_a_doubtful_value_acts_on_nothing_until_a_person_says_that_it_is_so(api:
     right = api.lab_tech.post(f"/sensors/{sensor}/answer", json=body | {"answer": "right"})
     assert (right.status_code, len(right.json()["excursions"]), held(api, tube)) == (200, 1, ["excursion"]), right.text
     assert api.lab_tech.post(f"/sensors/{sensor}/answer", json=body).json()["code"] == "no_doubt_left"
-    log = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    log = taken_log(api)
     assert '"container.sensor_value_doubted"' in log and '"system.sensor_values_answered"' in log
     for name, statement in (
         ("a_sensor_is_missed_within_a_week", "UPDATE sensor SET silent_after_min = 0"),

@@ -16,6 +16,8 @@ import pytest
 
 from tests import seed
 from tests.conftest import Api
+from tests.exports.test_custody_log import some_history
+from tests.sealing import seal
 
 CONFIGURATION = Path(__file__).resolve().parents[2] / "deploy" / "proxy" / "nginx.conf"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -95,6 +97,8 @@ def test_a_bank_behind_the_proxy(api: Api, proxy: Proxy) -> None:
 
     for address in ("/metrics", "/readyz"):
         assert proxy.curl(address).startswith("HTTP/2 404")
+    some_history(api, 1)
+    seal(api.test_bank)
     export = proxy.curl("/api/v1/custody-log?format=csv", "-H", f"Authorization: {api.auditor.headers['Authorization']}")
     assert export.startswith("HTTP/2 200")
 

@@ -14,6 +14,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.pages.today import read_tasks
 from tests import seed
 from tests.conftest import Api
+from tests.exports.taking import taken_log
 from tests.monitoring.stories import assess
 from tests.monitoring.test_excursions import a_tank, frozen, move, put, read
 from tests.pages.visitor import Visit
@@ -105,7 +106,7 @@ def test_who_looks_after_it_stops_the_calls_for_a_time_and_it_comes_back(api: Ap
     assert [step for step, _told in steps(api, code)[2:]] == ["came_back", "acknowledged", "silenced", "came_back", "escalated"]
     read(api, tank, -180_000)
     watch(api)
-    log = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    log = taken_log(api)
     for kind in (
         "system.rota_set",
         "system.alarm_raised",
@@ -323,7 +324,7 @@ def test_an_excursion_that_is_over_before_anybody_looks_calls_and_is_qualitys_un
     assert assess(api.quality, found[0]).status_code == 200
     assert (watch(api), watch(api)) == (1, 0)
     assert [one["state"] for one in alarms(api)] == ["resolved"]
-    log = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    log = taken_log(api)
     assert '"because":"assessed"' in log
     assert "Assess what an excursion reached" not in {what for what, _ in every_task(api, "quality")}
 

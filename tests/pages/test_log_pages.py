@@ -12,6 +12,7 @@ from biobank.custody.rulebook import adopt_rules_now
 from biobank.foundation import clock
 from tests import seed
 from tests.conftest import Api, TestBank
+from tests.exports.taking import taken_log
 from tests.pages.test_pages import a_tube
 from tests.pages.visitor import Visit
 from tests.quality.test_paper import filed
@@ -67,6 +68,7 @@ def test_gaps_show_hands_that_did_not_confirm_late_entries_and_what_the_sealer_s
 def test_an_export_is_listed_with_its_end_its_size_and_its_hash(api: Api, visit: Visit) -> None:
     tube = a_tube(api)
     auditor = visit("auditor")
+    seal(api.test_bank)
     file = auditor.get(f"/log/export?format=csv&specimen={tube}")
     assert file.status_code == 200
     page = auditor.get_page("/log/exports")
@@ -154,6 +156,6 @@ def test_what_came_from_paper_and_what_came_long_after_its_time_are_found_and_ma
     page = visit("auditor").get_page("/log?entered=paper")
     assert "from paper, 60 minutes later" in page and tube in page
     assert "60 minutes later" in visit("auditor").get_page("/log?entered=late")
-    taken = api.auditor.get("/custody-log", params={"entered": "paper", "format": "jsonl"}).text
+    taken = taken_log(api, entered="paper")
     assert '"source":"paper"' in taken and '"source":"live"' not in taken
     assert "Entered from paper." in visit("lab_tech").get_page(f"/specimens/{tube}")

@@ -14,6 +14,7 @@ from tests.conftest import Api, TestBank
 from tests.enrolling import enrolled
 from tests.factories import make_box, make_received
 from tests.pages.visitor import BROWSER, Visit, Visitor
+from tests.sealing import seal
 from tests.withdrawals.stories import a_donor, everyone
 
 
@@ -248,6 +249,7 @@ def test_the_log_is_downloaded_with_the_filters_of_its_page(api: Api, visit: Vis
     visitor = visit("auditor")
     page = visitor.get_page(f"/log?specimen={tube}")
     assert page.count(tube) >= 2
+    seal(api.test_bank)
     file = visitor.get(f"/log/export?format=csv&specimen={tube}")
     assert file.status_code == 200 and file.headers["content-type"].startswith("text/csv")
     assert len(file.text.strip().splitlines()) == 3  # heading, collected, received

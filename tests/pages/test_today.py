@@ -11,6 +11,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.pages.today import SHOWN_EACH, read_tasks, read_troubles
 from tests import seed
 from tests.conftest import Api
+from tests.exports.taking import taken_log
 from tests.pages.test_pages import a_tube
 from tests.pages.visitor import Visit
 from tests.shipping.stories import offered, shipped, tubes
@@ -134,7 +135,7 @@ def test_something_wrong_is_held_in_two_taps_without_scripts(api: Api, visit: Vi
     (hold,) = api.quality.get("/holds", params={"active": True}).json()["items"]
     assert (hold["kind"], hold["scope_id"], hold["reason"]) == ("temperature", tube, "found_warm")
     assert ("Temperature hold", tube) in troubles(api, "quality")
-    assert "dripped" not in api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    assert "dripped" not in taken_log(api)
 
 
 def test_a_field_for_a_tube_takes_the_identifier_of_another_issuer(api: Api, visit: Visit) -> None:

@@ -10,6 +10,7 @@ from biobank.foundation import clock
 from biobank.registers.dates import FARTHEST, expiry_refusal, term_refusal
 from tests import seed
 from tests.conftest import Api
+from tests.exports.taking import taken_log
 from tests.specimens.stories import donor, freeze, harvest, kit, made, output, received, refused, run, using
 
 Json = dict[str, Any]
@@ -83,7 +84,7 @@ def test_what_is_expired_or_recalled_is_refused_what_is_unqualified_is_warned_of
     assert api.lab_tech.get(f"/processings/{warned['processing']}").json()["warnings"] == [said]
     (kept,) = api.lab_tech.get(f"/registers/{fresh}").json()["warnings"]
     assert (kept["used_in"], kept["problem"]) == (warned["processing"], "unqualified")
-    log = api.auditor.get("/custody-log", params={"format": "jsonl", "kind": "system.used_despite_warning"}).text
+    log = taken_log(api, kind="system.used_despite_warning")
     assert warned["processing"] in log
 
 
@@ -162,7 +163,7 @@ def test_every_change_of_the_registers_is_in_the_log(api: Api) -> None:
     changed(api, procedure, "retired")
     made(api.quality.post(f"/registers/{procedure}/authorisations", json={"person": BADGE, "until": "2035-01-01"}))
     made(api.quality.post("/register-rules", json=rule))
-    log = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    log = taken_log(api)
     kinds = ("system.register_entered", "system.register_changed", "system.register_authorised", "system.register_rule_set")
     assert [kind for kind in kinds if kind not in log] == []
     assert rule | {"fixed": False} in api.auditor.get("/register-rules").json()["items"]

@@ -14,6 +14,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.pages.today import read_tasks
 from biobank.specimens.warm_time import hold_what_is_out_too_long
 from tests.conftest import Api
+from tests.exports.taking import taken_log
 from tests.storage.test_every_way_of_placing import a_tube, seq_of
 from tests.storage.test_exposure import COLD, VALIDATED, a_stored_tube, a_tank_with_a_rack, at_place, check_out, exposure, put
 from tests.storage.test_storing import a_box
@@ -55,7 +56,7 @@ def test_a_budget_names_its_source_which_is_shown_and_stands_in_the_log(api: Api
     (one,) = [item for item in api.lab_tech.get("/material-limits").json()["items"] if item["site"] == "LAB"]
     assert one["source"] == VALIDATED["source"]
     kind = "system.limits_set"
-    log = api.auditor.get("/custody-log", params={"format": "jsonl", "kind": kind}).text
+    log = taken_log(api, kind=kind)
     assert VALIDATED["source"] in log
     with (
         psycopg.connect(api.test_bank.dsn("owner")) as connection,

@@ -23,7 +23,7 @@ CHUNK = 64 * 1024
 FETCHED = 5000
 """Rows of one trip to the database."""
 
-FROM = sql.SQL("FROM event e LEFT JOIN leaf l ON l.leaf_hash = e.leaf_hash")
+FROM = sql.SQL("FROM event e JOIN leaf l ON l.leaf_hash = e.leaf_hash")
 ORDER = sql.SQL("ORDER BY e.recorded_at, e.stream_kind, e.stream_id, e.seq")
 
 
@@ -60,7 +60,7 @@ class Format:
 class EventRow(NamedTuple):
     """One event as an encoder gets it. Instants are UTC; hashes are hex; `entry` is the text that was hashed."""
 
-    log_index: int | None
+    log_index: int
     stream: str
     id: str
     seq: int

@@ -13,7 +13,7 @@ def statement(where: sql.Composed) -> sql.Composed:
     """
     return sql.SQL(
         "COPY (SELECT '{{\"leaf_hash\":\"' || encode(e.leaf_hash, 'hex') || '\",\"log_index\":' || "
-        "COALESCE(l.log_index::text, 'null') || ',\"entry\":' || convert_from(e.entry, 'UTF8') || '}}' "
+        "l.log_index || ',\"entry\":' || convert_from(e.entry, 'UTF8') || '}}' "
         "{source} WHERE {where} {order}) TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02', ENCODING 'UTF8')"
     ).format(source=FROM, where=where, order=ORDER)
 

@@ -18,7 +18,7 @@ def encode(rows: Iterator[EventRow], _names: Names, *, rows_of_a_group: int = RO
 
     instant = arrow.timestamp("us", tz="UTC")
     kinds = {"log_index": arrow.int64(), "seq": arrow.int32(), "occurred_at": instant, "recorded_at": instant}
-    never_empty = {"stream", "id", "seq", "kind", "occurred_at", "recorded_at", "recorded_by", "leaf_hash", "entry"}
+    never_empty = {"log_index", "stream", "id", "seq", "kind", "occurred_at", "recorded_at", "recorded_by", "leaf_hash", "entry"}
     schema = arrow.schema(
         [arrow.field(name, kinds.get(name, arrow.string()), nullable=name not in never_empty) for name in EventRow._fields]
     )

@@ -1,6 +1,6 @@
 """Dossiers in one click: each address answers with a PDF. One that copies the log of others is taken by a form, and recorded."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import Field, TypeAdapter
 
-from biobank.exports.api import ClosedWhenLeft, begun, recorded_to_its_end
+from biobank.exports.api import ClosedWhenLeft, Parts, begun, recorded_to_its_end
 from biobank.exports.selection import Selection
 from biobank.exports.service import Written, start_copy
 from biobank.foundation import clock
@@ -60,7 +60,7 @@ async def _copied(
     )
     written = Written()
 
-    async def chunks() -> AsyncIterator[bytes]:
+    async def chunks() -> Parts:
         data = await _drawn(request, dossier)
         written.rows = dossier.entries
         written.add(data)

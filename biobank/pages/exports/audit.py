@@ -165,7 +165,8 @@ def export_row(one: PastExport) -> Mapping[str, Any]:
 Listing(
     address="/log/exports",
     title="Exports",
-    lead="Who took a copy of the record, how much of it, and its hash. Starting and finishing are events of the log.",
+    lead="Who took a copy of the record, how much of it, and its hash. Starting and finishing are events of the log. "
+    "A file holds what was sealed when it was begun: so many entries from the beginning of the log.",
     template="log_exports.html",
     key="id",
     dense=True,
@@ -176,7 +177,8 @@ Listing(
         Column("format", "Format", sort="format"),
         Column("asked", "Filter"),
         Column("by", "By", "plain_code", sort="by"),
-        Column("rows", "Events", "number", sort="rows"),
+        Column("log_size", "Entries of the log", "number", sort="log_size"),
+        Column("rows", "Events in it", "number", sort="rows"),
         Column("size_bytes", "Bytes", "number", sort="size_bytes"),
         Column("sha256", "SHA-256"),
     ],
