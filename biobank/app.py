@@ -17,8 +17,10 @@ from biobank.acts.strict import as_documented
 from biobank.custody.scan_path.middleware import ScanPath
 from biobank.interchange.fhir.bundles import MEDIA_TYPE, outcome
 from biobank.operations import health, openapi_document, security_txt
+from biobank.operations.clock_gate import ClockGate
 from biobank.operations.decision_log import DecisionLog
 from biobank.operations.doorman import Doorman
+from biobank.operations.request_names import RequestNames
 from biobank.operations.startup_gate import StartupGate, StartupGateMiddleware
 from biobank.pages.help.api_docs import SWAGGER
 from biobank.pages.ui.assets import STATIC, STATIC_PREFIX
@@ -60,7 +62,8 @@ def create_app(bank: Bank, first: Callable[[Session, Act], object] | None = None
     app.add_middleware(ScanPath, routes=SCAN_ROUTES)
     app.add_middleware(HeadAsGet)
     app.add_middleware(CodesAsPrinted)
-    # Outside the scan path: a scan, too, waits until the startup gate is open.
+    # Outside the scan path: a scan, too, waits until the startup gate is open and the clock is right.
+    app.add_middleware(ClockGate)
     app.add_middleware(StartupGateMiddleware, gate=app.state.startup_gate)
     health.install(app)
     openapi_document.install(app)
@@ -75,4 +78,5 @@ def create_app(bank: Bank, first: Callable[[Session, Act], object] | None = None
     app.mount(SWAGGER.prefix, SWAGGER)
     app.add_middleware(Doorman, page=refusal_page, session_cookie=cookie_name)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestNames)
     return app

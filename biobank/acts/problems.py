@@ -13,6 +13,7 @@ from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.routing import Match
+from structlog.contextvars import bound_contextvars
 
 from biobank.acts.answers_and_attempts import Replayed
 from biobank.acts.malformed import refusal_of_errors
@@ -28,6 +29,7 @@ from biobank.foundation.errors import (
     Unavailable,
     title_of,
 )
+from biobank.foundation.logs import REQUEST, REQUEST_HEADER, request_name
 from biobank.transparency.canonical import CanonicalError
 
 log = structlog.get_logger()
@@ -44,6 +46,7 @@ class Problem(BaseModel):
     code: str = Field(description="Stable; react to this one.")
     detail: str = Field(description="One sentence a person can act on.")
     where_now: str | None = Field(default=None, description="Where to put the tube now.")
+    request_id: str | None = Field(default=None, description="Of a fault of ours: its name in the service's log.")
 
 
 _STATUSES: dict[int, str] = {
@@ -160,6 +163,8 @@ def install(
         if refusal.status == Unavailable.status:
             cause = refusal.__cause__ or refusal.__context__
             log.warning("not_available", path=request.url.path, code=refusal.code, cause=type(cause).__name__)
+        if refusal.status >= InternalError.status and (name := request_name()) is not None:
+            refusal.members[REQUEST] = name
         if isinstance(refusal, GoesOnElsewhere) and request.method in ("GET", "HEAD"):
             moved = _with_code(request, refusal.before, refusal.now)
             if moved is not None:
@@ -210,8 +215,12 @@ def install(
 
     async def failed(request: Request, error: Exception) -> Response:
         # The exception's text may hold personal data, so only its type and place are logged.
-        log.error("unhandled", path=request.url.path, error=type(error).__name__, exc_info=False)
-        return await answer(request, InternalError("Something went wrong on our side. It was logged; try again."))
+        name = getattr(request.state, REQUEST, "none")
+        with bound_contextvars(**{REQUEST: name}):
+            log.error("unhandled", path=request.url.path, error=type(error).__name__, exc_info=False)
+            response = await answer(request, InternalError("Something went wrong on our side. It was logged; try again."))
+        response.headers[REQUEST_HEADER] = name
+        return response
 
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(RequestValidationError, malformed)

@@ -104,7 +104,9 @@ async def read_custody_log(
     )
     if format == "json":
         if size is not None:
-            raise MalformedRequest("A page shows what the log has now. Leave `size` out, or ask for a file by `format`.")
+            raise MalformedRequest(
+                "A page shows what the log has now and takes no size. Ask for a file to have the log of a size."
+            )
         return await reading(queries.search_log, selection, after, limit)
     return await streamed(bank, claims, format, selection, size)
 

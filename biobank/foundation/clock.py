@@ -1,13 +1,32 @@
 """The time, from one place.
 
-`now()` is the only call of `datetime.now` in the program (an architecture test checks it). A test or a rehearsal may move
+`wall()` is the only call of `datetime.now` in the program (an architecture test checks it). A test or a rehearsal may move
 the bank's clock with `set_offset`; that is refused unless test mode is on, and `/readyz` shows the offset, because a bank
 whose clock can be moved quietly has no audit trail.
 """
 
+import time
 from datetime import UTC, datetime, timedelta
 
 _offset = timedelta(0)
+_right: float | None = None
+"""What the wall clock shows when no time has passed, as it was last found right: seconds. None: nobody has looked yet."""
+
+
+def wall() -> datetime:
+    """Return what the machine's clock shows, without the offset of a rehearsal."""
+    return datetime.now(UTC)
+
+
+def stepped_s() -> float:
+    """Return by how many seconds the machine's clock was set since it was last found right; endless when nobody has looked."""
+    return float("inf") if _right is None else wall().timestamp() - time.monotonic() - _right
+
+
+def found_right() -> None:
+    """Take the machine's clock for right, as it is now."""
+    global _right
+    _right = wall().timestamp() - time.monotonic()
 
 
 def now() -> datetime:
@@ -15,7 +34,7 @@ def now() -> datetime:
 
     Entries of the custody log carry milliseconds; truncating here keeps "the time we compared" and "the time we wrote" equal.
     """
-    instant = datetime.now(UTC) + _offset
+    instant = wall() + _offset
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 

@@ -1,11 +1,23 @@
 """What the service writes about itself. A fault is written with its place in the code and without the values it met there: those
-may be names, birth dates and passwords.
+may be names, birth dates and passwords. What is written while a request is answered bears its
+name (`operations/request_names.py`).
 """
 
 import sys
+from typing import Final
 
 import structlog
 from structlog.typing import Processor
+
+REQUEST: Final = "request_id"
+"""The member of a line that names the request it is about."""
+REQUEST_HEADER: Final = "X-Request-ID"
+
+
+def request_name() -> str | None:
+    """Return the name of the request that is being answered; None where none is."""
+    name: str | None = structlog.contextvars.get_contextvars().get(REQUEST)
+    return name
 
 
 def set_up() -> None:

@@ -36,6 +36,8 @@ class Job(SQLModel, table=True):
     total: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
     answer: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
     problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB))
+    request_id: str | None = Field(default=None, sa_column=Column(Text))
+    """The name of the request that asked for it, in the lines of the service's log; None where no request did."""
     created_at: datetime = Field(sa_column=when())
     beat_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     finished_at: datetime | None = Field(default=None, sa_column=when(nullable=True))

@@ -14,6 +14,7 @@ from biobank.acts.timers import timer
 from biobank.auth.actor import Actor
 from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound
+from biobank.foundation.logs import request_name
 from biobank.foundation.paging import Paging, read_page
 from biobank.jobs.models import Job, JobFile
 from biobank.jobs.schemas import JobList, JobPublic
@@ -60,6 +61,7 @@ def enqueue(session: Session, act: Act, kind: str, params: Mapping[str, Any], *,
             state="queued",
             total=total,
             answer={},
+            request_id=request_name(),
             created_at=act.at,
         )
     )

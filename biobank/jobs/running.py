@@ -14,12 +14,14 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Row, and_, insert, or_, select, update
 from sqlmodel import Session
+from structlog.contextvars import bound_contextvars
 
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.auth.identity import load_actor_of
 from biobank.foundation import clock
 from biobank.foundation.errors import Conflict, Refusal
+from biobank.foundation.logs import REQUEST
 from biobank.jobs.queue import MadeFile, job, job_file
 
 T = TypeVar("T")
@@ -130,26 +132,31 @@ def run_next(bank: Bank, handlers: Mapping[str, Handler]) -> bool:
     row = bank.database.write_now(lambda session: _claim(session, handlers))
     if row is None:
         return False
+    with bound_contextvars(job=str(row.id), job_kind=row.kind, **({} if row.request_id is None else {REQUEST: row.request_id})):
+        _do(bank, handlers[row.kind], row)
+    return True
+
+
+def _do(bank: Bank, handler: Handler, row: "Row[Any]") -> None:
     run = JobRun(bank, row.id, row.attempt, row.kind, row.params, row.requested_by, row.done, row.total, row.answer)
-    handler = handlers[row.kind]
     try:
-        if row.attempt > 1 and not handler.resumable:
+        if run.attempt > 1 and not handler.resumable:
             raise JobLeft("The worker stopped in the middle of this. Look at what came out, then start again with the rest.")
         made = handler.run(run)
     except JobStopped:
-        log.info("job_stopped", job=str(run.id), kind=run.kind)
+        log.info("job_stopped")
     except Refusal as refusal:
         _fail(run, refusal)
     except Exception as error:
         # The queue must outlive any one job: the fault is logged, and the job is tried again or given up.
-        log.exception("job_broke", job=str(run.id), kind=run.kind, error=type(error).__name__)
+        log.exception("job_broke", error=type(error).__name__)
         if run.attempt >= MOST_ATTEMPTS or not handler.resumable:
             _fail(run, JobBroke("Something went wrong inside the service; it was logged. Try again, or tell the administrator."))
         else:
             _set(run, state="queued")
     else:
         bank.database.write_now(lambda session: _finish(session, run, made))
-    return True
+        log.info("job_done")
 
 
 def _claim(session: Session, handlers: Mapping[str, Handler]) -> "Row[Any] | None":
@@ -181,7 +188,7 @@ def _finish(session: Session, run: JobRun, made: MadeFile | None) -> None:
 
 
 def _fail(run: JobRun, refusal: Refusal) -> None:
-    log.warning("job_failed", job=str(run.id), kind=run.kind, code=refusal.code)
+    log.warning("job_failed", code=refusal.code)
     _set(run, state="failed", problem=refusal.problem(), finished_at=clock.now())
 
 

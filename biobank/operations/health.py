@@ -28,6 +28,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import SILENCE_S
 from biobank.foundation.errors import NotPermitted, Unavailable
 from biobank.foundation.patience import within
+from biobank.operations.clock_gate import APART, apart_s
 from biobank.operations.log_health import REGISTRY, log_unknown, look_at_the_log
 from biobank.postgres import migrate
 from biobank.reconciliation.queries import count_differences
@@ -51,7 +52,10 @@ DIFFERENCES = Gauge(
     "biobank_records_that_differ", "Records that are not what the log says of them. Any is an alarm.", registry=REGISTRY
 )
 
-_READ_ONLY = text("SELECT current_setting('transaction_read_only') = 'on'")
+_ITSELF = text("SELECT current_setting('transaction_read_only') = 'on' AS read_only, clock_timestamp() AS at")
+
+_SAID = ("database", "clock", "schema", "erasures", "sealer", "records")
+"""What stands in the line about a process that is not ready."""
 
 
 def _expected_revision() -> str:
@@ -68,8 +72,11 @@ def _look(session: Session, merge_delay_s: int) -> dict[str, Any]:
     found = session.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
     if _Revision.head is None:
         _Revision.head = _expected_revision()
+    itself = session.execute(_ITSELF).one()
+    apart = apart_s(itself.at)
     return {
-        "database": "takes no writes" if session.execute(_READ_ONLY).scalar_one() else "ok",
+        "database": "takes no writes" if itself.read_only else "ok",
+        "clock": "ok" if abs(apart) <= APART.total_seconds() else f"{apart} s ahead of the database's",
         "schema": "ok" if found == _Revision.head else "migration needed",
         **look_at_the_log(session, merge_delay_s),
         "records": _look_at_differences(session),
@@ -121,19 +128,24 @@ async def readyz(request: Request, bank: BankDep, response: Response) -> dict[st
         checks = {"database": "does not answer"}
     if checks["database"] != "ok":
         bank.database.forget_idle()
-    if clock.offset():
+    if clock.offset() and checks.get("clock", "ok") == "ok":
         checks["clock"] = f"TEST MODE: the clock is moved by {int(clock.offset().total_seconds())} s"
     checks["erasures"] = (
         "replayed" if await request.app.state.startup_gate.open_for(bank) else "not replayed: nothing is answered"
     )
     ready = (
         all(checks.get(name) == "ok" for name in ("database", "schema", "records"))
+        and not checks["clock"].endswith("the database's")
         and checks["erasures"] == "replayed"
         and not checks["sealer"].startswith("halted")
     )
     response.status_code = 200 if ready else 503
     if not ready:
-        words = {name: said for name, said in checks.items() if name in ("database", "schema", "erasures", "sealer", "records")}
+        words = {
+            name: said
+            for name, said in checks.items()
+            if name in ("database", "clock", "schema", "erasures", "sealer", "records")
+        }
         log.warning("not_ready", **words)
     status = {"status": "ready" if ready else "not ready"}
     return {**status, "test_mode": bank.settings.test_mode, **checks} if is_monitor(request, bank) else status

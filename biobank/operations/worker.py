@@ -19,6 +19,7 @@ from biobank.foundation import clock
 from biobank.foundation.errors import Unavailable
 from biobank.foundation.stopping import Stop
 from biobank.jobs.running import JOB_KINDS, run_next
+from biobank.operations.clock_gate import STEPPED_S, require_right
 from biobank.registries import declarations
 from biobank.webhooks.delivering import deliver_next
 
@@ -39,6 +40,7 @@ def run_timer(bank: Bank, timer: Timer) -> int | None:
     def unit(session: Session) -> int | None:
         if not session.execute(_LOCK, {"name": timer.name}).scalar_one():
             return None
+        require_right(session)
         return timer.run(session, Act.system(bank, path=f"timer/{timer.name}"))
 
     return bank.database.write_now(unit)
@@ -46,8 +48,8 @@ def run_timer(bank: Bank, timer: Timer) -> int | None:
 
 def run(bank: Bank, stop: Stop) -> None:
     """Run timers, jobs and deliveries until `stop` is set, in threads of their own: a long one delays no other."""
-    beside = [_beside("jobs", stop, lambda: run_next(bank, JOB_KINDS))]
-    beside += [_beside("webhooks", stop, lambda: deliver_next(bank)) for _ in range(SENDERS)]
+    beside = [_beside("jobs", stop, lambda: _with_right_clock(bank, lambda: run_next(bank, JOB_KINDS)))]
+    beside += [_beside("webhooks", stop, lambda: _with_right_clock(bank, lambda: deliver_next(bank))) for _ in range(SENDERS)]
     with bank.watched():
         for thread in beside:
             thread.start()
@@ -56,6 +58,13 @@ def run(bank: Bank, stop: Stop) -> None:
         until = time.monotonic() + LEFT_AFTER_S
         for thread in beside:
             thread.join(timeout=max(0.0, until - time.monotonic()))
+
+
+def _with_right_clock(bank: Bank, work: Callable[[], bool]) -> bool:
+    """Do `work` unless this machine's clock is wrong: then raise ClockApart."""
+    if abs(clock.stepped_s()) > STEPPED_S:
+        bank.database.write_now(require_right)
+    return work()
 
 
 def _beside(what: str, stop: Stop, work: Callable[[], bool]) -> threading.Thread:
@@ -80,12 +89,14 @@ def _beside(what: str, stop: Stop, work: Callable[[], bool]) -> threading.Thread
 
 def _run_timers(bank: Bank, stop: Stop) -> None:
     """Run every timer when it is due. A failing timer is logged and tried again at its next turn."""
-    due = {name: clock.now() for name in TIMERS}
+    due = dict.fromkeys(TIMERS, (clock.now(), time.monotonic()))
     while not stop.is_set():
         for timer in TIMERS.values():
-            if clock.now() < due[timer.name]:
+            # By either clock: one of the wall that is set back by an hour must not stop the timers for an hour.
+            at, passed = due[timer.name]
+            if clock.now() < at and time.monotonic() < passed:
                 continue
-            due[timer.name] = clock.now() + timer.every
+            due[timer.name] = clock.now() + timer.every, time.monotonic() + timer.every.total_seconds()
             try:
                 done = run_timer(bank, timer)
                 if done:

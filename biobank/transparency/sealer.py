@@ -24,7 +24,7 @@ from biobank.transparency.keys import KeyFileError, key_stamp, load_log_signers
 from biobank.transparency.note import NoteSigner, NoteVerifier
 from biobank.transparency.publishing import Publishing
 from biobank.transparency.register import FileRegister, Register
-from biobank.transparency.sealing import Batch, ClockWentBack, Connection, LogHalted, Miscomputed, Sealing
+from biobank.transparency.sealing import Batch, ClockApart, ClockWentBack, Connection, LogHalted, Miscomputed, Sealing
 
 FIRST_RETRY_S: Final = 0.2
 LONGEST_RETRY_S: Final = 5.0
@@ -110,9 +110,9 @@ def run(
 ) -> None:
     """Seal and publish until ``stop`` is set. The last act before returning is not a rush: what is pending stays pending.
 
-    Lost connections, a full register disk, a security module that is away and a clock that went back are logged and waited
-    out. Raises LogHalted when going on needs a person, and psycopg errors that waiting cannot cure (a missing table, a missing
-    grant).
+    Lost connections, a full register disk, a security module that is away and a clock that went back or is far from that of the
+    database are logged and waited out. Raises LogHalted when going on needs a person, and psycopg errors that waiting cannot
+    cure (a missing table, a missing grant).
     ``skew_seconds`` is how far this clock may lie behind the last seal. ``allow_unsafe_database`` accepts a server that
     does not flush its commits, for tests only. ``before_work`` is called once the stored log has been held against its
     register and before anything is sealed on it; ``on_round`` at every turn of the loop; ``on_connection`` with every new
@@ -137,7 +137,7 @@ def run(
                     batch = sealer.step()
                     if batch is None or not batch.full:
                         stop.wait(poll_seconds)
-        except (*LOST, Unavailable, OSError, ClockWentBack, Miscomputed) as exc:
+        except (*LOST, Unavailable, OSError, ClockWentBack, ClockApart, Miscomputed) as exc:
             # The text of a database error can quote rows; its class and state say enough.
             state = exc.sqlstate if isinstance(exc, psycopg.Error) else str(exc)
             log.error("sealing_interrupted", fault=type(exc).__name__, state=state, retry_s=retry)

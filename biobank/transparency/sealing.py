@@ -61,9 +61,13 @@ _EXAMINE = """
 """
 _PENDING_AND_SEALED = "SELECT qid FROM pending JOIN leaf USING (leaf_hash)"
 _DROP_PENDING = "DELETE FROM pending WHERE qid = %s"
+_DATABASE_TIME = "SELECT clock_timestamp()"
 _QUARANTINE = "INSERT INTO log_quarantine (leaf_hash, qid, reason, at) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
 
 log = structlog.get_logger("biobank.sealer")
+
+APART = timedelta(seconds=60)
+"""How far a sealer's clock may be from the database's."""
 
 
 class LogHalted(Exception):
@@ -80,6 +84,10 @@ class LogHalted(Exception):
 
 class ClockWentBack(Exception):
     """This machine's clock is earlier than the last seal by more than the tolerated skew. Sealing waits."""
+
+
+class ClockApart(Exception):
+    """This machine's clock is far from the database's. Sealing waits: a seal of tomorrow would hold up all until tomorrow."""
 
 
 class Miscomputed(Exception):
@@ -137,14 +145,15 @@ class Sealing:
         with self._connection.transaction():
             self._lock()
             if self._newest_head() is None:
+                self._require_right_clock()
                 empty = CompactRange()
                 self._connection.execute(_INSERT_HEAD, (0, empty.root(), empty.to_bytes(), clock.now()))
 
     def seal(self) -> Batch | None:
         """Seal the oldest pending events, as many as fit one batch. Return None when none were pending.
 
-        Rows that cannot be sealed are moved to quarantine first, loudly. Raises LogHalted, ClockWentBack, Miscomputed, or
-        whatever psycopg raises; after any of them the next call starts from the database.
+        Rows that cannot be sealed are moved to quarantine first, loudly. Raises LogHalted, ClockWentBack, ClockApart,
+        Miscomputed, or whatever psycopg raises; after any of them the next call starts from the database.
         """
         if not self._connection.execute("SELECT EXISTS (SELECT 1 FROM pending)").fetchall()[0][0]:
             return None  # without taking the lock: a lock leaves a trace on disk, and an idle bank should be idle
@@ -169,6 +178,7 @@ class Sealing:
             now = clock.now()
             if lineage.sealed_at is not None and now < lineage.sealed_at - self._skew:
                 raise ClockWentBack(f"the last seal is {lineage.sealed_at - now} in the future")
+            self._require_right_clock()
             rows = self._connection.execute(_TAKE, (self._limit,), binary=True).fetchall()
             if not rows:  # another sealer was first
                 return None, lineage
@@ -183,6 +193,11 @@ class Sealing:
             full=len(rows) == self._limit,
         )
         return batch, following
+
+    def _require_right_clock(self) -> None:
+        apart = clock.wall() - self._connection.execute(_DATABASE_TIME).fetchall()[0][0]
+        if abs(apart) > APART:
+            raise ClockApart(f"this clock is {apart} ahead of the database's")
 
     def _lock(self) -> None:
         if not self._connection.execute(_LOCK).fetchall():
