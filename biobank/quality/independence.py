@@ -291,7 +291,9 @@ SWAPPED: Final = "another_tubes_final_label"
 """The final label that was scanned on what was thawed for one person is another tube's."""
 IN_HAND: Final = "another_tube_in_hand"
 """A tube was scanned at a thaw, or in a box that arrived, that is none of the withdrawal's."""
-_OF_A_SCAN = {MISMATCH, SWAPPED, IN_HAND, "identity_mismatch"}
+AGAINST_A_STOP: Final = "done_on_paper_against_a_stop"
+"""By a form two people used at a bedside what the bank had stopped by then."""
+_OF_A_SCAN = {MISMATCH, SWAPPED, IN_HAND, AGAINST_A_STOP, "identity_mismatch"}
 _OF_HANDLING = {
     WARM_TIME_BUDGET,
     MISSING_FOR_A_TIME,

@@ -68,10 +68,15 @@ NO_TESTS = LotTests()
 
 
 def read_lot_tests(
-    session: Session, lots: Collection[str | None], at: datetime, *, until: datetime | None = None
+    session: Session,
+    lots: Collection[str | None],
+    at: datetime,
+    *,
+    until: datetime | None = None,
+    known: datetime | None = None,
 ) -> dict[str | None, LotTests]:
     """Read the tests of lots in one statement. A specimen without a lot (None) has none. `until`: as they were reported by then,
-    whenever that was written down.
+    as far as that was written down by `known` (None: whenever).
     """
     named = sorted(lot for lot in lots if lot is not None)
     found: dict[str | None, LotTests] = dict.fromkeys(lots, NO_TESTS)
@@ -82,6 +87,7 @@ def read_lot_tests(
         select(t.lot_code, t.id, t.kind, t.result, t.completes, t.due_at, t.event_hash)
         .where(t.lot_code.in_(named))
         .where(true() if until is None else reported_by(until))
+        .where(true() if known is None else t.recorded_at <= known)
         .order_by(t.lot_code, t.recorded_at, t.id)
     ).all()
     for lot, own in groupby(rows, key=lambda row: row.lot_code):

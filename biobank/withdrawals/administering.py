@@ -12,11 +12,12 @@ from biobank.custody.ledger import Appended
 from biobank.custody.recording import NOW, ImplausibleTime, Move, require_reason
 from biobank.donors.wristbands import WristbandVoid, find_band
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.errors import Conflict, Refused, raise_first
+from biobank.foundation.errors import Conflict, Refusal, Refused, raise_first
 from biobank.quality.adverse import Happened
 from biobank.specimens.amounts import said
 from biobank.specimens.materials import Unit
 from biobank.withdrawals.adverse import keep
+from biobank.withdrawals.against_a_stop import told_of_it
 from biobank.withdrawals.bedside import UNKNOWN, differing, read_product, stop, stop_outdated
 from biobank.withdrawals.case import (
     Case,
@@ -28,7 +29,7 @@ from biobank.withdrawals.case import (
     set_state,
 )
 from biobank.withdrawals.events import Administered, Given, GivenBeforeConfirmed
-from biobank.withdrawals.given_then import Judged, entered_by_two, judged_then, ran_out_since, strictly, tell_quality
+from biobank.withdrawals.given_then import Judged, entered_by_two, judged_then, ran_out_since, tell_quality
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.paper_checks import require_same_day
 from biobank.withdrawals.release_rules import band_refusal, way_refusal
@@ -85,9 +86,12 @@ def administer(session: Session, act: Act, code: str, request: AdministerRequest
     if request.paper is None:
         raise_first(administer_refusals(act.actor, case, opened.grounds, product))
         require_reason(act.at, opened.started, request)
-        judged = Judged(case.tubes[product], opened.ran_out(act))
+        judged = Judged(case.tubes[product], opened.ran_out(act), opened.grounds)
     else:
-        judged = judged_then(session, act, case, opened.grounds, product, opened.started, administer_refusals, act.actor)
+        try:
+            judged = judged_then(session, act, case, opened.grounds, product, opened.started, administer_refusals, act.actor)
+        except Refusal as against:
+            return told_of_it(session, act, case, product, request, against)
     opened.require_way(request.paper)
     if judged.came_after:
         raise entered_by_two(case.code, product, judged.came_after)
@@ -149,7 +153,7 @@ def write_giving(
     release, tube, came_after = opened.release, judged.tube, judged.came_after
     assert release is not None, "no release is a refusal"
     as_of_then = request.paper is not None or confirmed is not None
-    consents, _ = consents_of(case, strictly(grounds) if as_of_then else grounds, [product])
+    consents, _ = consents_of(case, judged.grounds if as_of_then else grounds, [product])
     amount = tube.projection.amount
     _require_accounted(request, product, amount, tube.unit)
     used = {"consumed_at": started, "came_after": bool(came_after)}

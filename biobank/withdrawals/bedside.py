@@ -24,14 +24,15 @@ from biobank.custody.states import HoldKind
 from biobank.donors.wristbands import ActiveBand, active_wristband, find_band
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.codes import CheckCharacterWrong, ForeignLabel, MalformedCode, Prefix
-from biobank.foundation.errors import Conflict, Refused, raise_first
+from biobank.foundation.errors import Conflict, Refusal, Refused, raise_first
 from biobank.quality.independence import MISMATCH
 from biobank.quality.urgent import call_quality
 from biobank.specimens.scanned_labels import LabelOfNoPrint, LabelSuperseded
+from biobank.withdrawals.against_a_stop import told_of_it
 from biobank.withdrawals.case import Case, open_case, record_on_case
 from biobank.withdrawals.events import CheckFailed, CheckOpened, CheckPassed
 from biobank.withdrawals.gate import step_permission_refusal
-from biobank.withdrawals.given_then import judged_then, strictly
+from biobank.withdrawals.given_then import judged_then
 from biobank.withdrawals.models import bedside_release as release_table
 from biobank.withdrawals.paper_checks import moment_at_bedside
 from biobank.withdrawals.release_rules import CHECKED_AGAIN
@@ -158,8 +159,11 @@ def check_at_bedside(session: Session, act: Act, code: str, request: BedsideRequ
     if live:
         raise_first(check_refusals(act.actor, case, grounds, product))
     else:
-        judged_then(session, act, case, grounds, product, at, check_refusals, act.actor)
-    consents = tuple(consents_of(case, grounds if live else strictly(grounds), [product])[0])
+        try:
+            grounds = judged_then(session, act, case, grounds, product, at, check_refusals, act.actor).grounds
+        except Refusal as against:
+            return told_of_it(session, act, case, product, request, against)
+    consents = tuple(consents_of(case, grounds, [product])[0])
     if request.device is None and request.paper is None:
         raise DeviceUnnamed(
             "Each of you scans on a device of your own, and this one has no name. On a page, allow scripts and storage for the "

@@ -5,6 +5,7 @@ from sqlmodel import Session
 
 from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
+from biobank.custody.states import TERMINAL
 from biobank.quality.adverse import reads_words
 from biobank.quality.deviations import words_kept
 from biobank.withdrawals.case import Case
@@ -33,7 +34,7 @@ def describe(session: Session, bank: Bank, standing: Standing) -> WithdrawalDeta
     return WithdrawalDetail(
         **public.model_dump(),
         seq=case.seq,
-        items=_items(case),
+        items=items_of(case),
         stopped=[one.detail for one in stopped],
         waits_for=[*stop_words(case, stopped), *waits(standing)],
         releases=[
@@ -61,7 +62,8 @@ def waits(standing: Standing) -> list[str]:
     return waits_for(case.state, case.route, case.items, again=bool(standing.changed))
 
 
-def _items(case: Case) -> list[ItemPublic]:
+def items_of(case: Case) -> list[ItemPublic]:
+    """Return the tubes of a withdrawal as they are shown. Pure."""
     answer = []
     for item in case.items:
         tube = case.tubes[item.specimen]
@@ -78,6 +80,7 @@ def _items(case: Case) -> list[ItemPublic]:
                 confirmed=item.confirmed,
                 administered=item.given,
                 came_after=list(case.came_after.get(item.specimen, ())),
+                usable_until=None if item.state in TERMINAL else tube.expires_at,
             )
         )
     return answer

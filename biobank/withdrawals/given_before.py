@@ -29,6 +29,7 @@ from biobank.foundation.errors import Conflict, Refusal, Refused, raise_first
 from biobank.quality.independence import Capacity, Touch, independence_refusals, touches_of_entries
 from biobank.quality.schemas import Token
 from biobank.withdrawals.administering import Giving, open_giving, write_giving
+from biobank.withdrawals.against_a_stop import told_of_it
 from biobank.withdrawals.events import GivenBeforeConfirmed
 from biobank.withdrawals.given_then import judged_then, ran_out_since
 from biobank.withdrawals.paper_checks import require_same_day
@@ -95,7 +96,10 @@ def enter_given_before(session: Session, act: Act, code: str, request: GivenBefo
         raise ImplausibleTime("It is not over yet by the time that you state. What has not ended can still be stopped.")
     ran_out = opened.ran_out(act) if request.paper is None else ()
     case, product, rule = opened.case, opened.product, administer_refusals
-    judged = judged_then(session, act, case, opened.grounds, product, opened.started, rule, first, ran_out)
+    try:
+        judged = judged_then(session, act, case, opened.grounds, product, opened.started, rule, first, ran_out)
+    except Refusal as against:
+        return told_of_it(session, act, case, product, request, against)
     opened.require_way(request.paper)
     if not judged.came_after:
         raise NothingCameAfter(

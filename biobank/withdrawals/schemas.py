@@ -266,6 +266,10 @@ class ItemPublic(BaseModel):
     confirmed: bool
     administered: bool
     came_after: list[str] = Field(description="Given, and entered after this was recorded, which would have stood against it.")
+    usable_until: datetime | None = Field(
+        default=None,
+        description="From when every step up to the giving refuses it, as it stands now; null: no clock runs.",
+    )
 
 
 class ReleasePublic(BaseModel):

@@ -214,6 +214,7 @@ def at_the_bedside(api: Api, signed_in: Open) -> tuple[Story, Page, Page, str]:
 def test_two_people_on_two_devices_agree_and_it_is_given_and_its_outcome_recorded(api: Api, signed_in: Open) -> None:
     story, doctor, nurse, band = at_the_bedside(api, signed_in)
     tube = story.vials[0]
+    expect(doctor.locator("[data-until] [data-left]")).to_have_text(re.compile(r"^(\d+ h )?\d+ min left$"))
     scan(doctor, band)
     scan(doctor, tube)
     verdict(doctor, "wait", "Wait")

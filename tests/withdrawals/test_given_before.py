@@ -163,6 +163,24 @@ def test_a_time_after_what_came_enters_nothing(api: Api) -> None:
     assert answer.status_code == 409 and answer.json()["code"] in ("on_hold", "release_ended"), answer.text
 
 
+def test_what_had_come_before_the_giving_and_was_written_down_after_it_is_entered_by_two(api: Api) -> None:
+    story = a_story(api).up_to("check")
+    later(api, minutes=2)
+    began = clock.now()
+    later(api, minutes=3)
+    consent = api.clinician.get(f"/donors/{story.donor}").json()["consents"][0]["id"]
+    letter = {
+        "occurred_at": rfc3339(began - timedelta(minutes=1)),
+        "late_entry": True,
+        "reason_text": "The letter of this morning.",
+    }
+    assert api.clinician.post(f"/donors/{story.donor}/consents/{consent}/revoke", json=letter).status_code in (200, 201)
+    sealed(api)
+    done = story.given_before(**times(began))
+    assert done.status_code == 200, done.text
+    assert "consent_revoked" in done.json()["came_after"]
+
+
 def test_what_is_not_over_is_refused_it_can_still_be_stopped(api: Api) -> None:
     story, began = given_and_then(api, held)
     ends: dict[str, Any] = {"started_at": rfc3339(began), "occurred_at": rfc3339(clock.now() + timedelta(minutes=1))}

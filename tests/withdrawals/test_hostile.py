@@ -6,6 +6,7 @@ What is not in the table is accepted.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -53,7 +54,17 @@ WHO = {
 
 LABEL = {"label": ("lab_tech", "clinician"), "expand": ("lab_tech", "clinician")}
 """The steps of what is thawed at the bank, shipped or grown: stories of their own, because their routes are others."""
-PEOPLE = WHO | LABEL
+BESIDE = {
+    "paper": ("clinic_staff", "lab_tech"),
+    "reject": ("quality", "clinician"),
+    "cancel": ("clinician", "lab_tech"),
+    "replace": ("clinician", "lab_tech"),
+    "return": ("quality", "clinician"),
+    "outcome": ("clinician", "lab_tech"),
+    "adverse": ("clinician", "lab_tech"),
+}
+"""What is done beside the way and after it: see `test_hostile_beside.py`."""
+PEOPLE = WHO | LABEL | BESIDE
 
 SCANS = ("request", "pick", "confirm", "receive", "thaw", "check", "second", "administer")
 AT_THE_BEDSIDE = ("check", "second", "administer")
@@ -179,6 +190,8 @@ def body(story: Story, name: str, wrong: str, tubes: dict[str, str]) -> BaseMode
         right = body_of(story, name, tube, at)
         if name == "label" and wrong in tubes:
             right = right.model_copy(update={"tube": tube})
+        if name == "replace" and wrong in tubes:
+            right = right.model_copy(update={"tube": story.vials[0], "by": tube})
         if name == "expand" and wrong in tubes:
             own = [{"specimen": one} for one in (story.vials[0], tube)]
             right = ExpandRequest.model_validate(grown_of(story.api, *own))
@@ -208,7 +221,8 @@ def attempted(api: Api, story: Story, step: str, wrong: str, tubes: dict[str, st
             get_visible_donor(session, api.test_bank.act("quality").actor, story.donor, lock=True)
             if step != "request":
                 open_case(session, api.test_bank.act("quality"), story.code)
-            BEFOREHAND[wrong](session, api, story)
+            # What comes in between is about the tube that the step is about: at a replacement, the one that is to be taken.
+            BEFOREHAND[wrong](session, api, replace(story, vials=story.vials[::-1]) if step == "replace" else story)
         said_now = {"started_at": clock.now()} if (wrong, step) == ("wristband replaced", "administer") else {}
         found = actor_of_user(session, USERS[login].code)
         actor = Actor(USERS[login].code, frozenset()) if found is None else found

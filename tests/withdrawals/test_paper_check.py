@@ -18,7 +18,20 @@ from tests.labels.reading import pdf_texts
 from tests.pages.visitor import Visit
 from tests.quality.test_decisions import lot_of
 from tests.quality.test_deviations import stored
-from tests.withdrawals.stories import Story, a_story, kinds_of, later, refused, sealed, state_of
+from tests.withdrawals.stories import (
+    Story,
+    a_story,
+    holds_of,
+    kinds_of,
+    later,
+    lift_all,
+    own_notices,
+    refused,
+    sealed,
+    sign_and_post,
+    state_of,
+)
+from tests.withdrawals.test_from_paper import filed as filed_by
 
 DOCTOR, NURSE = (seed.USERS[name].code for name in ("clinician", "clinic_staff"))
 
@@ -157,7 +170,22 @@ def test_what_stood_against_it_by_then_stands_against_it_on_paper_too(api: Api, 
     later(api, minutes=30)
     sealed(api)
     form = filed(api, began)
-    refused(story.check(**on_paper(form, clock.now() - timedelta(minutes=10))), 409, kind)
+    for who in (api.clinician, api.clinic_staff):
+        refused(story.check(who, **on_paper(form, clock.now() - timedelta(minutes=10))), 409, kind)
+    require_told_once(api, story)
+
+
+def require_told_once(api: Api, story: Story) -> None:
+    """What two people say they did with what the bank had stopped is no giving, and quality of both houses knows of it."""
+    (vial,) = story.vials
+    opened = api.quality.get("/deviations", params={"open": True}).json()["items"]
+    (told,) = [one for one in opened if one["topic"] == "done_on_paper_against_a_stop"]
+    assert told["severity"] == "critical"
+    affected = api.quality.get(f"/deviations/{told['code']}").json()["affected"]
+    assert {one["id"] for one in affected} == {vial, story.code}
+    assert "done_on_paper_against_a_stop" in {one["reason"] for one in own_notices(api, "quality")}
+    assert "quality" in {one["kind"] for one in holds_of(api, vial)}, "nobody gives it again"
+    assert state_of(api, vial)["state"] == "delivered"
 
 
 def held(api: Api, vial: str) -> None:
@@ -210,7 +238,7 @@ def test_what_was_given_before_it_was_known_is_recorded_marked_and_told(
     assert {one["id"] for one in affected} == {vial, story.code}
 
 
-def test_what_stood_at_its_own_time_refuses_it_also_when_it_was_lifted_or_stated_later(api: Api) -> None:
+def test_a_hold_that_was_written_down_only_after_the_giving_comes_to_light_and_is_marked(api: Api) -> None:
     story, form, then = given_on_paper(api, lot=True)
     vial = story.vials[0]
     late = {"scope_kind": "specimen", "scope_id": vial, "kind": "quality", "reason": "late_result"}
@@ -218,8 +246,34 @@ def test_what_stood_at_its_own_time_refuses_it_also_when_it_was_lifted_or_stated
     answer = api.quality.post("/holds", json=stated)
     assert answer.status_code == 201, answer.text
     sealed(api)
-    refused(story.check(**on_paper(form, then)), 409, "on_hold")
     assert api.quality.get("/holds", params={"active": True}).json()["items"][0]["placed_at"] < rfc3339(then)
+    came_to_light(story, form, then, "on_hold")
+
+
+def came_to_light(story: Story, form: str, then: datetime, code: str) -> None:
+    """Both checks and the giving are entered, the giving by two, with what came to light since, and quality is told."""
+    checked_on_paper(story, form, then)
+    said = on_paper(form, then + timedelta(minutes=8), started_at=rfc3339(then + timedelta(minutes=3)))
+    assert code in refused(story.administer(**said), 409, "entered_by_two")["came_after"]
+    done = story.given_before(**said)
+    assert done.status_code == 200, done.text
+    assert code in done.json()["came_after"]
+    assert state_of(story.api, story.vials[0])["state"] == "administered"
+    opened = story.api.quality.get("/deviations", params={"open": True}).json()["items"]
+    assert [one["severity"] for one in opened if one["topic"] == "given_before_it_was_known"] == ["critical"]
+
+
+def test_a_hold_that_the_bank_knew_of_refuses_it_also_when_it_was_lifted_since(api: Api) -> None:
+    story = a_story(api).up_to("thaw")
+    story.band = donors.band(api, story.donor)
+    assert fetched(story).status_code == 201
+    began = clock.now()
+    held(api, story.vials[0])
+    later(api, minutes=30)
+    lift_all(api, story.vials[0])
+    sealed(api)
+    refused(story.check(**on_paper(filed(api, began), clock.now() - timedelta(minutes=10))), 409, "on_hold")
+    require_told_once(api, story)
 
 
 def died(api: Api, story: Story, at: datetime) -> None:
@@ -254,13 +308,30 @@ def test_what_was_given_is_entered_also_when_the_patient_died_or_took_consent_ba
 
 
 @pytest.mark.parametrize(("happened", "code"), [(died, "donor_not_living"), (took_back, "consent_revoked")])
-def test_what_came_before_a_giving_on_paper_refuses_it_still(
+def test_what_came_before_a_giving_on_paper_and_was_told_only_after_it_is_marked(
     api: Api, happened: Callable[[Api, Story, datetime], None], code: str
 ) -> None:
     story, form, then = given_on_paper(api)
     happened(api, story, then - timedelta(minutes=1))
     sealed(api)
-    refused(story.check(**on_paper(form, then)), 409, code)
+    came_to_light(story, form, then, code)
+
+
+def test_who_used_by_a_form_what_was_stopped_does_not_lift_its_hold(api: Api) -> None:
+    story = a_story(api).up_to("thaw")
+    story.band = donors.band(api, story.donor)
+    assert fetched(story).status_code == 201
+    began = clock.now()
+    held(api, story.vials[0])
+    later(api, minutes=30)
+    lift_all(api, story.vials[0])
+    sealed(api)
+    form = filed_by(api, began, "acts_here", "clinic_staff", "CLINIC")
+    refused(story.check(api.acts_here, **on_paper(form, clock.now() - timedelta(minutes=10))), 409, "on_hold")
+    (hold,) = holds_of(api, story.vials[0])
+    path, why = f"/holds/{hold['id']}/lift", {"reason": "looks_fine"}
+    refused(sign_and_post(api.acts_here, "hold_lifted", path, why), 403, "not_independent")
+    assert sign_and_post(api.quality, "hold_lifted", path, why).status_code == 200
 
 
 def test_a_hold_between_the_checks_and_the_giving_on_paper_refuses_the_giving(api: Api) -> None:
@@ -277,8 +348,10 @@ def test_a_hold_between_the_checks_and_the_giving_on_paper_refuses_the_giving(ap
     form = filed(api, began)
     checked_on_paper(story, form, then)
     ended, started = then + timedelta(minutes=8), then + timedelta(minutes=5)
-    refused(story.administer(**on_paper(form, ended, started_at=rfc3339(started))), 409, "on_hold")
-    assert state_of(api, story.vials[0])["state"] == "delivered"
+    said = on_paper(form, ended, started_at=rfc3339(started))
+    refused(story.administer(**said), 409, "on_hold")
+    refused(story.given_before(**said), 409, "on_hold")
+    require_told_once(api, story)
 
 
 def test_nothing_that_is_done_live_is_judged_as_of_an_earlier_time(api: Api) -> None:

@@ -31,6 +31,8 @@ WHAT = {
     "how it came there, and where the tube is that belonged there.",
     "outdated_label_at_the_bedside": "At the bedside of {about} a label was scanned that should be on nothing any more. Find out "
     "at once which tube it is on.",
+    "done_on_paper_against_a_stop": "By a form on paper a tube of {about} was used at the bedside after the bank had stopped it. "
+    "It is held. Find out at once whether it was given, and record what happened as an adverse event.",
     "given_unknowing": "Cells of {about} were given, and what stood against it came to light since. The deviation says what.",
     "recall": "{about} recalls units that concern you. Use none of them, keep them where they are.",
     "withdrawal_approved": "Quality approved {about}. Its tubes are reserved and will be picked.",

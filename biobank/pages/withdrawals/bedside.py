@@ -20,11 +20,13 @@ from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import CIRCUMSTANCES, FormFault, fields_of
 from biobank.pages.ui.session import PageReading
 from biobank.pages.withdrawals.steps import taken
+from biobank.pages.withdrawals.withdrawals import clocks_of
 from biobank.specimens.amounts import VOLUMES, read_amount, said, unit_shown
 from biobank.specimens.materials import Unit, amount_text
 from biobank.specimens.resolving import tube_named
 from biobank.withdrawals import administering, bedside
 from biobank.withdrawals.bedside_view import BedsideView, read_bedside
+from biobank.withdrawals.described import items_of
 from biobank.withdrawals.given_before import entering_refusals
 from biobank.withdrawals.release_rules import NoRelease
 from biobank.withdrawals.schemas import AdministerRequest, BedsideRequest
@@ -67,6 +69,8 @@ def _draw(at: Opened[Bedside]) -> OwnPage:
         typed=at.form,
         asks=asks and may_check,
         given_before=not entering_refusals(at.read.standing),
+        clocks=clocks_of(items_of(at.read.standing.case)),
+        now=at.read.standing.grounds.at,
         again=not asks and may_check and view.stage in ("stopped", "waiting", "released"),
         refusal=None,
     )

@@ -15,6 +15,7 @@ from biobank.auth.permissions import Permission
 from biobank.custody.event import rules
 from biobank.custody.schemas import EventPublic
 from biobank.custody.states import TERMINAL, Condition
+from biobank.foundation import clock
 from biobank.foundation.terms import words
 from biobank.pages.ui.addresses import WithdrawalCode
 from biobank.pages.ui.entries import entry_of
@@ -179,11 +180,19 @@ async def show_withdrawal(request: Request, code: WithdrawalCode, reading: PageR
             for item in withdrawal.items
         ],
         waits=whole.waits,
+        clocks=clocks_of(withdrawal.items),
+        now=clock.now(),
         item_columns=ITEM_COLUMNS,
         entries=[
             entry_of(event, lambda _kind: None, request.state.actor, withdrawal.clinic_site) for event in reversed(whole.events)
         ],
     )
+
+
+def clocks_of(items: Sequence[ItemPublic]) -> list[ItemPublic]:
+    """Return the tubes that are out of the cold for good and not given yet, the first to run out first."""
+    running = [one for one in items if one.usable_until is not None and one.condition == Condition.THAWED]
+    return sorted(running, key=lambda one: (one.usable_until, one.specimen))
 
 
 def given_words(item: ItemPublic) -> str | None:

@@ -33,6 +33,19 @@ for (const place of document.querySelectorAll("[data-live]")) {
   }, LOOK_MS);
 }
 
+// What is left of a time for use, by the bank's clock and not the device's.
+for (const place of document.querySelectorAll("[data-until]")) {
+  const ahead = Date.parse(place.dataset.now) - Date.now();
+  const left = place.querySelector("[data-left]");
+  const say = () => {
+    const minutes = Math.floor((Date.parse(place.dataset.until) - Date.now() - ahead) / 60_000);
+    const hours = Math.floor(minutes / 60);
+    left.textContent = minutes < 0 ? "Its time is over." : hours ? `${hours} h ${minutes % 60} min left` : `${minutes} min left`;
+  };
+  say();
+  setInterval(say, 1000);
+}
+
 const AMOUNT = /^(\d*\.?\d*(?:e\d+)?)(k|M|G|million)?(?:mL|ml|cells|particles)?$/;
 const MANY = { k: 1e3, M: 1e6, million: 1e6, G: 1e9 };
 for (const box of document.querySelectorAll("[data-balance]")) {
