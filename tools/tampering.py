@@ -29,9 +29,9 @@ FOUND: Final[dict[str, tuple[str, ...]]] = {
     "compared": ("app_user", "custody", "hold", "passkey", "personal_key", "second_factor", "user_role"),
     "folded": ("adverse_event", "donor", "specimen", "specimen_parent", "withdrawal", "withdrawal_item"),
     "repeated": (
-        *("administration", "bedside_check", "bedside_release", "class_limit", "consent", "deviation", "donor_agreement"),
-        *("donor_marker", "donor_move", "donor_reserve", "ending_notice", "ending_rule", "identification", "lot_test"),
-        *("material_limit", "named_performer", "open_act_limit", "recall", "recall_closing", "reporting_rule"),
+        *("administration", "api_client", "bedside_check", "bedside_release", "class_limit", "consent", "deviation"),
+        *("donor_agreement", "donor_marker", "donor_move", "donor_reserve", "ending_notice", "ending_rule", "identification"),
+        *("lot_test", "material_limit", "named_performer", "open_act_limit", "recall", "recall_closing", "reporting_rule"),
         *("split_storage_rule", "unit_disposition", "use_up_allowed", "viability_assay", "viability_criterion"),
         *("withdrawal_pick", "wristband"),
     ),

@@ -25,9 +25,9 @@ APPEND_ONLY = (
     "viability_fit", "viability_parameters", "viability_report", "viability_thaw", "withdrawal_outcome",
 )
 NEVER_DELETED = (
-    "adverse_event", "alarm", "app_user", "bank_closing", "bedside_check", "bedside_release", "bench_session", "consent",
-    "custody", "deviation", "donor", "excursion", "excursion_item", "handover", "handover_item", "harvest", "hold",
-    "identification", "kit", "kit_binding", "kit_label", "lot", "named_performer", "notice", "outcome_measure",
+    "adverse_event", "alarm", "api_client", "app_user", "bank_closing", "bedside_check", "bedside_release", "bench_session",
+    "consent", "custody", "deviation", "donor", "excursion", "excursion_item", "handover", "handover_item", "harvest",
+    "hold", "identification", "kit", "kit_binding", "kit_label", "lot", "named_performer", "notice", "outcome_measure",
     "pending_act", "personal_key", "register_authorisation", "register_entry", "sensor", "sensor_doubt", "shipment",
     "signature", "specimen", "specimen_parent", "stock_count", "storage_reading", "stream_head", "unit_disposition",
     "webhook", "webhook_secret", "withdrawal", "withdrawal_item", "withdrawal_pick", "wristband",

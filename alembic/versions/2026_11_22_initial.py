@@ -181,6 +181,31 @@ def upgrade() -> None:
     )
     op.create_index("ix_idempotency_at", "idempotency", ["at"], unique=False)
     op.create_table(
+        "job",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("requested_by", sa.Text(), nullable=False),
+        sa.Column("params", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("state", sa.Text(), server_default="queued", nullable=False),
+        sa.Column("attempt", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("done", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("total", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("answer", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("problem", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("request_id", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("beat_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(finished_at IS NULL) = (state IN ('queued','running'))", name=op.f("a_finished_job_says_when")),
+        sa.CheckConstraint("state IN ('queued','running','done','failed','cancelled')", name=op.f("job_state_is_known")),
+        sa.CheckConstraint("done >= 0 AND total >= 0 AND done <= total", name=op.f("job_progress_is_within_its_total")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_job")),
+    )
+    op.create_index("ix_job_requested_by", "job", ["requested_by", "created_at"], unique=False)
+    op.create_index(
+        "ix_job_waiting", "job", ["created_at"], unique=False, postgresql_where=sa.text("state IN ('queued','running')")
+    )
+    op.create_table(
         "leaf",
         sa.Column("log_index", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
@@ -342,6 +367,47 @@ def upgrade() -> None:
         "one_open_alarm_per_cause", "alarm", ["cause", "subject"], unique=True, postgresql_where=sa.text("resolved_at IS NULL")
     )
     op.create_table(
+        "api_client",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=True),
+        sa.Column("sites", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("scopes", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("valid_days", sa.Integer(), nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("key_id", sa.Uuid(), nullable=True),
+        sa.Column("key_hash", sa.LargeBinary(), nullable=True),
+        sa.Column("key_start", sa.Text(), nullable=True),
+        sa.Column("keyed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("keyed_event", sa.LargeBinary(), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("key_for", sa.Text(), nullable=True),
+        sa.Column("key_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("calls", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("scopes <> '[]'", name=op.f("a_client_may_do_something")),
+        sa.CheckConstraint("(key_for IS NULL) = (key_until IS NULL)", name=op.f("a_clients_key_to_draw_has_its_end")),
+        sa.CheckConstraint(
+            "(key_hash IS NULL) = (key_id IS NULL) AND (keyed_event IS NULL) = (keyed_at IS NULL) AND (keyed_event IS NULL) = (key_start IS NULL) AND (keyed_event IS NULL) = (expires_at IS NULL) AND (key_hash IS NULL OR keyed_event IS NOT NULL)",
+            name=op.f("a_key_of_a_client_is_whole"),
+        ),
+        sa.CheckConstraint(
+            "revoked_at IS NULL OR (key_hash IS NULL AND key_for IS NULL)", name=op.f("a_revoked_client_has_no_key")
+        ),
+        sa.CheckConstraint("valid_days BETWEEN 1 AND 366", name=op.f("a_key_of_a_client_ends_within_a_year")),
+        sa.ForeignKeyConstraint(["keyed_event"], ["event.leaf_hash"], name=op.f("fk_api_client_keyed_event")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_api_client_site_code")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_api_client")),
+        sa.UniqueConstraint("key_hash", name=op.f("uq_api_client_key_hash")),
+        sa.UniqueConstraint("key_id", name=op.f("uq_api_client_key_id")),
+        sa.UniqueConstraint("name_key", name=op.f("uq_api_client_name_key")),
+        info={"never_deleted": True},
+    )
+    op.create_index("ix_api_client_made", "api_client", ["made_at", "code"], unique=False)
+    op.create_table(
         "attachment_context",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=False),
@@ -488,30 +554,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_hold_placed", "hold", ["placed_at", "id"], unique=False)
     op.create_table(
-        "job",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("requested_by", sa.Text(), nullable=False),
-        sa.Column("params", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("state", sa.Text(), server_default="queued", nullable=False),
-        sa.Column("attempt", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("done", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("total", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("answer", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
-        sa.Column("problem", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.Column("request_id", sa.Text(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("beat_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("(finished_at IS NULL) = (state IN ('queued','running'))", name=op.f("a_finished_job_says_when")),
-        sa.CheckConstraint("state IN ('queued','running','done','failed','cancelled')", name=op.f("job_state_is_known")),
-        sa.CheckConstraint("done >= 0 AND total >= 0 AND done <= total", name=op.f("job_progress_is_within_its_total")),
-        sa.ForeignKeyConstraint(["requested_by"], ["app_user.code"], name=op.f("fk_job_requested_by")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_job")),
-    )
-    op.create_index("ix_job_requested_by", "job", ["requested_by", "created_at"], unique=False)
-    op.create_index(
-        "ix_job_waiting", "job", ["created_at"], unique=False, postgresql_where=sa.text("state IN ('queued','running')")
+        "job_file",
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_job_file_job_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_job_file")),
+        info={"app_may_delete": True},
     )
     op.create_table(
         "kit",
@@ -1328,16 +1378,6 @@ def upgrade() -> None:
         info={"never_deleted": True},
     )
     op.create_index("ix_identification_donor", "identification", ["donor_code", "first_at"], unique=False)
-    op.create_table(
-        "job_file",
-        sa.Column("job_id", sa.Uuid(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("media_type", sa.Text(), nullable=False),
-        sa.Column("content", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_job_file_job_id"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_job_file")),
-        info={"app_may_delete": True},
-    )
     op.create_table(
         "kit_label",
         sa.Column("specimen_code", sa.Text(), nullable=False),
@@ -3191,7 +3231,6 @@ def downgrade() -> None:
     op.drop_table("logger_file")
     op.drop_index(op.f("ix_kit_label_kit_code"), table_name="kit_label")
     op.drop_table("kit_label")
-    op.drop_table("job_file")
     op.drop_index("ix_identification_donor", table_name="identification")
     op.drop_table("identification")
     op.drop_index("ix_excursion_container", table_name="excursion")
@@ -3272,9 +3311,7 @@ def downgrade() -> None:
     op.drop_table("log_difference")
     op.drop_index("ix_kit_prepared", table_name="kit")
     op.drop_table("kit")
-    op.drop_index("ix_job_waiting", table_name="job", postgresql_where=sa.text("state IN ('queued','running')"))
-    op.drop_index("ix_job_requested_by", table_name="job")
-    op.drop_table("job")
+    op.drop_table("job_file")
     op.drop_index("ix_hold_placed", table_name="hold")
     op.drop_index("ix_hold_active", table_name="hold", postgresql_where=sa.text("lifted_at IS NULL"))
     op.drop_table("hold")
@@ -3289,6 +3326,8 @@ def downgrade() -> None:
     op.drop_index("ix_attachment_context_subject", table_name="attachment_context")
     op.drop_index("ix_attachment_context_giver", table_name="attachment_context")
     op.drop_table("attachment_context")
+    op.drop_index("ix_api_client_made", table_name="api_client")
+    op.drop_table("api_client")
     op.drop_index("one_open_alarm_per_cause", table_name="alarm", postgresql_where=sa.text("resolved_at IS NULL"))
     op.drop_index("ix_alarm_raised", table_name="alarm")
     op.drop_table("alarm")
@@ -3309,6 +3348,9 @@ def downgrade() -> None:
     op.drop_table("log_quarantine")
     op.drop_table("log_lock")
     op.drop_table("leaf")
+    op.drop_index("ix_job_waiting", table_name="job", postgresql_where=sa.text("state IN ('queued','running')"))
+    op.drop_index("ix_job_requested_by", table_name="job")
+    op.drop_table("job")
     op.drop_index("ix_idempotency_at", table_name="idempotency")
     op.drop_table("idempotency")
     op.drop_index("ix_handover_open", table_name="handover", postgresql_where=sa.text("ended_at IS NULL"))

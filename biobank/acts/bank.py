@@ -10,6 +10,7 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from biobank.auth import tokens
+from biobank.auth.client_keys import ClientKeys
 from biobank.auth.permissions import Role
 from biobank.auth.tokens import TokenRing
 from biobank.foundation import logs
@@ -23,7 +24,7 @@ from biobank.transparency.note import Signer
 from biobank.transparency.tiles import UpperTiles
 from biobank.vault import Keystore
 
-SECRETS = ("vault-master", "blind-index", "throttle", "second-factor", "digests", "device-keys")
+SECRETS = ("vault-master", "blind-index", "throttle", "second-factor", "digests", "device-keys", "client-keys")
 """Random secret files; `ensure_secrets` makes the missing ones."""
 MONITOR_TOKEN = "monitor-token"  # noqa: S105  (the name of a file)
 
@@ -115,6 +116,11 @@ class Bank:
         """The text that monitors send as bearer token from afar: the file `monitor-token`, when there is one."""
         present = (self.settings.secrets / MONITOR_TOKEN).exists()
         return read_secret(self.settings.secrets, MONITOR_TOKEN).strip() if present else None
+
+    @cached_property
+    def client_keys(self) -> ClientKeys:
+        """The keys of API clients that this process has met."""
+        return ClientKeys(self.database, partial(self.secrets_of, "client-keys"), self.settings.client_calls_per_min)
 
     def secret(self, name: str) -> bytes:
         """Read one of `SECRETS`: the one that everything is under, which while it is being changed is the one before."""

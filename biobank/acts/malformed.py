@@ -42,6 +42,7 @@ PREFIXES: Final = {
     "BS": "a bench session",
     "SE": "a sensor",
     "WH": "a subscription",
+    "AC": "an API client",
 }
 """What a code that begins with these letters names."""
 

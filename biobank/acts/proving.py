@@ -16,7 +16,7 @@ from biobank.acts import answers_and_attempts
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.acts.signing import Meaning, SignatureToken, make_signature
-from biobank.acts.web import require_own_password
+from biobank.acts.web import require_own_password, require_person
 from biobank.auth.actor import Actor
 from biobank.auth.identity import load_actor
 from biobank.auth.passkeys import Relying
@@ -79,10 +79,11 @@ def remember_device(request: Request, response: Response, bank: Bank, username: 
 
 
 async def actor_of_session(bank: Bank, session_id: UUID) -> tuple[Actor, str]:
-    """Return the actor behind a session and their login name; raise NotSignedIn."""
+    """Return the actor behind a session and their login name; raise NotSignedIn, PersonNeeded."""
 
     def unit(session: Session) -> tuple[Actor, str]:
         actor = load_actor(session, session_id)
+        require_person(actor)
         return actor, username_of(session, actor.code)
 
     return await bank.database.read(unit)

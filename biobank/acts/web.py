@@ -29,6 +29,7 @@ from biobank.acts import answers_and_attempts
 from biobank.acts.act import Act, act_hash
 from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
+from biobank.auth.client_keys import BEGINS as CLIENT_KEY
 from biobank.auth.identity import load_actor
 from biobank.auth.throttle import DEVICE_COOKIES, marks_of
 from biobank.auth.tokens import Claims
@@ -54,10 +55,13 @@ CodePath = Annotated[str, Path(min_length=3, max_length=20, pattern=r"^[A-Za-z0-
 
 
 async def proven_claims(request: Request, token: Annotated[str | None, Depends(_scheme)]) -> Claims:
-    """Prove the bearer token; raise NotSignedIn (401) before anything else is looked at."""
+    """Prove the bearer token, a person's or an API client's key; raise NotSignedIn (401) before anything else is looked at."""
     if token is None:
         raise NotSignedIn("Sign in first: send `Authorization: Bearer …` from POST /api/v1/auth/token.")
-    return bank_of(request).tokens.verify(token)
+    bank = bank_of(request)
+    if token.startswith(CLIENT_KEY):
+        return await bank.client_keys.prove(token, None if request.client is None else request.client.host)
+    return bank.tokens.verify(token)
 
 
 ClaimsDep = Annotated[Claims, Depends(proven_claims)]
@@ -223,6 +227,19 @@ class Performer(Runner):
 
 kept_nobody = Actor(code="NOBODY", grants=frozenset())
 """The actor of an act whose caller has not been read yet."""
+
+
+class PersonNeeded(NotPermitted):
+    """This is a person's to do: an API client signs nothing, and has no password, passkey or sign-ins."""
+
+    code = "person_needed"
+    title = "A person does this"
+
+
+def require_person(actor: Actor) -> None:
+    """Raise PersonNeeded when a program acts."""
+    if actor.is_client:
+        raise PersonNeeded("An API client does not do this: it is a person's, with a sign-in of their own.")
 
 
 def require_own_password(actor: Actor) -> None:

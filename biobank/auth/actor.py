@@ -4,7 +4,7 @@ Tokens and page sessions prove identity only; flags, roles and sites are read in
 away at ten o'clock is gone at ten o'clock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -25,18 +25,34 @@ class RoleGrant:
 
 
 @dataclass(frozen=True)
+class ScopeGrant:
+    """What an API client may do at one site, or everywhere when `site` is None. It holds no role."""
+
+    permissions: frozenset[Permission]
+    site: str | None
+
+
+@dataclass(frozen=True)
 class Actor:
-    """A login: `code` is the badge code (`US-…`) and the only name that enters the log."""
+    """A login: `code` is the badge code (`US-…`) and the only name that enters the log; or an API client (`AC-…`), with `scopes`
+    and without roles.
+    """
 
     code: str
     grants: frozenset[RoleGrant]
     must_change_password: bool = False
     session_id: str | None = field(default=None, compare=False)
+    scopes: frozenset[ScopeGrant] = frozenset()
+
+    @property
+    def is_client(self) -> bool:
+        """Say whether a program acts, and no person."""
+        return bool(self.scopes)
 
     @cached_property
     def permissions(self) -> frozenset[Permission]:
         """Everything the actor may do somewhere."""
-        return frozenset(p for grant in self.grants for p in ROLE_PERMISSIONS[grant.role])
+        return frozenset(p for permissions, _site in _held(self.grants, self.scopes) for p in permissions)
 
     @cached_property
     def roles(self) -> frozenset[Role]:
@@ -49,13 +65,13 @@ class Actor:
 
     def scope(self, *permissions: Permission) -> Scope:
         """Return where the actor holds at least one of `permissions`."""
-        found = _scope(self.grants, permissions)
+        found = _scope(self.grants, self.scopes, permissions)
         note_scope(self.code, permissions, found)
         return found
 
     def may(self, permission: Permission, *, at: Place) -> bool:
         """Say whether the actor holds `permission` at a place."""
-        granted = _scope(self.grants, (permission,)).covers(at)
+        granted = _scope(self.grants, self.scopes, (permission,)).covers(at)
         note_decision(self.code, permission, at, granted=granted)
         return granted
 
@@ -67,11 +83,12 @@ class Actor:
         """Return why the actor may not at a place, or None. `subject`: the code of what stands there."""
         if self.may(permission, at=at):
             return None
+        if self.is_client:
+            said = f"This API client may not {permission.words}{_words(at, subject)}. Its scopes say what it may."
+        else:
+            said = f"Your role does not let you {permission.words}{_words(at, subject)}. Ask an administrator if it should."
         members = {"permission": permission.value, "subject": subject, "site": at if isinstance(at, str) else None}
-        return NotPermitted(
-            f"Your role does not let you {permission.words}{_words(at, subject)}. Ask an administrator if it should.",
-            **{name: value for name, value in members.items() if value is not None},
-        )
+        return NotPermitted(said, **{name: value for name, value in members.items() if value is not None})
 
     def require(self, permission: Permission, *, at: Place, subject: str | None = None) -> None:
         """Raise what `refusal` answers."""
@@ -91,9 +108,14 @@ def _words(at: Place, subject: str | None) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _scope(grants: frozenset[RoleGrant], permissions: tuple[Permission, ...]) -> Scope:
-    held = [grant.site for grant in grants if not ROLE_PERMISSIONS[grant.role].isdisjoint(permissions)]
+def _scope(grants: frozenset[RoleGrant], scopes: frozenset[ScopeGrant], permissions: tuple[Permission, ...]) -> Scope:
+    held = [site for allowed, site in _held(grants, scopes) if not allowed.isdisjoint(permissions)]
     return Scope(None in held, frozenset(site for site in held if site is not None))
+
+
+def _held(grants: Iterable[RoleGrant], scopes: Iterable[ScopeGrant]) -> Iterator[tuple[frozenset[Permission], str | None]]:
+    yield from ((ROLE_PERMISSIONS[grant.role], grant.site) for grant in grants)
+    yield from ((scope.permissions, scope.site) for scope in scopes)
 
 
 READER = Actor(code=SYSTEM_CODE, grants=frozenset({RoleGrant(Role.AUDITOR, None)}))

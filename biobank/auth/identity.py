@@ -10,12 +10,14 @@ from sqlalchemy import Row, Select, bindparam, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import Session
 
-from biobank.auth.actor import Actor, RoleGrant
+from biobank.auth.actor import Actor, RoleGrant, ScopeGrant
+from biobank.auth.models import api_client as _client
 from biobank.auth.models import login_session as _session
 from biobank.auth.models import user
 from biobank.auth.models import user_role as _role
-from biobank.auth.permissions import Role
+from biobank.auth.permissions import CLIENT_SCOPES, Permission, Role
 from biobank.foundation import clock
+from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import NotSignedIn
 
 _grants = (
@@ -57,8 +59,31 @@ def actor_of(row: "Row[Any] | None") -> Actor:
 
 
 def load_actor(session: Session, session_id: UUID) -> Actor:
-    """Read the actor behind a login session."""
-    return actor_of(session.execute(_by_session, {"session_id": session_id}).first())
+    """Read the actor behind a login session, or behind the key of an API client that has this id."""
+    row = session.execute(_by_session, {"session_id": session_id}).first()
+    if row is None:
+        client = session.execute(_by_key, {"session_id": session_id}).first()
+        if client is not None:
+            return _client_of(client)
+    return actor_of(row)
+
+
+CLIENT_LETTERS = f"{Prefix.CLIENT.value}-"
+_by_key = select(_client).where(_client.c.key_id == bindparam("session_id"))
+_by_client = select(_client).where(_client.c.code == bindparam("user_code"))
+
+
+def _client_of(row: "Row[Any]") -> Actor:
+    """Turn a client's row into an Actor; raise NotSignedIn when its key has ended. What the table of scopes lacks it may not."""
+    if row.key_id is None or row.expires_at <= clock.now():
+        raise NotSignedIn("This key has ended. Two people grant a new one.")
+    allowed = frozenset(Permission(one) for one in row.scopes) & CLIENT_SCOPES
+    return Actor(
+        row.code,
+        frozenset(),
+        session_id=str(row.key_id),
+        scopes=frozenset(ScopeGrant(allowed, site) for site in row.sites or (None,)),
+    )
 
 
 _by_user = select(user.c.code, user.c.active, user.c.must_change_password, _grants.label("grants")).where(
@@ -67,7 +92,12 @@ _by_user = select(user.c.code, user.c.active, user.c.must_change_password, _gran
 
 
 def load_actor_of(session: Session, user_code: str) -> Actor:
-    """Read the actor of a login outside a sign-in, for work that it asked for earlier. Raises NotSignedIn when not active."""
+    """Read the actor of a login, or of an API client, outside a sign-in, for work that it asked for earlier.
+
+    Raises NotSignedIn when not active.
+    """
+    if user_code.startswith(CLIENT_LETTERS):
+        return _client_of(session.execute(_by_client, {"user_code": user_code}).one())
     row = session.execute(_by_user, {"user_code": user_code}).first()
     if row is None or not row.active:
         raise NotSignedIn("The login that asked for this is not active any more.")

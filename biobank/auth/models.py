@@ -151,6 +151,51 @@ class Preferences(SQLModel, table=True):
     bell: list[str] = Field(sa_column=Column(JSONB, nullable=False))
 
 
+class ApiClient(SQLModel, table=True):
+    """A program with a key of its own. `scopes`: what it may do at `sites`, or everywhere when none is named.
+
+    Of its key only a keyed hash is kept, and its first characters, to tell it by. `key_id` names the key in force: another key is
+    another one. `key_for` may draw a new key, once, until `key_until`; the one before works until then.
+    """
+
+    __tablename__ = "api_client"
+    __table_args__ = (
+        CheckConstraint("scopes <> '[]'", name="a_client_may_do_something"),
+        CheckConstraint("valid_days BETWEEN 1 AND 366", name="a_key_of_a_client_ends_within_a_year"),
+        CheckConstraint(
+            "(key_hash IS NULL) = (key_id IS NULL) AND (keyed_event IS NULL) = (keyed_at IS NULL) "
+            "AND (keyed_event IS NULL) = (key_start IS NULL) AND (keyed_event IS NULL) = (expires_at IS NULL) "
+            "AND (key_hash IS NULL OR keyed_event IS NOT NULL)",
+            name="a_key_of_a_client_is_whole",
+        ),
+        CheckConstraint("(key_for IS NULL) = (key_until IS NULL)", name="a_clients_key_to_draw_has_its_end"),
+        CheckConstraint("revoked_at IS NULL OR (key_hash IS NULL AND key_for IS NULL)", name="a_revoked_client_has_no_key"),
+        Index("ix_api_client_made", "made_at", "code"),
+        {"info": {"never_deleted": True}},
+    )
+
+    code: str = Field(sa_column=Column(Text, primary_key=True))
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    name_key: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    site_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("site.code")))
+    sites: list[str] = Field(sa_column=Column(JSONB, nullable=False))
+    scopes: list[str] = Field(sa_column=Column(JSONB, nullable=False))
+    valid_days: int = Field(sa_column=Column(Integer, nullable=False))
+    made_by: str = Field(sa_column=Column(Text, nullable=False))
+    made_at: datetime = Field(sa_column=when())
+    key_id: UUID | None = Field(default=None, sa_column=Column(Uuid, unique=True))
+    key_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, unique=True))
+    key_start: str | None = Field(default=None, sa_column=Column(Text))
+    keyed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    keyed_event: bytes | None = Field(default=None, sa_column=Column(LargeBinary, ForeignKey("event.leaf_hash")))
+    expires_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    key_for: str | None = Field(default=None, sa_column=Column(Text))
+    key_until: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    last_used_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    calls: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+    revoked_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+
+
 class UserRole(SQLModel, table=True):
     """A role held at a site, or everywhere (`site_code` NULL)."""
 
@@ -261,3 +306,4 @@ passkey_challenge = table_of(PasskeyChallenge)
 preferences = table_of(Preferences)
 personal_key = table_of(PersonalKey)
 login_session = table_of(LoginSession)
+api_client = table_of(ApiClient)

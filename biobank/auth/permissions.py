@@ -8,6 +8,7 @@ The other order tells a stranger which codes are real.
 """
 
 from enum import StrEnum
+from typing import Final, Literal, get_args
 
 
 class Role(StrEnum):
@@ -197,6 +198,22 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.AUDITOR: _EVERYONE | {P.DONOR_READ, P.LOG_EXPORT, P.LOG_READ, P.USER_READ, P.WITHDRAWAL_READ},
     Role.ADMIN: frozenset({P.SENSOR_MANAGE, P.SITE_MANAGE, P.STORAGE_MANAGE, P.USER_MANAGE, P.USER_READ}),
 }
+
+ClientScope = Literal[
+    "deviation:open",
+    "donor:read",
+    "hold:place",
+    "identity:read",
+    "label:print",
+    "log:export",
+    "log:read",
+    "specimen:read",
+    "withdrawal:read",
+]
+"""What a program may be allowed: to read, to report, to hold and to print. Never what takes hands, a signature or a decision: a
+program has no hands that a colleague could confirm, and nobody else's stand behind it."""
+
+CLIENT_SCOPES: Final = frozenset(Permission(one) for one in get_args(ClientScope))
 
 NEEDED_TO_BEGIN: dict[Role, tuple[int, str]] = {
     Role.ADMIN: (2, "One alone is locked out by one forgotten password."),

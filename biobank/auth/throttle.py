@@ -100,7 +100,7 @@ def counted(key: bytes, name: str, asking: Asking) -> Counted:
     pass_of_device = _pass_of(key, name, asking.cookie)
     if pass_of_device is not None:
         return Counted(_hash(key, "device", name, pass_of_device), None, KNOWN, True)
-    network = _network(asking.address)
+    network = network_of(asking.address)
     return Counted(_hash(key, "", name), None if network is None else _hash(key, "address", network), STRANGERS, False)
 
 
@@ -143,7 +143,7 @@ def _hash(key: bytes, *parts: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=key[:64], digest_size=32).digest()
 
 
-def _network(address: str | None) -> str | None:
+def network_of(address: str | None) -> str | None:
     """Return an IPv4 address, or the /64 that one household or machine has of IPv6."""
     try:
         found = ip_address(address or "")

@@ -20,7 +20,10 @@ from biobank.client.receipts import ReceiptStore
 
 
 class AsyncBankClient:
-    """One person's connection to one bank. What is acknowledged is checked and kept in a `receipt_store`, where one is given."""
+    """One person's, or one program's, connection to one bank.
+
+    What is acknowledged is checked and kept in a `receipt_store`, where one is given.
+    """
 
     def __init__(
         self,
@@ -31,10 +34,12 @@ class AsyncBankClient:
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         receipt_store: ReceiptStore | None = None,
+        key: str | None = None,
     ) -> None:
+        """`key`: of an API client, instead of signing in."""
         self._http = httpx.AsyncClient(base_url=url, timeout=timeout_s, transport=transport)
         self._sleep = sleep
-        self._exchange = Exchange(retries, receipt_store)
+        self._exchange = Exchange(retries, receipt_store, _access=key)
         self.calls = AsyncCalls(self._exchange, self._run)
 
     async def __aenter__(self) -> Self:

@@ -57,7 +57,7 @@ __all__ = ["RETRIED", "BankClient", "Refused", "Unreachable"]
 
 
 class BankClient:
-    """One person's connection to one bank. Not for use from several threads at once."""
+    """One person's, or one program's, connection to one bank. Not for use from several threads at once."""
 
     def __init__(
         self,
@@ -68,10 +68,12 @@ class BankClient:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
         receipt_store: ReceiptStore | None = None,
+        key: str | None = None,
     ) -> None:
+        """`key`: of an API client, instead of signing in."""
         self._http = httpx.Client(base_url=url, timeout=timeout_s, transport=transport)
         self._sleep = sleep
-        self._exchange = Exchange(retries, receipt_store)
+        self._exchange = Exchange(retries, receipt_store, _access=key)
         self.calls = Calls(self._exchange, self._run)
 
     def __enter__(self) -> Self:

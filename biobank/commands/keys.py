@@ -23,7 +23,9 @@ def rotate_token_key() -> None:
 
 @keys.command("change")
 def change_secret(
-    name: Annotated[str, typer.Argument(help="vault-master, blind-index, second-factor, throttle, digests or device-keys.")],
+    name: Annotated[
+        str, typer.Argument(help="One of vault-master, blind-index, second-factor, throttle, digests, device-keys, client-keys.")
+    ],
 ) -> None:
     """Change a secret while the bank runs, or go on with a change that was broken off. The log keeps that it was changed."""
     from biobank.acts.bank import SECRETS

@@ -10,7 +10,7 @@ An entry is the RFC 8785 JSON (profile custody/v1: no floats, ASCII keys, intege
     kind         e.g. "specimen.received"
     kv           version of the kind's payload
     rules        SHA-256 (hex) of the rule table in force
-    by           badge code of the login that recorded it, code of the sensor that sent it, or "SYSTEM"
+    by           badge code of the login that recorded it, code of the sensor or API client that sent it, or "SYSTEM"
     performed    [{"user": badge, "confirmed": bool}], hands other than the login's
     source       live · paper · instrument · import
     site         where it happened, or null

@@ -17,6 +17,7 @@ ORDER: Final = (
     "shipment",
     "custody",
     "sensor",
+    "api_client",
     "storage_container",
     "register_entry",
     "alarm",

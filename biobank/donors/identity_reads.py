@@ -66,7 +66,7 @@ def record_identity_read(session: Session, act: Act, row: Any, commits: Sequence
 
 def _require_room(session: Session, act: Act, code: str) -> None:
     """Raise TooManyIdentities unless one more person's may be read: one read within the hour, or who was just identified, may."""
-    logins = logins_of_persons(session, [act.actor.code])[act.actor.code]
+    logins = logins_of_persons(session, [act.actor.code]).get(act.actor.code, {act.actor.code})
     # Several requests at once of one person count one after another.
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"identities read by {min(logins)}", 0))))
     rows = session.execute(

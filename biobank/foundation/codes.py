@@ -75,6 +75,7 @@ class Prefix(StrEnum):
     BENCH_SESSION = "BS"
     SENSOR = "SE"
     WEBHOOK = "WH"
+    CLIENT = "AC"
     REAGENT_LOT = "RG"
     EQUIPMENT = "EQ"
     BADGE = "US"

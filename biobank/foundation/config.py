@@ -158,6 +158,8 @@ class Settings(BaseModel):
         10, ge=3, description="Wrong passwords of a session, a device or strangers to a login in ten minutes."
     )
 
+    client_calls_per_min: int = Field(600, ge=10, description="Calls of one API client in a minute, of each process of the API.")
+
     @field_validator(
         "database_url",
         "owner_database_url",

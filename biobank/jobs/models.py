@@ -12,7 +12,7 @@ from biobank.foundation.db import when
 
 
 class Job(SQLModel, table=True):
-    """One piece of background work, done in steps on behalf of the login that asked for it.
+    """One piece of background work, done in steps on behalf of the login, or the API client, that asked for it.
 
     `attempt` is the fence: a worker that was thought dead and comes back finds another number and stops.
     """
@@ -28,7 +28,7 @@ class Job(SQLModel, table=True):
 
     id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
     kind: str = Field(sa_column=Column(Text, nullable=False))
-    requested_by: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False))
+    requested_by: str = Field(sa_column=Column(Text, nullable=False))
     params: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     state: str = Field(default="queued", sa_column=Column(Text, nullable=False, server_default="queued"))
     attempt: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))

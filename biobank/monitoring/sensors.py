@@ -5,8 +5,7 @@ of quality or administration at its site. Who completes the grant of a key draws
 """
 
 import hashlib
-import secrets
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, select, update
@@ -16,6 +15,7 @@ from biobank.acts.act import Act
 from biobank.acts.codes import new_code
 from biobank.acts.two_alike import two_sign
 from biobank.acts.two_person import Completed, Proposed, two_person
+from biobank.auth import machine_keys
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
@@ -47,9 +47,6 @@ from biobank.people.service import people_of
 from biobank.storage.limits import limits_of_place
 from biobank.storage.queries import get_container
 
-KEY_BYTES: Final = 32
-DRAWN_WITHIN: Final = timedelta(days=3)
-"""As long as a one-time code of a login lives. Ours, not from a source."""
 AGREED = "I have compared this with the instrument and the places it stands in, and agree."
 SEEING = (Permission.SPECIMEN_READ, Permission.SENSOR_MANAGE)
 ORDERS = {"made_at": sensor.c.made_at, "name": sensor.c.name}
@@ -67,13 +64,6 @@ class SensorWithdrawnAlready(Conflict):
 
     code = "sensor_withdrawn"
     title = "Withdrawn"
-
-
-class NoKeyToDraw(Conflict):
-    """There is no key that this person may draw: two people grant one, and the second draws it within three days."""
-
-    code = "no_key_to_draw"
-    title = "No key to draw"
 
 
 def key_hash(key: str) -> bytes:
@@ -99,11 +89,7 @@ def managing_refusals(actor: Actor, row: "Row[Any]") -> list[Refusal]:
 
 def drawing_refusals(actor: Actor, row: "Row[Any]", at: datetime) -> list[Refusal]:
     """Return why the actor may not draw the key of this sensor at `at`."""
-    due = row.key_for == actor.code and row.key_until > at
-    none = NoKeyToDraw(
-        "No key waits for you here. Two people grant one; the second of them draws it, once, within three days.", subject=row.code
-    )
-    return [*managing_refusals(actor, row), *([] if due else [none])]
+    return [*managing_refusals(actor, row), *machine_keys.nothing_to_draw(actor, row, at)]
 
 
 def make_sensor(session: Session, act: Act, request: MakeSensor) -> SensorAnswer:
@@ -169,7 +155,7 @@ def grant_key(session: Session, act: Act, code: str, request: GrantSensorKey) ->
     step = _two_people(session, act, "sensor.grant_key", row, {}, request)
     if isinstance(step, Proposed):
         return step
-    session.execute(update(sensor).where(sensor.c.code == code).values(key_for=act.actor.code, key_until=act.at + DRAWN_WITHIN))
+    session.execute(update(sensor).where(sensor.c.code == code).values(machine_keys.granted_to(act.actor, act.at)))
     return _recorded(session, act, code, row.site_code, SensorKeyGranted(sensor=code, **people_of(step)))
 
 
@@ -180,11 +166,11 @@ def draw_key(session: Session, act: Act, code: str) -> DrawnKey:
     """
     row = get_sensor(session, act.actor, code, lock=True)
     raise_first(drawing_refusals(act.actor, row, act.at))
-    key = f"{code}.{secrets.token_urlsafe(KEY_BYTES)}"
+    key = machine_keys.new_key(f"{code}.")
     session.execute(
         update(sensor)
         .where(sensor.c.code == code)
-        .values(key_sha256=key_hash(key), keyed_at=act.at, key_for=None, key_until=None, last_post_at=None)
+        .values(key_sha256=key_hash(key), keyed_at=act.at, last_post_at=None, **machine_keys.DRAWN)
     )
     done = record_about(session, act, code, SensorKeyDrawn(sensor=code), NOW, site=row.site_code)
     return DrawnKey(code=code, name=row.name, key=key, receipt=acknowledge(act, [done]))
@@ -200,7 +186,7 @@ def withdraw_sensor(session: Session, act: Act, code: str, request: WithdrawSens
     step = _two_people(session, act, "sensor.withdraw", row, {"reason": request.reason}, request)
     if isinstance(step, Proposed):
         return step
-    over = {"withdrawn_at": act.at, "key_sha256": None, "keyed_at": None, "key_for": None, "key_until": None}
+    over = {"withdrawn_at": act.at, "key_sha256": None, "keyed_at": None, **machine_keys.DRAWN}
     session.execute(update(sensor).where(sensor.c.code == code).values(over))
     event = SensorWithdrawn(sensor=code, reason=request.reason, **people_of(step))
     return _recorded(session, act, code, row.site_code, event)

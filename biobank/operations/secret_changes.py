@@ -1,7 +1,8 @@
 """Changing a secret while the bank runs: a new one at once, all that was under the one before put under it, that one forgotten.
 
 A change that was broken off, at any moment, is gone on with by the same call. What cannot be put under another secret (answers
-that are kept for repeated requests, what devices hold) is waited for: a second call, after `WAITED_FOR`, ends the change.
+that are kept for repeated requests, what devices hold, keys of API clients before their next use) is waited for: a second call,
+after `WAITED_FOR`, ends the change.
 """
 
 from collections.abc import Callable
@@ -91,6 +92,6 @@ _CHANGES: Final[dict[str, Callable[[Bank, Say], None]]] = {
     "second-factor": _encrypt_factors,
 }
 """What is put under the new secret. Of `throttle` nothing is: failures are counted anew, and devices are strangers once."""
-_WAITING: Final = frozenset({"digests", "device-keys"})
+_WAITING: Final = frozenset({"digests", "device-keys", "client-keys"})
 
 assert set(_CHANGES) | _WAITING < set(SECRETS)

@@ -160,8 +160,8 @@ async def _sign(at: Acting[Read]) -> Done:
         text = "Now draw the slip with the one-time code and hand it to its owner."
         return Done(f"/slips/{answer['slip']['id']}", f"{known.label}: signed by two people.", text)
     if answer.get("key_for") == at.actor.code:
-        text = "Now let the bank show the key, once, and put it into the instrument."
-        return Done(f"/sensors/{one.subject}/draw", f"{known.label}: signed by two people.", text)
+        text = "Now let the bank show the key, once, and put it where it is used."
+        return Done(f"{page_of(one.subject)}/draw", f"{known.label}: signed by two people.", text)
     return Done("/pending", f"{known.label}: signed by two people.", f"It is done for {one.subject}.")
 
 

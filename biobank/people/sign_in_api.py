@@ -4,13 +4,14 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
+from sqlmodel import Session
 
 from biobank.acts.bank import Bank
 from biobank.acts.proving import actor_of_session, asking_of, own_login, password_check_of, prove_own_password, remember_device
-from biobank.acts.web import BankDep, ClaimsDep, require_own_password
+from biobank.acts.web import BankDep, ClaimsDep, PersonNeeded, require_own_password, require_person
 from biobank.auth import passkeys
 from biobank.auth.actor import Actor
-from biobank.auth.identity import load_actor
+from biobank.auth.identity import CLIENT_LETTERS, load_actor
 from biobank.auth.passkeys import Purpose
 from biobank.auth.passwords import hash_password, require_strong
 from biobank.auth.schemas import (
@@ -83,13 +84,21 @@ async def refresh(request: RefreshRequest, bank: BankDep, response: Response) ->
 @router.post("/logout", status_code=204)
 async def sign_out(claims: ClaimsDep, bank: BankDep) -> None:
     """End this session: its access and refresh tokens stop working at once."""
+    if claims.subject.startswith(CLIENT_LETTERS):
+        raise PersonNeeded("The key of an API client has no session. Revoke the client to end it.")
     await bank.database.write(lambda s: end_session(s, claims.session_id, clock.now(), because="signed_out"))
 
 
 @router.get("/me")
 async def read_me(claims: ClaimsDep, bank: BankDep) -> Me:
     """Who is signed in, and what they may do. Answers also while the first password is still to be changed."""
-    return await bank.database.read(lambda s: describe_me(s, load_actor(s, claims.session_id), bank.keystore))
+
+    def unit(session: Session) -> Me:
+        actor = load_actor(session, claims.session_id)
+        require_person(actor)
+        return describe_me(session, actor, bank.keystore)
+
+    return await bank.database.read(unit)
 
 
 @router.post("/password", status_code=204)

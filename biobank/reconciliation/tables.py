@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from biobank.auth.models import api_client
 from biobank.custody.performer_confirmations import named_performer
 from biobank.donors.models import consent, donor_agreement, donor_marker, donor_move, identification, wristband
 from biobank.quality.models import (
@@ -187,6 +188,17 @@ is_written(
             ),
         ),
         by_key=("specimen_code",),
+    ),
+    Written(
+        api_client,
+        (
+            Said(
+                "keyed_event",
+                ("system.client_key_drawn",),
+                {"code": "id"} | repeated("scopes", "sites", "valid_days", "expires_at"),
+            ),
+        ),
+        by_key=("code",),
     ),
     Written(
         ending_rule,

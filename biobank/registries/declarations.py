@@ -19,7 +19,7 @@ from biobank.labels import batches
 from biobank.labels import reconciling as label_reconciling
 from biobank.messages import sending
 from biobank.monitoring import sensors
-from biobank.people import roles
+from biobank.people import clients, roles
 from biobank.people import service as people
 from biobank.quality import (
     closing,
@@ -66,6 +66,7 @@ MODULES = (
     sensors,
     sending,
     roles,
+    clients,
     people,
     closing,
     cultures,

@@ -29,6 +29,7 @@ from biobank.monitoring.api import router as monitoring_api
 from biobank.monitoring.sensor_api import router as sensors_api
 from biobank.pages import ui
 from biobank.people.api import router as people_api
+from biobank.people.client_api import router as clients_api
 from biobank.people.sign_in_api import keys_router as keys_api
 from biobank.people.sign_in_api import router as sign_in_api
 from biobank.quality.api import router as quality_api
@@ -74,6 +75,7 @@ ROUTERS = (
     messages_api,
     monitoring_api,
     people_api,
+    clients_api,
     quality_api,
     attributions_api,
     closings_api,

@@ -17,6 +17,7 @@ NUMBER = next(n for n in range(2000) if {"0", "1"} <= set(make_code("BX", None, 
 
 NAMED = {
     "alarms": Prefix.ALARM,
+    "api-clients": Prefix.CLIENT,
     "adverse-events": Prefix.DEVIATION,
     "bench-sessions": Prefix.BENCH_SESSION,
     "deviations": Prefix.DEVIATION,

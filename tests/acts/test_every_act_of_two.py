@@ -24,6 +24,7 @@ from tests.benches import stories as benches
 from tests.conftest import Api, Client, TestBank
 from tests.monitoring.test_excursions import a_tank
 from tests.monitoring.test_sensors import a_sensor
+from tests.people.api_clients import a_client
 from tests.quality.test_identity_changes import BROWN, proposal_of
 from tests.seed import A_REPORT
 from tests.signing import signed
@@ -38,6 +39,7 @@ ONE_IS_NOT_TWO: dict[str, tuple[str, str]] = {
     "bank.close": ("quality/test_closing.py", "test_one_person_alone_hands_nothing_over_and_nobody_else_does"),
     "bench.close": HERE,
     "bench.open": ("benches/test_sessions.py", "test_a_site_that_asks_for_two_has_both_look_and_sign"),
+    "client.grant_key": HERE,
     "donor.change_identity": HERE,
     "donor.erase": ("donors/test_erasure.py", "test_one_signature_forgets_nothing"),
     "donor.lower_reserve": HERE,
@@ -247,6 +249,7 @@ def changing_a_sensor(api: Api) -> Scene:
 
 SCENES: dict[str, Callable[[Api], Scene]] = {
     "bench.close": closing_a_bench,
+    "client.grant_key": lambda api: Scene(f"/api-clients/{a_client(api)}/key", {}),
     "donor.change_identity": changing_who_somebody_is,
     "donor.lower_reserve": lowering_a_reserve,
     "sensor.change": changing_a_sensor,

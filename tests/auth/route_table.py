@@ -206,6 +206,14 @@ def _silence(_: World) -> dict[str, Any]:
     return {"until": "2026-11-29T12:00:00Z", "reason": "test"}
 
 
+def _client(_: World) -> dict[str, str]:
+    return {"code": "AC-0000000"}
+
+
+def _a_client(_: World) -> dict[str, Any]:
+    return {"name": f"Program {uuid4().hex[:8]}", "scopes": ["log:read"], "sites": [], "valid_days": 30}
+
+
 def _sensor(_: World) -> dict[str, str]:
     return {"code": "SE-0000000"}
 
@@ -536,6 +544,12 @@ STORAGE = (
     Row("GET", "/api/v1/alarms/{code}", P.SPECIMEN_READ, None, _alarm, missing=True),
     Row("POST", "/api/v1/alarms/{code}/acknowledge", P.CUSTODY_RECORD, _nothing, _alarm, missing=True),
     Row("POST", "/api/v1/alarms/{code}/silence", P.CUSTODY_RECORD, _silence, _alarm, missing=True),
+    Row("GET", "/api/v1/api-clients", P.USER_READ),
+    Row("POST", "/api/v1/api-clients", P.USER_MANAGE, _a_client),
+    Row("GET", "/api/v1/api-clients/{code}", P.USER_READ, None, _client, missing=True),
+    Row("POST", "/api/v1/api-clients/{code}/key", P.USER_MANAGE, _nothing, _client, missing=True),
+    Row("POST", "/api/v1/api-clients/{code}/key/draw", P.ROLE_COSIGN, _nothing, _client, missing=True),
+    Row("POST", "/api/v1/api-clients/{code}/revoke", P.USER_MANAGE, lambda _: {"reason": "other"}, _client, missing=True),
     Row("GET", "/api/v1/sensors", P.SPECIMEN_READ, also=frozenset({Role.ADMIN})),
     Row("POST", "/api/v1/sensors", P.SENSOR_MANAGE, _a_sensor),
     Row("GET", "/api/v1/sensors/{code}", P.SPECIMEN_READ, None, _sensor, also=frozenset({Role.ADMIN}), missing=True),

@@ -53,6 +53,7 @@ REFUSED_TO_BOTH = {
     "/api/v1/look-backs",
     "/api/v1/recalls",
     "/api/v1/webhooks",
+    "/api/v1/api-clients",
     "/api/v1/users/{code}/roles",
     # The entries of the seed are every site's.
     "/api/v1/registers/{entry}/changes",

@@ -22,6 +22,7 @@ from tests.custody.test_performer_confirmations import helped
 from tests.enrolling import by_two
 from tests.factories import make_box, make_specimen
 from tests.monitoring.test_excursions import frozen, put
+from tests.people.api_clients import a_client, grant, key_of
 from tests.quality.test_decisions import acceptances, add_test, lot_of
 from tests.quality.test_deviations import stored
 from tests.quality.test_markers import enter
@@ -141,6 +142,8 @@ def furnish(api: Api) -> dict[str, str]:
     things["alarm"] = api.lab_tech.get("/alarms", params={"cause": "excursion"}).json()["items"][0]["code"]
     over = {"reading": "temperature_mc", "value": -180_000}
     assert api.lab_tech.post(f"/storage-containers/{tank.code}/readings", json=over).status_code == 201
+    things["client"] = a_client(api)
+    assert key_of(api, things["client"]) and grant(api, things["client"]).status_code == 200
     things["sensor"] = _sensor_in_doubt(api, tank.code)
     for counter in (api.lab_tech, api.lab_tech2):
         counted = counter.post(f"/storage-containers/{tank.code}/counts", json={"scanned": []})

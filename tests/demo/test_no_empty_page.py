@@ -18,6 +18,7 @@ EMPTY = {
     "/scan": "a list that begins empty: it is scanned",
     "/viability": "how forecasts held: the worker makes them while the bank runs",
     "/webhooks": "the settings of the example list no other system",
+    "/api-clients": "no program calls the example",
     "/closings": "no bank of the example closes",
     "/messages/failed": "the example has no mail server",
 }

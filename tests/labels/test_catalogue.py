@@ -39,6 +39,7 @@ def test_every_kind_of_thing_that_is_labelled_has_a_template_and_full_labels_com
             Prefix.ALARM,
             Prefix.SENSOR,
             Prefix.WEBHOOK,
+            Prefix.CLIENT,
             Prefix.BENCH_SESSION,
         ):
             assert catalogue().for_prefix(prefix), prefix

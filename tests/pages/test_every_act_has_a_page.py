@@ -36,6 +36,7 @@ BY_OTHER_NAMES = {
     "POST /donors/search": "/donors/search",
     "POST /scans/decode": "/scans/decode",
     "POST /sensors/{code}/key/draw": "/sensors/{code}/draw",
+    "POST /api-clients/{code}/key/draw": "/api-clients/{code}/draw",
     "DELETE /fhir/{release}/$export-status/{job}": "/jobs/{identity}/cancel",
     "POST /slips/{slip}/draw": "/slips/{slip}",
     "POST /webhooks/{code}/secret": "/webhooks/{code}/secret",

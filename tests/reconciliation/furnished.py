@@ -5,6 +5,7 @@ from tests.custody.test_performer_confirmations import confirm, helped
 from tests.donors.stories import band, consent
 from tests.donors.test_consents import revoke
 from tests.donors.test_life import agree
+from tests.people.api_clients import a_client, key_of
 from tests.quality import test_deviation_ending as deviations
 from tests.quality import test_reattributing as reattributing
 from tests.quality.test_disposal import announce, seq_of
@@ -37,6 +38,7 @@ def furnish_rules(api: Api) -> None:
     assert confirm(api.lab_tech2, event["leaf_hash"]).status_code == 201
     _persons(api)
     _units(api)
+    assert key_of(api, a_client(api, sites=["LAB"]))
 
 
 def _persons(api: Api) -> None:

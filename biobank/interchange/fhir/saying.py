@@ -6,7 +6,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from biobank.auth.actor import SYSTEM_CODE
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.terms import words
 from biobank.interchange.naming import Naming
@@ -95,10 +94,10 @@ class Saying:
         return self.reference("Location", None if code is None else f"site-{code}")
 
     def person(self, badge: str | None) -> Resource | None:
-        """Return who acted, by badge: no person of the bank is named."""
+        """Return who acted, by badge: no person of the bank is named. A program is a device."""
         if badge is None:
             return None
-        kind = "Device" if badge == SYSTEM_CODE else "Practitioner"
+        kind = "Practitioner" if badge.startswith("US-") else "Device"
         return {"type": kind, "identifier": self.identifier("user", badge)}
 
     def quantity(self, amount: int | float | None, unit: str | None) -> Resource | None:

@@ -267,7 +267,15 @@ def _to_draw(session: Session, actor: Actor, asked: Asked) -> Any:
 
 
 async def _draw(at: Acting[Any]) -> OwnPage:
-    return OwnPage("sensor_key.html", drawn=await at.performing.disclose(draw_key, at.code))
+    drawn = await at.performing.disclose(draw_key, at.code)
+    return OwnPage(
+        "machine_key.html",
+        drawn=drawn,
+        care="Put it into the instrument's settings and nowhere else. Whoever has it can send readings in this sensor's name.",
+        facts=[("Sensor", drawn.code), ("Sent as the header", "Sensor-Key"), ("To", "/api/v1/sensor-readings")],
+        back=f"/sensors/{at.code}",
+        done="It is in the instrument",
+    )
 
 
 ActPage(

@@ -17,6 +17,7 @@ KitCode = Annotated[str, Path(pattern=r"^KT-[0-9A-Z]{7}$")]
 ExcursionCode = Annotated[str, Path(pattern=r"^EX-[0-9A-Z]{7}$")]
 AlarmCode = Annotated[str, Path(pattern=r"^AL-[0-9A-Z]{7}$")]
 SensorCode = Annotated[str, Path(pattern=r"^SE-[0-9A-Z]{7}$")]
+ClientCode = Annotated[str, Path(pattern=r"^AC-[0-9A-Z]{7}$")]
 WebhookCode = Annotated[str, Path(pattern=r"^WH-[0-9A-Z]{7}$")]
 DeviationCode = Annotated[str, Path(pattern=r"^DV-[0-9A-Z]{7}$")]
 UserCode = Annotated[str, Path(pattern=r"^US-[0-9A-Z]{7}$")]
@@ -46,6 +47,7 @@ PLACES: Mapping[str, tuple[str, Any]] = {
     "sites": ("Sites", SiteCode),
     "alarms": ("Alarms", AlarmCode),
     "sensors": ("Sensors", SensorCode),
+    "api-clients": ("API clients", ClientCode),
     "webhooks": ("Events sent to other systems", WebhookCode),
     "handovers": ("Hand-overs", UUID),
     "kits": ("Kits", KitCode),

@@ -25,6 +25,7 @@ PAGES: Final[Mapping[Prefix, str]] = {
     Prefix.BENCH_SESSION: "/bench-sessions/",
     Prefix.SENSOR: "/sensors/",
     Prefix.WEBHOOK: "/webhooks/",
+    Prefix.CLIENT: "/api-clients/",
     Prefix.KIT: "/kits/",
     Prefix.LOT: "/lots/",
     Prefix.BADGE: "/users/",
@@ -40,6 +41,7 @@ OPENED_WITH: Final[Mapping[Prefix, tuple[Permission, ...]]] = {
     Prefix.CONTAINER: (Permission.STORAGE_RECORD, Permission.STORAGE_MANAGE, Permission.QUALITY_DECIDE, Permission.LOG_READ),
     Prefix.BADGE: (Permission.USER_READ,),
     Prefix.WEBHOOK: (Permission.LOG_EXPORT,),
+    Prefix.CLIENT: (Permission.USER_READ,),
 }
 """One of these opens the pages of codes that others read as well: to them the code is no link."""
 

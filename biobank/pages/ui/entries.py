@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from markupsafe import Markup
 
 from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
 from biobank.custody.event import rules
 from biobank.foundation.kept_files import file_members
 from biobank.foundation.terms import words
@@ -129,6 +130,9 @@ def _unit_in(name: str) -> str | None:
     return next((unit for end, unit in _UNITS.items() if name.endswith(end)), None)
 
 
+_PERMISSIONS: Final = frozenset(one.value for one in Permission)
+
+
 def _shown(value: Any) -> Any:
     if value is None or value == [] or value == {}:
         return None
@@ -139,6 +143,8 @@ def _shown(value: Any) -> Any:
     if isinstance(value, dict):
         return None
     if isinstance(value, list):
+        if all(isinstance(part, str) and part in _PERMISSIONS for part in value):
+            return ", ".join(Permission(part).words for part in value)  # whole: somebody signs for it
         text = ", ".join(str(part) for part in value if not isinstance(part, dict | list) and not _PROOF.match(str(part)))
         return text[:SHORTEST_VALUE] or None
     if _PROOF.match(value):

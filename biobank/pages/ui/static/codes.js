@@ -3,7 +3,7 @@
 
 const CHECK_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const DATED = ["HF", "AD", "UN", "WD"];
-const UNDATED = ["KT", "LT", "DN", "WB", "PS", "BX", "SH", "DV", "EX", "AL", "BS", "SE", "WH", "RG", "EQ", "US", "CM"];
+const UNDATED = ["KT", "LT", "DN", "WB", "PS", "BX", "SH", "DV", "EX", "AL", "BS", "SE", "WH", "AC", "RG", "EQ", "US", "CM"];
 const ALIASES = { I: "1", L: "1", O: "0" };
 
 // Head, body, check character; hyphens and spaces are for the eye only. A label may say after them which print of the code it is.
