@@ -49,7 +49,12 @@ def bank_of(request: Request) -> Bank:
     return bank
 
 
-BankDep = Annotated[Bank, Depends(bank_of)]
+async def _bank(request: Request) -> Bank:
+    """The same as a dependency: one that is no coroutine is run in another thread, for every request."""
+    return bank_of(request)
+
+
+BankDep = Annotated[Bank, Depends(_bank)]
 CodePath = Annotated[str, Path(min_length=3, max_length=20, pattern=r"^[A-Za-z0-9-]+$")]
 """A code in an address, as somebody may type it; what it names decides whether there is such a thing."""
 

@@ -8,6 +8,7 @@ import pytest
 
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
+from biobank.pages.home import read_today
 from biobank.pages.today import SHOWN_EACH, read_tasks, read_troubles
 from tests import seed
 from tests.conftest import Api
@@ -46,6 +47,24 @@ def test_a_withdrawal_waits_for_whoever_takes_its_next_step(api: Api) -> None:
     story.approve()
     assert tasks(api, "lab_tech") == [("waiting", "Pick a tube for a withdrawal", story.code)]
     assert tasks(api, "north_tech") == tasks(api, "other_clinician") == tasks(api, "quality") == []
+
+
+def test_the_counts_by_state_are_the_same_for_who_reads_everywhere_and_at_each_site_and_read_one_table(api: Api) -> None:
+    tubes(api, 2)
+    a_story(api)
+
+    def counted(user: str) -> dict[str, Any]:
+        today = api.test_bank.write(lambda s: read_today(s, api.test_bank.actor(user), api.test_bank.bank))
+        return {one.label: one.value for one in today.stats}
+
+    seen: list[str] = []
+    stop = count_statements(api.test_bank.bank.database.sync_engine, seen)
+    everywhere = counted("quality")
+    stop()
+    assert everywhere == counted("lab_quality")
+    assert everywhere["Stored"] >= 1
+    (asked,) = [" ".join(one.split()) for one in seen if "GROUP BY custody.state" in one]
+    assert "JOIN" not in asked
 
 
 def test_a_hand_over_and_a_shipment_wait_for_their_receiver_only(api: Api) -> None:

@@ -1,4 +1,6 @@
-"""Icons and chips as markup: the same for templates (the macros `icon` and `chip`) and for what is written without one."""
+"""Icons and chips as markup: the same for templates (as `icon` and `chip`) and for what is written without one."""
+
+from functools import cache
 
 from markupsafe import Markup, escape
 
@@ -8,7 +10,15 @@ from biobank.pages.ui.assets import STATIC
 
 def icon(name: str, label: str | None = None) -> Markup:
     """Write a symbol of `icons.svg`; without a `label` it is decoration."""
-    said = 'aria-hidden="true"' if not label else f'role="img" aria-label="{escape(label)}"'
+    return _drawn(name, f'role="img" aria-label="{escape(label)}"') if label else _decoration(name)
+
+
+@cache
+def _decoration(name: str) -> Markup:
+    return _drawn(name, 'aria-hidden="true"')
+
+
+def _drawn(name: str, said: str) -> Markup:
     use = f'<use href="{STATIC.url("icons.svg")}#{escape(name)}"/>'
     return Markup(f'<svg class="icon" {said} focusable="false">{use}</svg>')  # noqa: S704 - every value is escaped
 

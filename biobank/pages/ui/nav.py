@@ -68,7 +68,7 @@ class NavItem:
     href: str
     icon: str
     active: bool
-    parts: Sequence[tuple[str, str, bool]]
+    parts: tuple[tuple[str, str, bool], ...]
 
 
 SECTIONS: tuple[Section, ...] = (
@@ -220,7 +220,7 @@ def nav_for(actor: Actor, path: str) -> list[NavItem]:
     held = actor.permissions
     shown: list[tuple[bool, NavItem]] = []
     for section in SECTIONS:
-        parts = [(part.label, part.href, part.href == path) for part in section.parts if part.opens_for(actor)]
+        parts = tuple((part.label, part.href, part.href == path) for part in section.parts if part.opens_for(actor))
         if parts:
             item = NavItem(section.label, parts[0][1], section.icon, section.holds(path), parts)
             shown.append((held.isdisjoint(section.work), item))

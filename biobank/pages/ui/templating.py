@@ -41,6 +41,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,7 +59,7 @@ from biobank.pages.ui import filters
 from biobank.pages.ui.assets import STATIC
 from biobank.pages.ui.code_pages import code_href, prefix_of
 from biobank.pages.ui.marks import chip, icon
-from biobank.pages.ui.nav import crumbs_for, job_of, nav_for, parts_for
+from biobank.pages.ui.nav import NavItem, crumbs_for, job_of, nav_for, parts_for
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.security import security_headers
 from biobank.pages.ui.table_rows import Cells, code_cell, rows_of, value_of
@@ -162,6 +163,16 @@ def _query(context: Context, **changes: str | int | None) -> str:
     return "?" + urlencode(kept)
 
 
+@lru_cache(maxsize=1000)
+def _all_pages(nav: tuple[NavItem, ...]) -> Markup:
+    return Markup(_environment.get_template("ui/frame.html").make_module().all_pages(nav))  # type: ignore[attr-defined]  # noqa: S704 - a macro
+
+
+def all_pages_of(nav: Sequence[NavItem]) -> Markup:
+    """Draw the panel of every list there is: a hundred links, the same on a page for all with the same rights."""
+    return _all_pages(tuple(nav))
+
+
 def make_environment(directory: Path = TEMPLATES_DIR) -> Environment:
     """Build the environment. Autoescape is on for every template, whatever its name ends in."""
     environment = Environment(
@@ -191,8 +202,9 @@ def make_environment(directory: Path = TEMPLATES_DIR) -> Environment:
         static=STATIC.url,
         query=_query,
         rows_of=_rows,
-        icon_of=icon,
-        chip_of=chip,
+        icon=icon,
+        chip=chip,
+        all_pages_of=all_pages_of,
         new_key=new_key,
         script_words=script_words,
         code_href=code_href,
@@ -251,7 +263,7 @@ def _components(names: dict[str, Any]) -> SimpleNamespace:
     The files are read in order and each sees the macros of those before it; a page's own names never reach them, so a page
     variable called `form` breaks nothing.
     """
-    gathered: dict[str, Any] = {}
+    gathered: dict[str, Any] = {"icon": icon, "chip": chip}
     for template in _COMPONENT_FILES:
         module = _environment.get_template(template).make_module({**names, **gathered})
         gathered.update({name: value for name, value in vars(module).items() if not name.startswith("_")})
