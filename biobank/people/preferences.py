@@ -10,7 +10,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.models import preferences
-from biobank.people.schemas import TimeZone
+from biobank.foundation.zones import TimeZone
 from biobank.people.sites import require_time_zone
 
 

@@ -13,12 +13,12 @@ from biobank.custody.schemas import EventReceipt
 from biobank.foundation.listed import CODED, FromList
 from biobank.foundation.names import AsSeen
 from biobank.foundation.paging import Listed
+from biobank.foundation.zones import TimeZone
 
 UserCode = Annotated[str, Field(pattern=r"^US-[0-9A-Z]{7}$")]
 SiteCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
 Reason = Annotated[str, CODED, FromList("people")]
 Token = Annotated[str, Field(min_length=1, max_length=200, description="A signature from POST /signatures.")]
-TimeZone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$", description="Such as Europe/London.")]
 
 
 PASSWORD_OF_ANOTHER = Field(

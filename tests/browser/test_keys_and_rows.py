@@ -111,3 +111,39 @@ def test_one_more_opens_the_form_with_what_is_common_and_no_draft_of_the_last(ap
     page.goto("/sites/new")
     expect(page.get_by_text("What you typed here before")).to_have_count(0)
     assert {"SECOND", "THIRD"} <= {one["code"] for one in api.admin.get("/sites").json()["items"]}
+
+
+def test_what_was_refused_and_then_sent_leaves_no_draft_for_the_next(api: Api, signed_in: Open) -> None:
+    page = signed_in("admin", "/sites/new?then=set-up")
+    page.locator("#f-code").fill("SECOND")
+    page.get_by_label("Name", exact=True).fill("Second house")
+    page.locator("main [name=kind]").select_option("clinic")
+    page.get_by_label("Time zone").fill("Middle Earth")
+    page.get_by_role("button", name="Add the site").click()
+    expect(page.locator("#f-timezone-error")).to_contain_text("Type a large city of it")
+    page.get_by_label("Time zone").fill("Tokyo")
+    page.get_by_role("button", name="Add the site").click()
+    page.wait_for_url("**/set-up")
+    page.goto("/sites/new?then=set-up")
+    expect(page.locator("#f-code")).to_have_value("")
+    expect(page.get_by_text("What you typed here before")).to_have_count(0)
+
+
+def test_a_plan_that_was_made_leaves_no_draft_for_the_next(api: Api, signed_in: Open) -> None:
+    page = signed_in("admin", "/storage/new?then=set-up")
+    for name, value in (("site", "LAB"), ("kind", "box")):
+        page.locator(f"main [name={name}]").select_option(value)
+    for name, value in (("name", "Deep box"), ("rows", "2"), ("cols", "2")):
+        page.locator(f"main [name={name}]").fill(value)
+    page.get_by_role("button", name="Show the plan").click()
+    page.get_by_role("button", name="Make it").click()
+    page.wait_for_url("**/set-up")
+    page.goto("/storage/new?then=set-up")
+    expect(page.locator("main [name=rows]")).to_have_value("")
+    expect(page.get_by_text("What you typed here before")).to_have_count(0)
+
+
+def test_time_zones_are_offered_while_somebody_types(look: Open) -> None:
+    page = look("lab_tech", "/account/choices")
+    page.get_by_label("Time zone").focus()
+    expect(page.locator("#f-timezone-list option[value='Europe/Vienna']")).to_have_count(1)

@@ -35,7 +35,7 @@ def test_times_are_shown_and_typed_in_ones_own_zone_and_papers_keep_the_sites(ap
     assert "In the time of Asia/Tokyo." in form
     typed = datetime.now(UTC) + timedelta(hours=9, seconds=5)
     sent = tech.submit(f"{page}/record/checked_out", {"purpose": "move", "occurred_at": f"{typed:%Y-%m-%dT%H:%M:%S}"})
-    assert sent.status_code == 200 and "Recorded: " in sent.text, sent.text[:2000]
+    assert sent.status_code == 200 and "Checked out." in sent.text, sent.text[:2000]
     assert apart(visit("lab_tech2").get_page(page)) == before
     again = tech.submit("/account/choices", {"timezone": "", "language": "en", "bell": "due"})
     assert "as at my site" in again.text and apart(tech.get_page(page)) == before
@@ -44,8 +44,17 @@ def test_times_are_shown_and_typed_in_ones_own_zone_and_papers_keep_the_sites(ap
 def test_a_zone_that_there_is_not_and_another_language_are_refused_at_their_fields(visit: Visit) -> None:
     tech = visit("lab_tech")
     wrong = tech.submit("/account/choices", {"timezone": "Middle/Earth", "language": "en"})
-    assert wrong.status_code == 409 and "There is no such time zone." in wrong.text
+    assert wrong.status_code == 422 and "Time zone: there is no such time zone. Type a large city of it" in wrong.text
     assert tech.submit("/account/choices", {"language": "tlh"}).status_code == 422
+
+
+def test_a_zone_is_typed_as_its_city_and_offered_while_one_types(visit: Visit) -> None:
+    tech = visit("lab_tech")
+    assert 'data-listed="time_zone"' in tech.get_page("/account/choices")
+    kept = tech.submit("/account/choices", {"timezone": "new york", "language": "en"})
+    assert "Kept." in kept.text and "America/New_York" in kept.text
+    twice = tech.submit("/account/choices", {"timezone": "Istanbul", "language": "en"})
+    assert twice.status_code == 422 and "Type one of Asia/Istanbul, Europe/Istanbul." in twice.text
 
 
 def test_the_bell_counts_what_presses_whatever_was_chosen() -> None:

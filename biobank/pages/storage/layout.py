@@ -81,7 +81,7 @@ def _draw(at: Opened[Read], plan: LayoutPlan | None = None) -> ActForm:
         back=f"/storage/{parent}" if parent else "/storage",
         fields=[_around(one, around) if one.name == "parent" else one for one in fields if one.name != "parent" or around != []],
         hidden={} if plan is None else {"seen": _mark(plan)},
-        draft=plan is None,
+        draft=True,
         lead="For example 4 racks with 9 boxes of 9 × 9 each. You see what would be made before it is.",
         plan=[] if plan is None else in_words(plan),
         submit="Show the plan" if plan is None else "Make it",

@@ -20,7 +20,9 @@ from pydantic.fields import FieldInfo
 from biobank.foundation.errors import MalformedRequest, Refusal
 from biobank.foundation.kept_files import names_file
 from biobank.foundation.listed import listed_by
+from biobank.foundation.marks import marks_of
 from biobank.foundation.terms import words
+from biobank.foundation.zones import NamesZone, zone_typed
 from biobank.pages.ui.faults import faults_of, is_day, is_term, plain_name, term_of
 from biobank.pages.ui.posted import Form
 from biobank.pages.ui.typed_times import WHICH, day_typed, instant_typed
@@ -75,6 +77,11 @@ MEASURES: Mapping[str, Measure] = {
 """How the name of a number ends → how it is typed. The longer ending stands first."""
 
 
+def names_zone(info: FieldInfo) -> bool:
+    """Say whether a field holds the name of a time zone."""
+    return any(isinstance(one, NamesZone) for one in marks_of(info))
+
+
 def measure_of(name: str) -> Measure | None:
     """Return how a field of this name is typed, or None where it is typed as it is stored."""
     return next((measure for ending, measure in MEASURES.items() if name.endswith(ending)), None)
@@ -98,6 +105,8 @@ def as_typed(value: int, measure: Measure) -> str:
     return f"{(Decimal(value) / measure.per).normalize():f}"
 
 
+TIME_ZONES = "time_zone"
+"""The kind under which a field offers the names of time zones; the browser knows them (registered.js)."""
 AMOUNTS = frozenset({"given", "residue", "loss", "minimum_amount"})
 """Amounts that a page reads by the unit of what they are of (`specimens/amounts.py`): 2.4 M, 1.5 mL."""
 LONG = frozenset(
@@ -302,7 +311,7 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
         hint = None
     mark = listed_by(info) if kind == "text" else None
     offered = [(words(word), word) for word in STANDARD.get(mark.about, ())] if mark is not None else choices or ()
-    listed = "" if mark is None else mark.kind
+    listed = TIME_ZONES if names_zone(info) else "" if mark is None else mark.kind
     if mark is not None and isinstance(value, str) and is_term(info):
         value = words(value) if value else ""
     drawn_as = "listed" if listed else kind
@@ -356,6 +365,8 @@ def typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
         return int(text)
     if plain is int and (measure := measure_of(name)) is not None:
         return stored(text, measure)
+    if names_zone(info):
+        return zone_typed(text)
     if plain is datetime or plain is AwareDatetime:
         return instant_typed(text, which, zone)
     if plain is date or is_day(info):

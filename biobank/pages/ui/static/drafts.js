@@ -5,7 +5,8 @@
 const MARK = "draft:";
 const SENT = "draft:sent";
 const form = document.querySelector("form[data-draft]");
-const key = (form) => `${MARK}${form.dataset.draft}:${location.pathname}${location.search}`;
+// A form that was drawn again, refused or as a plan, goes on with the draft that it was sent with, whatever its address says now.
+const key = (form) => form.dataset.draftKey ?? `${MARK}${form.dataset.draft}:${location.pathname}${location.search}`;
 const kept = (form) => [...form.elements].filter((e) => e.name && !e.name.startsWith("rows-") && e.name !== "add" &&
   e.matches("select, input:not([type=hidden], [type=password], [type=file])"));
 

@@ -126,7 +126,9 @@ const sent = sessionStorage.getItem("draft:sent");
 if (sent) {
   sessionStorage.removeItem("draft:sent");
   const here = sent.replace(/\?.*/, "").endsWith(`:${location.pathname}`);
+  const again = document.querySelector("form[data-draft][data-typed]");
   if (!here || document.querySelector("main[data-told]")) sessionStorage.removeItem(sent);
+  else if (again) again.dataset.draftKey = sent;
 }
 // What a tab remembers of people and things, and the scan page's worker with its key and its encrypted copy of the page: none of it
 // outlives the session, however that ended.
