@@ -86,7 +86,7 @@ class EnterRegister(Circumstances):
         if self.kind != "shipper" and (self.holds_h is not None or self.least_charge_g is not None):
             raise ValueError("only a shipper is charged with nitrogen and stays cold for hours")
         if self.kind == "reason" and re.fullmatch(r"[a-z0-9_]{2,40}", self.name) is None:
-            raise ValueError("a reason is of small letters, digits and underlines, such as those that the list shows")
+            raise ValueError("a reason is a few plain words of letters and digits, such as found warm")
         if self.kind == "courier" and re.fullmatch(r"[A-Z0-9_-]{2,40}", self.name) is None:
             raise ValueError("a courier goes by its code, of capital letters, digits and lines, such as CRYO-GO")
         return self

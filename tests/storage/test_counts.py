@@ -143,3 +143,20 @@ def test_whoever_may_count_a_second_time_is_not_shown_what_is_expected_and_the_f
     for path in ways_to_look(box, around, gone).values():
         assert api.lab_tech2.get(path).status_code == 200, "the part that is theirs is recorded"
     assert gone in second.get_page(f"/storage/{box}")
+
+
+def test_the_list_of_counts_leads_each_reader_to_the_act_that_is_theirs_and_nobody_to_a_refusal(api: Api, visit: Visit) -> None:
+    box, inside = a_full_box(api)
+    again, resolve = f'href="/storage/{box}/count"', f'href="/storage/{box}/count/resolve"'
+
+    def shown(user: str) -> tuple[bool, bool]:
+        page = visit(user).get_page("/counts?open=yes")
+        return again in page, resolve in page
+
+    counted(api.lab_tech, box, inside[:1])
+    assert [shown(user) for user in ("lab_tech", "lab_tech2", "quality")] == [(False, False), (True, False), (False, False)]
+    counted(api.lab_tech2, box, inside[:1])
+    assert [shown(user) for user in ("lab_tech2", "quality")] == [(False, False), (False, True)]
+    assert visit("quality").get(f"/storage/{box}/count/resolve").status_code == 200
+    resolved(api.quality, box)
+    assert shown("quality") == (False, False)

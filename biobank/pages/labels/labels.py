@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
@@ -38,6 +39,7 @@ from biobank.pages.ui.addresses import AFTER_IT
 from biobank.pages.ui.code_pages import code_href
 from biobank.pages.ui.forms import Field, FormFault
 from biobank.pages.ui.parts import Column
+from biobank.pages.ui.posted import Form
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.where_next import comes_back
 
@@ -249,6 +251,7 @@ async def _draw_label(at: Opened[Labelled]) -> OwnPage:
             *_output_fields(at),
         ],
         then=AFTER_IT if comes_back(at.form) else None,
+        file=_file_asked(typed),
         thing=at.read.thing,
         drawing=await asyncio.to_thread(markup_of, at.read.drawing),
         fitting=[(t.title, f"/labels/{at.code}?template={t.name}", t.name == chosen) for t in fitting],
@@ -258,6 +261,12 @@ async def _draw_label(at: Opened[Labelled]) -> OwnPage:
         may_print=at.read.may_print,
         printers=_printers(at),
     )
+
+
+def _file_asked(typed: Form) -> Mapping[str, str]:
+    """Return in which format and for which resolution the files of this page are offered: as the last print was asked for."""
+    wanted, dpi = typed.get("format", ""), typed.get("dpi", "")
+    return {"format": wanted if wanted in dict(FORMATS) else "pdf", "dpi": dpi if dpi in dict(DPI) else "300"}
 
 
 async def _print(at: Acting[Labelled]) -> Done:
@@ -271,7 +280,8 @@ async def _print(at: Acting[Labelled]) -> Done:
     body = at.parse(PrintRequest, "template", "reason", "format", "dpi", **named)
     (one,) = (await at.performing(prints.print_labels, body))["items"]
     text = f"Print #{one['serial']} is numbered and recorded. Open the file below, print it, then scan it back."
-    return Done(f"/labels/{at.code}?template={body.template}#prints", "Ready to print.", text, halfway=True)
+    asked_for = urlencode({"template": body.template, **_file_asked(at.form)})
+    return Done(f"/labels/{at.code}?{asked_for}#prints", "Ready to print.", text, halfway=True)
 
 
 async def _verify(at: Acting[Labelled]) -> Done:
@@ -293,7 +303,7 @@ async def _send(at: Acting[Labelled]) -> Done:
 LABEL = ActPage(
     address="/labels/{code}",
     params={"code": Annotated[str, Path(min_length=3, max_length=20, pattern=r"^[A-Z0-9]{2,4}-[0-9A-Z]{7}$")]},
-    asks=("template", "reason"),
+    asks=("template", "reason", "format", "dpi"),
     reads=_read_label,
     form=_draw_label,
     model=PrintRequest,

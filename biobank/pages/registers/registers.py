@@ -1,4 +1,4 @@
-"""The registers as people see them: the list, entering a thing, one thing, what happened to it, and who may work by it."""
+"""The registers as people see them: the list, one thing, what happened to it, and who may work by it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,6 @@ from biobank.registers.schemas import (
     CALIBRATED,
     Authorise,
     ChangeRegister,
-    EnterRegister,
     RegisterDossier,
     RegisterKind,
     RegisterList,
@@ -65,23 +64,6 @@ LABELS = {
     "problem": "When it is",
     "answer": "The bench",
 }
-NAMES = (
-    "kind",
-    "name",
-    "site",
-    "package",
-    "supplier",
-    "supplier_lot",
-    "gtin",
-    "expires_on",
-    "use_within_days",
-    "result_within_days",
-    "calibration_due_on",
-    "holds_h",
-    "least_charge_g",
-    "contains",
-    "leaves_nothing",
-)
 WARNED = [
     Column("recorded_at", "When", "when"),
     Column("sentence", "What was said"),
@@ -136,44 +118,6 @@ Listing(
     ],
     empty="Nothing is registered",
     hint="Enter the procedures, devices and reagent lots that are in use.",
-).on(router)
-
-
-def _sites(session: Session, actor: Actor, _asked: Asked) -> Choices:
-    if not actor.may(Permission.KIT_MANAGE, at=ANYWHERE):
-        actor.require(Permission.QUALITY_DECIDE, at=ANYWHERE)
-    found = own_sites(session, actor, Permission.KIT_MANAGE) + own_sites(session, actor, Permission.QUALITY_DECIDE)
-    everywhere = [("", "Every site")] if actor.may(Permission.QUALITY_DECIDE, at=EVERYWHERE) else []
-    return everywhere + list(dict.fromkeys(found))
-
-
-def _draw_new(at: Opened[Choices]) -> ActForm:
-    return ActForm(
-        title="Enter something",
-        subject="Registers",
-        submit="Enter it",
-        icon="plus",
-        lead="Reagent lots, media, equipment, workstations and shippers get a code; print its label and put it on. The rest goes "
-        "by its name, which quality enters.",
-        values={"site": only(at.read)},
-        options={"site": at.read, "kind": KINDS},
-        draft=True,
-    )
-
-
-ActPage(
-    address="/registers/new",
-    asks=("kind", "site"),
-    again=("kind", "site", "name", "supplier", "gtin", "use_within_days", "result_within_days", "contains", "leaves_nothing"),
-    reads=_sites,
-    form=_draw_new,
-    labels=LABELS,
-    model=EnterRegister,
-    names=NAMES,
-    more=("comment",),
-    use_case=service.enter,
-    args=lambda _at: (),
-    after=lambda _at, body, answer: Done(f"/registers/{answer['entry']['entry']}", f"{body.name} is in the register."),
 ).on(router)
 
 

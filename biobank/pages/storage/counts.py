@@ -1,22 +1,23 @@
 """Counting a place: blind, by two people, resolved by quality; and the list of counts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter
+from markupsafe import Markup
 from sqlmodel import Session
 
 from biobank.acts.signing import Meaning
 from biobank.auth.actor import Actor
 from biobank.auth.queries import logins_of
+from biobank.foundation.paging import Listed
 from biobank.foundation.terms import counted
 from biobank.pages.storage.about import trail_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import Column
 from biobank.storage.counts import (
-    CountList,
     CountPublic,
     count,
     counting_refusals,
@@ -39,15 +40,34 @@ SAID = {
 }
 
 
-def read_counts(session: Session, actor: Actor, asked: Wanted) -> CountList:
-    """Read one page of the counts that the address asks for."""
-    return list_counts(session, actor, open_only=asked.of["open"] == "yes", container=asked.of["container"], paging=asked.paging)
+class _Place(NamedTuple):
+    code: str
+    site_code: str
 
 
-def row_of(one: CountPublic) -> Mapping[str, Any]:
-    """Return the cells of one count."""
-    people = [*one.counted_by, *(one.recounted_by or []), *([one.resolved_by] if one.resolved_by else [])]
-    return one.model_dump() | {"stands": SAID[one.status], "people": ", ".join(people)}
+def read_counts(session: Session, actor: Actor, asked: Wanted) -> Listed[Mapping[str, Any]]:
+    """Read one page of the counts that the address asks for, each with the next act on it that is the reader's."""
+    found = list_counts(session, actor, open_only=asked.of["open"] == "yes", container=asked.of["container"], paging=asked.paging)
+    people = logins_of(session, [actor.code])
+    return Listed(items=[_cells(actor, one, people) for one in found.items], next=found.next, total=found.total)
+
+
+def _cells(actor: Actor, one: CountPublic, people: Collection[str]) -> Mapping[str, Any]:
+    by = [*one.counted_by, *(one.recounted_by or []), *([one.resolved_by] if one.resolved_by else [])]
+    return one.model_dump() | {"stands": SAID[one.status], "people": ", ".join(by), "to_do": _to_do(actor, one, people)}
+
+
+def _to_do(actor: Actor, one: CountPublic, people: Collection[str]) -> Markup | None:
+    """Return the link to the next act on a count, where its use case lets the actor do it."""
+    place = _Place(one.container, one.site)
+    if one.status == "to_recount" and not counting_refusals(actor, place, one, people):
+        page, said = "count", "Count it again"
+    elif one.status == "to_resolve" and not resolving_refusals(actor, place, one, people):
+        page, said = "count/resolve", "Resolve it"
+    else:
+        return None
+    link = Markup('<a href="/storage/{0}/{1}">{2}<span class="hidden"> {0}</span></a>')
+    return link.format(one.container, page, said)
 
 
 Listing(
@@ -61,13 +81,15 @@ Listing(
         Column("recounted_at", "Counted again", "when"),
         Column("resolved_at", "Resolved", "when"),
         Column("stands", "State"),
+        Column("to_do", "For you to do"),
         Column("people", "By"),
         Column("site", "Site", "plain_code", usual=False),
     ],
     read=read_counts,
-    row=row_of,
+    row=lambda row: row,
     default="-counted_at",
     filters=[Filter("open", "Waiting", "choice", [("yes", "Yes")]), Filter("container", "Place", "code")],
+    quick=[("Waiting", {"open": "yes"}), ("All", {})],
     empty="No counts",
     hint="Open a box and choose “Count what is in it”.",
 ).on(router)
