@@ -165,6 +165,7 @@ WORDING: dict[str, str] = {
     "lab_tech": "Laboratory technician",
     "admin": "Administrator",
     "quality": "Quality",
+    "annotated": "Remark added",
 }
 
 

@@ -37,6 +37,7 @@ from biobank.pages.quality.notices import NEWS
 from biobank.pages.ui.code_pages import code_href
 from biobank.pages.withdrawals.withdrawals import OFF_THE_WAY
 from biobank.people.resets import shown_today
+from biobank.people.slips import slips_to_draw
 from biobank.people.watched_acts import own_holds_lifted
 from biobank.quality.adverse import adverse_to_do
 from biobank.quality.closing_queries import closings_waiting
@@ -124,6 +125,7 @@ def read_tasks(session: Session, actor: Actor, bank: Bank) -> list[Task]:
         _identifications,
         _handovers,
         _pending,
+        _slips,
         _own_hands,
         _shipments,
         _tests,
@@ -201,6 +203,14 @@ def _pending(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
         urgency: Urgency = "expected" if mine else "waiting"
         detail = f"{ACTS[one.act].label}, proposed by {one.proposed_by}"
         yield Task(what, one.subject, f"/pending/{one.id}", urgency, one.expires_at, detail)
+
+
+def _slips(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
+    if not actor.may(P.ROLE_COSIGN, at=ANYWHERE):
+        return
+    for one in slips_to_draw(session, actor)[:SHOWN_EACH]:
+        href = f"/slips/{one.slip_id}"
+        yield Task("Draw the slip with a one-time code", one.code, href, "waiting", one.code_expires_at, "for its owner, sealed")
 
 
 def _own_hands(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:

@@ -4,6 +4,7 @@ Completing a first role or a reset makes a slip: a promise of a code, without a 
 once. Only then is there a code; its hash stands at the login, and the code itself in that one answer and nowhere else.
 """
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -73,6 +74,13 @@ def draw_slip(session: Session, act: Act, slip: UUID, plain: str, hashed: str) -
         one_time_code=plain,
         expires_at=row.code_expires_at,
     )
+
+
+def slips_to_draw(session: Session, actor: Actor) -> Sequence[Any]:
+    """Return `code`, `slip_id` and `code_expires_at` of the logins whose slip the actor has still to draw, nearest end first."""
+    waits = (user.c.slip_for == actor.code, user.c.password_hash.is_(None), user.c.code_expires_at > clock.now())
+    found = select(user.c.code, user.c.slip_id, user.c.code_expires_at).where(*waits)
+    return session.execute(found.order_by(user.c.code_expires_at, user.c.code)).all()
 
 
 def _open(row: Any, actor: Actor) -> Any:

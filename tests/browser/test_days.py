@@ -49,7 +49,7 @@ def test_a_receipt_is_recorded_by_its_button(api: Api, signed_in: Open) -> None:
     page.get_by_label("Temperature").fill("7,5")
     page.get_by_role("button", name="Receive").click()
     page.wait_for_url(f"**/specimens/{tube}")
-    expect(page.get_by_text("Recorded: receive.")).to_be_visible()
+    expect(page.get_by_text("Received.", exact=True)).to_be_visible()
     newest = page.locator(".timeline .entry").first
     expect(newest).to_contain_text("Received")
     expect(newest).to_contain_text("7.5")

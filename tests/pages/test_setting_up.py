@@ -7,11 +7,15 @@ from html import unescape
 from sqlalchemy import text
 
 from biobank.foundation import clock
+from biobank.foundation.terms import words
 from tests import seed
 from tests.conftest import Api
 from tests.enrolling import by_two
 from tests.labels.test_batches import HOST
 from tests.pages.visitor import Visit, Visitor
+from tests.signing import signed
+from tests.storage.test_every_way_of_placing import a_tube, stored
+from tests.storage.test_storing import a_box
 
 
 def emptied(api: Api) -> None:
@@ -90,12 +94,15 @@ def test_a_bank_is_set_up_from_nothing_and_the_page_says_what_is_there_and_by_wh
     by_two(api.admin, api.quality, f"/users/{seed.USERS['lab_tech'].code}/roles", role, "role_change")
     page = fill(tech, "A medium", {"kind": "medium", "name": "Transport", "site": "FIRST", "expires_on": "31 Dec 2098"})
     assert "A medium" not in missing(page)
+    for what, kind in (("A reagent lot", "reagent_lot"), ("Equipment, such as a freezer or an incubator", "equipment")):
+        assert what not in missing(fill(tech, what, {"kind": kind, "name": words(kind), "site": "FIRST"}))
     medium = api.lab_tech.get("/registers", params={"kind": "medium", "site": "FIRST"}).json()["items"][0]["entry"]
     kit = {"site": "DOCTOR", "home_site": "FIRST", "hair_labels": "0", "adipose_labels": "2", "media_lots": medium}
     page = fill(tech, "A kit", kit | {"expires_at": f"{clock.now() + timedelta(days=9):%d.%m.%Y} 12:00"})
     assert "A kit" not in missing(page) and seed.USERS["lab_tech"].code in page
 
-    assert missing(page) == {"A label that was printed", "A label that was scanned back"}
+    begun = {"A harvest", "A tube in its place"}
+    assert missing(page) == {"A label that was printed", "A label that was scanned back"} | begun
     box = api.admin.get("/storage-containers", params={"site": "FIRST", "kind": "box"}).json()["items"][0]["code"]
     href = button(admin.get_page("/set-up"), "A label that was printed")
     assert href == f"/labels/{box}?then=set-up"
@@ -105,11 +112,66 @@ def test_a_bank_is_set_up_from_nothing_and_the_page_says_what_is_there_and_by_wh
     assert '<a class="button" href="/set-up">' in printed.text
     (serial,) = re.findall(r'<option value="(\d+)" selected>', printed.text.partition('id="verify"')[2])
     page = admin.get_page("/set-up")
-    assert missing(page) == {"A label that was scanned back"}
+    assert missing(page) == {"A label that was scanned back"} | begun
     again = button(page, "A label that was scanned back")
     read = {"serial": serial, "scanned": f"{HOST}{box}-01"}
     back = admin.submit(f"/labels/{box}/verify", read, draw=again, follow_redirects=True)
-    assert back.url.path == "/set-up" and "Everything is there." in back.text, back.text[-2000:]
+    assert back.url.path == "/set-up" and missing(back.text) == begun, back.text[-2000:]
+    stored(api, a_tube(api), "", a_box(api), lambda: None)
+    whole = admin.get_page("/set-up")
+    assert missing(whole) == set() and "Everything is there." in whole
+    assert 'href="/sites?kind=clinic"' in whole and 'href="/kits"' not in whole.partition("<main")[2], (
+        "only what the reader opens"
+    )
+
+
+def line_of(page: str, what: str) -> str:
+    return next(part for part in page.split('<li class="task">') if f"<p>{what}</p>" in part)
+
+
+def test_each_thing_names_who_recorded_the_first_of_it_and_not_of_its_like(api: Api, visit: Visit) -> None:
+    emptied(api)
+    for code, kind, who in (("ONE", "bank", api.admin), ("TWO", "clinic", api.admin2)):
+        made = who.post("/sites", json={"code": code, "name": f"House {code}", "kind": kind, "timezone": "Europe/London"})
+        assert made.status_code == 201, made.text
+    page = visit("admin").get_page("/set-up")
+    assert seed.USERS["admin"].code in line_of(page, "A bank, which keeps specimens")
+    clinic = line_of(page, "A clinic, which sees donors")
+    assert seed.USERS["admin2"].code in clinic and seed.USERS["admin"].code not in clinic
+
+
+def test_a_login_on_its_way_is_said_at_each_step_and_its_slip_waits_at_today(api: Api, visit: Visit) -> None:
+    made = api.admin.post("/users", json={"username": "newcomer", "printed_name": "Nora Newcomer"}).json()["code"]
+    admin = visit("admin")
+    assert f'href="/users/{made}/roles/give?then=set-up"' in line_of(admin.get_page("/set-up"), f"{made} has no role")
+    path, body = f"/users/{made}/roles", {"role": "clinician", "site": "CLINIC"}
+    half = api.admin.post(path, json=signed(api.admin, "role_change", path, body)).json()
+    assert "Waits for quality to sign: 1." in line_of(admin.get_page("/set-up"), "Clinician")
+    whole = body | {"pending_act": half["pending_act"]}
+    slip = api.quality.post(path, json=signed(api.quality, "role_change", path, whole)).json()["slip"]["id"]
+    page = admin.get_page("/set-up")
+    assert f"{made} has no role" not in page and "Not signed in yet: 1;" in line_of(page, "Clinician")
+    assert f'href="/slips/{slip}"' in visit("quality").get_page("/")
+    assert f'href="/slips/{slip}"' not in visit("quality2").get_page("/")
+    assert api.quality.post(f"/slips/{slip}/draw").status_code == 200
+    assert f'href="/slips/{slip}"' not in visit("quality").get_page("/")
+
+
+def test_a_thing_of_the_registers_is_asked_for_by_its_kind_alone(api: Api, visit: Visit) -> None:
+    quality, tech = visit("quality"), visit("lab_tech")
+    which = quality.get_page("/registers/new")
+    assert 'name="kind"' in which and 'name="gtin"' not in which
+    assert 'value="procedure"' in which and 'value="procedure"' not in tech.get_page("/registers/new"), "the bench enters none"
+    chosen = tech.submit("/registers/new", {"kind": "medium", "choosing": "yes"}, draw="/registers/new?then=set-up")
+    assert str(chosen.url).endswith("/registers/new?kind=medium&then=set-up")
+    names = {
+        kind: {name for name in ("gtin", "holds_h", "result_within_days") if f'name="{name}"' in page}
+        for kind in ("medium", "shipper", "test_method", "procedure")
+        for page in [quality.get_page(f"/registers/new?kind={kind}")]
+    }
+    assert names == {"medium": {"gtin"}, "shipper": {"holds_h"}, "test_method": {"result_within_days"}, "procedure": set()}
+    own = quality.submit("/registers/new", {"kind": "reason", "name": "Found on the floor"}, draw="/registers/new?kind=reason")
+    assert own.status_code == 200 and "Found on the floor" in own.text
 
 
 def standing_kind(what: str) -> str:

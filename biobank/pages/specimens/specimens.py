@@ -336,7 +336,7 @@ async def _record(at: Acting[Observed]) -> Done:
     again = ["confirmed"] if "confirmed" in at.form else []
     body = at.parse(model, *at.read.names, *again, *CIRCUMSTANCES, "expected_seq", kind=f"specimen.{at.path['verb']}")
     answer = await at.performing(service.record_event, at.code, body)
-    return Done(f"/specimens/{at.code}", f"Recorded: {cls.label.lower()}.", f"Event {answer['seq']} of {at.code}.")
+    return Done(f"/specimens/{at.code}", f"{words(at.path['verb'])}.", f"Event {answer['seq']} of {at.code}.")
 
 
 ActPage(

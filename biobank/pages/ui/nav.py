@@ -227,6 +227,12 @@ def nav_for(actor: Actor, path: str) -> list[NavItem]:
     return [item for _, item in sorted(shown, key=lambda one: one[0])]
 
 
+def opens(actor: Actor, href: str) -> bool:
+    """Say whether the list at `href` is one of those that `actor` sees in the menu."""
+    path = href.partition("?")[0]
+    return any(part.href == path and part.opens_for(actor) for section in SECTIONS for part in section.parts)
+
+
 def parts_for(nav: Sequence[NavItem], path: str) -> Sequence[tuple[str, str, bool]]:
     """Return the lists beside the one at `path`; none on the page of one thing, on Today, or where there is no other."""
     if path == "/":
