@@ -11,6 +11,7 @@ from biobank.foundation.terms import words
 from tests import seed
 from tests.conftest import Api
 from tests.enrolling import by_two
+from tests.granting import also
 from tests.labels.test_batches import HOST
 from tests.pages.visitor import Visit, Visitor
 from tests.signing import signed
@@ -131,13 +132,14 @@ def line_of(page: str, what: str) -> str:
 
 def test_each_thing_names_who_recorded_the_first_of_it_and_not_of_its_like(api: Api, visit: Visit) -> None:
     emptied(api)
-    for code, kind, who in (("ONE", "bank", api.admin), ("TWO", "clinic", api.admin2)):
+    also(api, "quality2", "admin", None)
+    for code, kind, who in (("ONE", "bank", api.admin), ("TWO", "clinic", api.quality2)):
         made = who.post("/sites", json={"code": code, "name": f"House {code}", "kind": kind, "timezone": "Europe/London"})
         assert made.status_code == 201, made.text
     page = visit("admin").get_page("/set-up")
     assert seed.USERS["admin"].code in line_of(page, "A bank, which keeps specimens")
     clinic = line_of(page, "A clinic, which sees donors")
-    assert seed.USERS["admin2"].code in clinic and seed.USERS["admin"].code not in clinic
+    assert seed.USERS["quality2"].code in clinic and seed.USERS["admin"].code not in clinic
 
 
 def test_a_login_on_its_way_is_said_at_each_step_and_its_slip_waits_at_today(api: Api, visit: Visit) -> None:

@@ -13,7 +13,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE, EVERYWHERE
 from biobank.foundation.terms import words
 from biobank.pages.people.site_choices import Choices, only, own_sites
-from biobank.pages.registers.registers import KINDS, LABELS
+from biobank.pages.registers.registers import KINDS, LABELS, named
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import coming_back
 from biobank.pages.ui.faults import term_of
@@ -96,7 +96,7 @@ async def _enter(at: Acting[Choices]) -> Done | ActForm | Response:
         return RedirectResponse(coming_back(to) if comes_back(at.form) else to, 303)
     body = await ENTER.body_of(at)
     answer = await at.performing(service.enter, body)
-    return Done(f"/registers/{answer['entry']['entry']}", f"{body.name} is in the register.")
+    return Done(f"/registers/{answer['entry']['entry']}", f"{named(body.kind, body.name)} is in the register.")
 
 
 def _as_kept(at: Acting[Choices]) -> Mapping[str, Any]:

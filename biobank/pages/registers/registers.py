@@ -79,11 +79,16 @@ def read_registers(session: Session, actor: Actor, asked: Wanted) -> RegisterLis
     return queries.list_register(session, actor, kind=asked.of["kind"], site=asked.of["site"], paging=asked.paging)
 
 
+def named(kind: str, name: str) -> str:
+    """Return what an entry is called: a reason, which is kept as a term, in words."""
+    return words(name) if kind == "reason" else name
+
+
 def row_of(one: RegisterPublic) -> Mapping[str, Any]:
     """Return the cells of one entry."""
     code = one.entry if has_code(one.entry) else None
     return one.model_dump() | {
-        "name": words(one.name) if one.kind == "reason" else one.name,
+        "name": named(one.kind, one.name),
         "link": code or one.name,
         "href": f"/registers/{one.entry}",
         "code": code,
@@ -150,7 +155,7 @@ async def show_entry(request: Request, code: EntryKey, reading: PageReading) -> 
         return None if value is None else when(value, zone)
 
     facts: list[tuple[str, Any]] = [
-        ("Name", one.name),
+        ("Name", named(one.kind, one.name)),
         ("Used at", one.site or "Every site"),
         ("Supplier", one.supplier),
         ("Supplier's lot", one.supplier_lot),
@@ -181,11 +186,11 @@ async def show_entry(request: Request, code: EntryKey, reading: PageReading) -> 
         request,
         "dossier.html",
         kind=words(one.kind),
-        code=one.entry if has_code(one.entry) else one.name,
+        code=one.entry if has_code(one.entry) else named(one.kind, one.name),
         facts=[(label, value) for label, value in facts if value is not None],
         tables=tables,
         acts=_acts(request.state.actor, one),
-        trail=[("Registers", "/registers"), (one.name, None)],
+        trail=[("Registers", "/registers"), (named(one.kind, one.name), None)],
     )
 
 
@@ -195,6 +200,7 @@ def _one(session: Session, actor: Actor, asked: Asked) -> RegisterDossier:
 
 def _draw_change(at: Opened[RegisterDossier]) -> ActForm:
     one = at.read
+    said = named(one.kind, one.name)
     names = ["change", "reason"]
     possible = [
         change
@@ -211,7 +217,7 @@ def _draw_change(at: Opened[RegisterDossier]) -> ActForm:
         possible = [change for change in possible if change in service.STOPS]
     return ActForm(
         title="Record what happened",
-        subject=one.name,
+        subject=said,
         lead="What was recalled or taken out of use stays so; a lot that is good after all is entered again.",
         fields=fields_of(
             ChangeRegister,
@@ -221,8 +227,13 @@ def _draw_change(at: Opened[RegisterDossier]) -> ActForm:
             options={"change": [(change, words(change)) for change in possible]},
         ),
         back=f"/registers/{one.entry}",
-        trail=[("Registers", "/registers"), (one.name, f"/registers/{one.entry}"), ("Record what happened", None)],
+        trail=[("Registers", "/registers"), (said, f"/registers/{one.entry}"), ("Record what happened", None)],
     )
+
+
+def _changed(at: Opened[RegisterDossier], body: ChangeRegister, _answer: Any) -> Done:
+    said = named(at.read.kind, at.read.name)
+    return Done(f"/registers/{at.code}", f"{said}: {words(body.change).lower()}.")
 
 
 ActPage(
@@ -234,7 +245,7 @@ ActPage(
     names=("change", "calibration_due_on", "reason"),
     more=("occurred_at", "reason_text", "comment"),
     use_case=service.change,
-    after=lambda at, body, _answer: Done(f"/registers/{at.code}", f"{at.read.name}: {words(body.change).lower()}."),
+    after=_changed,
 ).on(router)
 
 
