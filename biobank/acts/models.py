@@ -96,3 +96,4 @@ class PendingAct(SQLModel, table=True):
 # The tables, by the names under which everybody imports them.
 idempotency = table_of(Idempotency)
 attempt = table_of(Attempt)
+pending_act = table_of(PendingAct)

@@ -36,7 +36,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.models import PendingAct
+from biobank.acts.models import pending_act as _pending
 from biobank.acts.personal_signature import PersonalSignature, hold, proposal_of, stands
 from biobank.acts.signing import SignatureUsed
 from biobank.auth.actor import Actor
@@ -45,7 +45,6 @@ from biobank.auth.permissions import Permission
 from biobank.auth.personal_keys import public_in_force
 from biobank.auth.queries import actor_of_user, every_login, logins_of
 from biobank.foundation.clock import now
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted
 from biobank.foundation.paging import Listed, Paging, read_page
 from biobank.transparency.models import event
@@ -54,7 +53,6 @@ UseCase = TypeVar("UseCase", bound=Callable[..., Any])
 
 LIFETIME = timedelta(hours=24)
 
-_pending = table_of(PendingAct)
 _find = select(_pending).where(_pending.c.id == bindparam("pending_id")).with_for_update()
 
 

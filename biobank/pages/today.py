@@ -65,7 +65,6 @@ SHOWN_EACH = 12
 SOON = timedelta(days=14)
 """How early a test, a kit or a specimen that is about to expire is shown."""
 
-
 Urgency = Literal["alarm", "overdue", "waiting", "due", "expected"]
 _ORDER: Sequence[Urgency] = ("alarm", "overdue", "waiting", "due", "expected")
 
@@ -125,7 +124,6 @@ def read_tasks(session: Session, actor: Actor, bank: Bank) -> list[Task]:
         _identifications,
         _handovers,
         _pending,
-        _slips,
         _own_hands,
         _shipments,
         _tests,
@@ -203,14 +201,8 @@ def _pending(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
         urgency: Urgency = "expected" if mine else "waiting"
         detail = f"{ACTS[one.act].label}, proposed by {one.proposed_by}"
         yield Task(what, one.subject, f"/pending/{one.id}", urgency, one.expires_at, detail)
-
-
-def _slips(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
-    if not actor.may(P.ROLE_COSIGN, at=ANYWHERE):
-        return
-    for one in slips_to_draw(session, actor)[:SHOWN_EACH]:
-        href = f"/slips/{one.slip_id}"
-        yield Task("Draw the slip with a one-time code", one.code, href, "waiting", one.code_expires_at, "for its owner, sealed")
+    for row in slips_to_draw(session, actor)[:SHOWN_EACH]:
+        yield Task("Draw the slip with a one-time code", row.code, f"/slips/{row.slip_id}", "waiting", row.code_expires_at)
 
 
 def _own_hands(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
@@ -330,19 +322,18 @@ def _closings(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
 
 def _not_finished(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
     for one in open_acts(session, actor=actor, timed_out=True, limit=SHOWN_EACH):
-        detail = "not finished in its time; it can still be finished"
-        yield Task(one.kind.what, one.subject, one.href, "overdue", one.due, detail)
+        yield Task(one.kind.what, one.subject, one.href, "overdue", one.due, "not finished in its time; it can still be finished")
 
 
 def _counts(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
     if not (actor.may(P.STORAGE_RECORD, at=ANYWHERE) or actor.may(P.QUALITY_DECIDE, at=ANYWHERE)):
         return
     for one in list_counts(session, actor, open_only=True, paging=Paging(limit=SHOWN_EACH)).items:
+        here = f"/storage/{one.container}/count"
         if one.status == "to_recount" and actor.code not in one.counted_by and actor.may(P.STORAGE_RECORD, at=one.site):
-            yield Task("Count a place, by scanning", one.container, f"/storage/{one.container}/count", "waiting", one.counted_at)
+            yield Task("Count a place, by scanning", one.container, here, "waiting", one.counted_at)
         if one.status == "to_resolve" and actor.may(P.QUALITY_DECIDE, at=one.site):
-            href = f"/storage/{one.container}/count/resolve"
-            yield Task("Resolve a count that differs", one.container, href, "waiting", one.recounted_at)
+            yield Task("Resolve a count that differs", one.container, f"{here}/resolve", "waiting", one.recounted_at)
 
 
 def _findings(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
@@ -358,7 +349,6 @@ def _findings(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
 
 
 def _without_a_slot(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
-    """Tubes stored in a box of places without one of them: in the box, and nobody knows where."""
     if not actor.may(P.STORAGE_RECORD, at=ANYWHERE):
         return
     for row in stored_without_a_slot(session, actor, SHOWN_EACH):
@@ -368,13 +358,12 @@ def _without_a_slot(session: Session, actor: Actor, _at: datetime) -> Iterator[T
 
 
 def _with_others(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
-    """Tubes that stand where keeping infectious material apart does not let them."""
     if not actor.may(P.STORAGE_RECORD, at=ANYWHERE):
         return
     for row in kept_with_others(session, actor.scope(P.STORAGE_RECORD), limit=SHOWN_EACH):
         what = "Infectious: take it to an isolated place" if row.infectious else "Not infectious: out of the isolated place"
-        href = f"/specimens/{row.code}/store"
-        yield Task(what, row.code, href, "overdue", row.last_occurred_at, f"in {row.container_code}, among others")
+        href, said = f"/specimens/{row.code}/store", f"in {row.container_code}, among others"
+        yield Task(what, row.code, href, "overdue", row.last_occurred_at, said)
 
 
 def _excursions(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:

@@ -16,6 +16,7 @@ from biobank.auth import one_time
 from biobank.auth.actor import Actor
 from biobank.auth.models import user
 from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.foundation import clock
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.people.authority import one_site, require_held
@@ -78,6 +79,8 @@ def draw_slip(session: Session, act: Act, slip: UUID, plain: str, hashed: str) -
 
 def slips_to_draw(session: Session, actor: Actor) -> Sequence[Any]:
     """Return `code`, `slip_id` and `code_expires_at` of the logins whose slip the actor has still to draw, nearest end first."""
+    if not actor.may(Permission.ROLE_COSIGN, at=ANYWHERE):
+        return []
     waits = (user.c.slip_for == actor.code, user.c.password_hash.is_(None), user.c.code_expires_at > clock.now())
     found = select(user.c.code, user.c.slip_id, user.c.code_expires_at).where(*waits)
     return session.execute(found.order_by(user.c.code_expires_at, user.c.code)).all()

@@ -9,12 +9,11 @@ from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import Session
 
-from biobank.acts.models import PendingAct
+from biobank.acts.models import pending_act as _pending
 from biobank.auth.actor import SYSTEM_CODE, Actor
 from biobank.auth.models import site, user, user_role
 from biobank.auth.permissions import NEEDED_TO_BEGIN, Permission
 from biobank.auth.scope import ANYWHERE
-from biobank.foundation.db import table_of
 from biobank.foundation.terms import counted, words
 from biobank.labels.files import prints
 from biobank.pages.ui.nav import SETS_UP
@@ -124,7 +123,6 @@ _READ_BACK = (
     .order_by(prints.c.verified_at, prints.c.serial)
     .limit(1)
 )
-_pending = table_of(PendingAct)
 _PROPOSED = (
     select(_pending.c.body["role"].astext.label("role"), func.count().label("proposed"))
     .where(
