@@ -11,6 +11,7 @@ from biobank.auth.permissions import CLIENT_SCOPES, Permission
 from biobank.client import BankClient
 from biobank.operations.secret_changes import change_secret
 from tests.conftest import Api
+from tests.exports.taking import taken_log
 from tests.exports.test_custody_log import some_history
 from tests.people.api_clients import a_client, calling, grant, key_of, keyed_post
 from tests.sealing import seal
@@ -67,7 +68,7 @@ def test_a_key_is_granted_by_two_drawn_once_by_the_second_and_kept_as_a_keyed_ha
     kept = text_of(api, "SELECT string_agg(c::text, ' ') FROM api_client c")
     kept += text_of(api, "SELECT coalesce(string_agg(answer::text, ' '), '') FROM idempotency")
     kept += text_of(api, "SELECT coalesce(string_agg(a::text, ' '), '') FROM attempt a")
-    kept += api.auditor.get("/custody-log", params={"format": "jsonl"}).text + caplog.text
+    kept += taken_log(api) + caplog.text
     assert first[12:] not in kept and second[12:] not in kept
     assert client in kept
 
@@ -77,7 +78,7 @@ def test_each_step_is_in_the_log_and_either_of_the_two_ends_it_alone(api: Api) -
     key_of(api, client)
     revoked = api.admin.post(f"/api-clients/{client}/revoke", json={"reason": "suspicion"})
     assert (revoked.status_code, revoked.json()["state"]) == (200, "revoked"), revoked.text
-    log = api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    log = taken_log(api)
     for kind in ("system.client_made", "system.client_key_granted", "system.client_key_drawn", "system.client_revoked"):
         assert f'"kind":"{kind}"' in log
     again = api.quality.post(f"/api-clients/{client}/revoke", json={"reason": "suspicion"})
@@ -132,7 +133,7 @@ def test_what_a_program_does_bears_its_code_and_what_it_may_not_is_kept(api: Api
         placed = keyed_post(program, "/holds", a_hold(vial))
         assert placed.status_code == 201, placed.text
         assert program.get("/api/v1/custody-log").status_code == 403
-    assert f'"by":"{client}"' in api.auditor.get("/custody-log", params={"format": "jsonl"}).text
+    assert f'"by":"{client}"' in taken_log(api)
     assert text_of(api, f"SELECT count(*) FROM attempt WHERE actor_code = '{client}'") == "1"
 
 
