@@ -81,6 +81,15 @@ def require_existed(
             raise refusal
 
 
+def require_since_site(session: Session, at: datetime, site: str) -> None:
+    """Raise BeforeItExisted where a stated time, to the minute, lies before the site itself was on record."""
+    began = _sites_began(session).get(site)
+    if began is not None:
+        refusal = order_refusal(site, at, began=began.replace(second=0, microsecond=0))
+        if refusal is not None:
+            raise refusal
+
+
 def require_order(session: Session, facts: Sequence[Fact]) -> None:
     """Raise BeforeItExisted, OutOfOrder or BeforeItsAuthority for the first entry that is dated where it cannot be."""
     stated = [fact for fact in facts if fact.head.occurred_at < fact.head.recorded_at]

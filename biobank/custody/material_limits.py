@@ -1,8 +1,9 @@
 """How long a material may be out of the cold and is fit for use, and what follows in the record when it was longer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlmodel import Session
 
@@ -41,6 +42,13 @@ FROZEN_TOO_OLD = "frozen_after_use_by"
 """Why a specimen is held that was too old for use when it was frozen."""
 
 
+def clock_began(said: Mapping[str, Any], occurred_at: str) -> str:
+    """Return when the clock that an entry starts began: when the material left the body, when it was frozen at the bank that was
+    taken over, else when it happened. `said`: the body of the entry. Pure.
+    """
+    return str(said.get("started_at") or said.get("banked_at") or occurred_at)
+
+
 def with_clock(event: Event, specimen: Snapshot, head: Head, limits: Callable[..., Limits]) -> Event:
     """Start the clock of fitness for use that the condition after this event has, unless the event says an earlier end."""
     if "use_by" not in type(event).model_fields:
@@ -49,7 +57,7 @@ def with_clock(event: Event, specimen: Snapshot, head: Head, limits: Callable[..
     seconds = limits(specimen.material, condition).use_by_s
     if seconds is None:
         return event
-    started = getattr(event, "started_at", None) or rfc3339(head.occurred_at)
+    started = clock_began(event.payload(), rfc3339(head.occurred_at))
     ends = rfc3339(datetime.fromisoformat(started) + timedelta(seconds=seconds))
     said = getattr(event, "use_by")  # noqa: B009 - only some have it
     return event.model_copy(update={"use_by": ends if said is None else min(said, ends)})

@@ -16,7 +16,7 @@ from sqlmodel import Session
 from biobank.custody.entry import Head, parse_entry
 from biobank.custody.event import rules
 from biobank.custody.legality import Snapshot
-from biobank.custody.material_limits import Limits
+from biobank.custody.material_limits import Limits, clock_began
 from biobank.custody.statement import Fact
 from biobank.custody.states import TERMINAL, Condition, State, StreamKind
 from biobank.custody.use_by_events import UseByShortened
@@ -126,7 +126,7 @@ def _read(session: Session, codes: Collection[str]) -> dict[str, _Told]:
         body: dict[str, Any] = entry["body"]
         one = told.setdefault(row.stream_id, _Told())
         one.material = body.get("material", one.material)
-        at = datetime.fromisoformat(body.get("started_at") or entry["occurred_at"])
+        at = datetime.fromisoformat(clock_began(body, entry["occurred_at"]))
         became, parents = _condition_after(row.kind, body), tuple(body.get("parents", ()))
         one.starts.append(_Start(at, datetime.fromisoformat(entry["recorded_at"]), became, parents))
     return told

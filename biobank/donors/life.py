@@ -24,9 +24,9 @@ from biobank.donors import events
 from biobank.donors.consents import came_to_light, consents_given, taken_back_at
 from biobank.donors.events import AgreementMade, DeathRecorded, OnDeath, StatusChanged, WordsRead
 from biobank.donors.identity import keep_document
-from biobank.donors.models import donor, donor_agreement
+from biobank.donors.models import donor, donor_agreement, identification
 from biobank.donors.recording import hold_donor, record_on_donor, recorded
-from biobank.donors.schemas import Recorded
+from biobank.donors.schemas import LAST_YEAR, OLDEST_PAPER_YEAR, Recorded
 from biobank.donors.visibility import get_visible_donor, require_not_erased
 from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.kept_files import FileHash
@@ -76,6 +76,8 @@ class RecordDeath(Circumstances):
     def _with_its_paper(self) -> Self:
         if self.source == "death_certificate" and self.document_sha256 is None:
             raise ValueError("store the certificate and name it")
+        if self.died_on.year < OLDEST_PAPER_YEAR:
+            raise ValueError("the day of death cannot be right")
         return self
 
 
@@ -96,6 +98,13 @@ class DeathPublic(BaseModel):
     follows: str
 
 
+class DiedBeforeSeen(Conflict):
+    """Somebody who was identified here in person was alive that day."""
+
+    code = "died_before_seen"
+    title = "Seen after that day"
+
+
 class MakeAgreement(Circumstances):
     """The agreement about keeping a donor's cells, as it was signed: its terms and the days between which it holds."""
 
@@ -110,6 +119,8 @@ class MakeAgreement(Circumstances):
     def _in_order(self) -> Self:
         if self.ends_on <= self.begins_on:
             raise ValueError("it ends before it begins")
+        if self.begins_on.year < OLDEST_PAPER_YEAR or self.ends_on.year >= LAST_YEAR:
+            raise ValueError("its days cannot be right")
         return self
 
 
@@ -142,7 +153,7 @@ class AgreementRecorded(Recorded):
 def record_death(session: Session, act: Act, code: str, request: RecordDeath) -> DeathAnswer:
     """Record a death. Every use is held from now on, for whatever day it is dated.
 
-    Raises NotFound, NotPermitted, DonorErased, DeathOnRecord, DeathInFuture, AttachmentUnknown.
+    Raises NotFound, NotPermitted, DonorErased, DeathOnRecord, DeathInFuture, DiedBeforeSeen, AttachmentUnknown.
     """
     row = get_visible_donor(session, act.actor, code, lock=True)
     site = row.clinic_site_code
@@ -152,6 +163,10 @@ def record_death(session: Session, act: Act, code: str, request: RecordDeath) ->
         raise DeathOnRecord(f"The death of {code} is on record already.", subject=code)
     if request.died_on > (act.at + AHEAD).date():
         raise DeathInFuture("The day of death is still to come. Check the date.", subject=code)
+    seen = session.execute(select(func.max(identification.c.completed_at)).where(identification.c.donor_code == code)).scalar()
+    # A day's grace: it may still be the day before where the person was.
+    if seen is not None and request.died_on < seen.date() - timedelta(days=1):
+        raise DiedBeforeSeen(f"{code} was identified in person on {seen:%Y-%m-%d}, after that day. Check the date.", subject=code)
     if request.document_sha256 is not None:
         evidence_stored.get()(session, request.document_sha256, code)
     instruction = instruction_of(session, code, act.at)

@@ -15,7 +15,8 @@ from biobank.foundation.kept_files import FileHash
 from biobank.foundation.paging import Listed
 
 OLDEST_BIRTH = date(1880, 1, 1)
-OLDEST_CONSENT_YEAR = 1950
+OLDEST_PAPER_YEAR = 1950
+"""No consent, agreement or report of a person of this bank is older."""
 LAST_YEAR = 2200
 
 SiteCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
@@ -306,7 +307,7 @@ class GiveConsent(Circumstances):
             )
         if (self.kind == "representative") != (self.representative is not None):
             raise ValueError("representative belongs to the kind representative")
-        if not OLDEST_CONSENT_YEAR <= self.given_at.year < LAST_YEAR:
+        if not OLDEST_PAPER_YEAR <= self.given_at.year < LAST_YEAR:
             raise ValueError("the day on which it was given cannot be right")
         if self.valid_until is not None and not (self.given_at < self.valid_until and self.valid_until.year < LAST_YEAR):
             raise ValueError("it ends before it was given, or on a day that cannot be right")

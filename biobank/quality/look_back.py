@@ -19,6 +19,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
 from biobank.custody import holds as custody_holds
+from biobank.custody.chronology import require_not_ahead
 from biobank.custody.ledger import append
 from biobank.custody.recording import NOW, acknowledge, head_of
 from biobank.custody.snapshots import load
@@ -95,7 +96,8 @@ _STATEMENTS = {start: _statement(start) for start in _FOUND}
 
 
 def reached(session: Session, criteria: Criteria) -> list[ReachedSpecimen]:
-    """Return every specimen the cause can have reached, by code; raise LookBackTooWide above 5,000."""
+    """Return every specimen the cause can have reached, by code; raise AskedAhead, and LookBackTooWide above 5,000."""
+    require_not_ahead(criteria.since, criteria.until)
     (start,) = (name for name in _FOUND if getattr(criteria, name) is not None)
     parameters = {start: getattr(criteria, start), "derivatives": criteria.derivatives, "limit": LIMIT + 1}
     if criteria.donor is not None:

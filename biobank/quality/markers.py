@@ -18,11 +18,13 @@ from biobank.acts.two_person import SecondPersonMustDiffer
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import WHOLE
+from biobank.custody.chronology import BeforeItExisted
 from biobank.custody.recording import AHEAD, Circumstances, Instant, acknowledge
 from biobank.custody.states import HoldScope
 from biobank.donors.identity import keep_document
 from biobank.donors.markers import (
     MARKERS,
+    NEAR,
     MarkerName,
     MarkerResult,
     MarkerState,
@@ -43,6 +45,7 @@ from biobank.quality.stored_files import require_stored
 from biobank.quality.streams import record_on_stream
 from biobank.registers.schemas import RegisterKind
 from biobank.registers.using import Use, findings_of, keep_warnings
+from biobank.specimens.harvest_queries import oldest_record
 from biobank.specimens.shapes import Named
 from biobank.storage.queries import kept_with_others
 
@@ -121,10 +124,26 @@ def use_of(site: str, request: EnterMarker) -> Use:
     return Use(site=site, used_at=request.sampled_at, people=(), named=named, keeping=True)
 
 
+def _require_of_its_time(session: Session, code: str, request: EnterMarker) -> None:
+    """Raise BeforeItExisted for a sample so old that it says nothing of any material: then the date is wrong.
+
+    A reactive result says something of the person, whatever its age.
+    """
+    if request.result == "reactive":
+        return
+    oldest = oldest_record(session, code)
+    if oldest is not None and request.sampled_at < oldest - NEAR:
+        raise BeforeItExisted(
+            f"{code}: a sample of {rfc3339(request.sampled_at)} says nothing of this material: the oldest record of the donor is "
+            f"of {rfc3339(oldest)}, and a result counts for {NEAR.days} days around the taking. Check the date.",
+            subject=code,
+        )
+
+
 def enter_marker(session: Session, act: Act, code: str, request: EnterMarker) -> MarkerRecorded:
     """Enter a result from its report.
 
-    Raises NotFound, NotPermitted, DonorErased, SampledLater, AttachmentUnknown,
+    Raises NotFound, NotPermitted, DonorErased, SampledLater, AttachmentUnknown, BeforeItExisted,
     NotInRegister.
     """
     scope = find_scope(session, act.actor, HoldScope.DONOR, code, lock=True)
@@ -134,6 +153,7 @@ def enter_marker(session: Session, act: Act, code: str, request: EnterMarker) ->
     if request.sampled_at - act.at > AHEAD:
         raise SampledLater("The sample cannot have been drawn later than now. Check the date on the report.", subject=code)
     require_stored(session, [request.report_sha256])
+    _require_of_its_time(session, code, request)
     site = act.actor.first_site(Permission.HARVEST_RECORD, scope.sites)
     warned = findings_of(session, use_of(site or row.clinic_site_code, request), now=act.at)
     told = request.model_dump(mode="json", include={"marker", "result", "sampled_at", "laboratory", "kit"})

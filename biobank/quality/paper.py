@@ -16,7 +16,9 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.permissions import Permission
+from biobank.custody.chronology import require_existed, require_since_site
 from biobank.custody.recording import Badge, Circumstances, FreeText, Instant, acknowledge, paper_forms
+from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.foundation.kept_files import FileHash
@@ -103,10 +105,14 @@ def filing_refusals(actor: str, request: PaperFormRequest, at: datetime) -> list
 
 
 def file_paper(session: Session, act: Act, request: PaperFormRequest) -> PaperFormFiledAnswer:
-    """File a form and open its deviation. Raises NotFound, NotPermitted, AttachmentUnknown, what `filing_refusals` returns."""
+    """File a form and open its deviation. Raises NotFound, NotPermitted, AttachmentUnknown, BeforeItExisted (before its
+    site or one of its badges), what `filing_refusals` returns."""
     get_site(session, request.site)
     act.require(Permission.DEVIATION_OPEN, at=request.site)
     raise_first(filing_refusals(act.actor.code, request, act.at))
+    require_since_site(session, request.began_at, request.site)
+    badges = [(StreamKind.USER.value, badge) for badge in (request.did_by, request.second)]
+    require_existed(session, request.began_at, badges, to_the_minute=True)
     given = request.model_copy(update={"performed_by": sorted({request.did_by, request.second})})
     code, opened = add_deviation(
         session,

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, Protocol
 
+from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -12,6 +13,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict
 from biobank.monitoring.logger_files import kept_file
 from biobank.monitoring.loggers import Dates, LoggerFile, read_logger
+from biobank.monitoring.models import logger_file
 
 
 class LoggerOfAnotherTime(Conflict):
@@ -81,11 +83,16 @@ class NamesItsRecord(Protocol):
 def read_record(session: Session, act: Act, request: NamesItsRecord) -> LoggerFile | None:
     """Return the stored file of the logger that travelled; None where none is named, which says so itself.
 
-    Raises AttachmentUnknown for the hash of no stored file, NotFound for one that the actor may not read, and what `read_logger`
-    raises.
+    Raises AttachmentUnknown for the hash of no stored file, NotFound for one that the actor may not read, LoggerOfAnotherJourney
+    for one that was read as that of a tank or freezer, and what `read_logger` raises.
     """
     if request.logger_sha256 is None:
         return None
+    if session.execute(select(logger_file.c.sha256).where(logger_file.c.sha256 == request.logger_sha256)).first() is not None:
+        raise LoggerOfAnotherJourney(
+            "This file was read already as that of a tank or freezer, which stayed where it was. Attach the file of the logger "
+            "that travelled, or go on without one and tell quality."
+        )
     return read_logger(kept_file.get()(session, act, request.logger_sha256), zone=request.zone, dates=request.dates)
 
 

@@ -1,14 +1,17 @@
 """Questions about harvests. Each takes the actor; what the actor may not know of is not found."""
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Text, column, func, or_, select, text
+from sqlalchemy import DateTime, Row, Text, cast, column, func, or_, select, text
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.custody.entry import parse_entry
+from biobank.custody.models import custody
+from biobank.custody.states import StreamKind
 from biobank.donors.models import donor, identification
 from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
@@ -147,3 +150,16 @@ def identified_at_harvest(session: Session, units: Collection[str]) -> dict[str,
         else:
             found[row.unit] = "not asked at every harvest" if row.some else "not asked"
     return found
+
+
+def oldest_record(session: Session, donor_code: str) -> datetime | None:
+    """Return when the record of a donor begins: the donor's own, or older material that was taken over from another bank."""
+    own = (event.c.stream_kind == StreamKind.DONOR.value, event.c.stream_id == donor_code, event.c.seq == 1)
+    banked = select(func.min(cast(custody.c.banked_at, DateTime(timezone=True)))).where(custody.c.donor_code == donor_code)
+    times = (
+        select(event.c.occurred_at).where(*own),
+        select(func.min(specimen.c.collected_at)).where(specimen.c.donor_code == donor_code),
+        banked,
+    )
+    known = session.execute(select(*(one.scalar_subquery() for one in times))).one()
+    return min((at for at in known if at is not None), default=None)

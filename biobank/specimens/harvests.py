@@ -180,6 +180,8 @@ def _left_the_body(container: ContainerCollected, visit: datetime, closed: datet
             "closed. Check the times of the containers.",
             where_now=KEEP,
         )
+    if container.expires_at is not None and container.expires_at <= at:
+        raise ImplausibleTime("A container expires after its material was taken. Check the date.", where_now=KEEP)
     return at
 
 

@@ -6,6 +6,7 @@ used up: lineage is in the log, not only in a table.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,7 +17,7 @@ from biobank.acts.act import Act
 from biobank.acts.codes import new_code, new_codes
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.legality import Snapshot
-from biobank.custody.recording import Move, acknowledge, head_of, record
+from biobank.custody.recording import ImplausibleTime, Move, acknowledge, head_of, record
 from biobank.custody.service import receipt_of
 from biobank.custody.states import Condition, State, StreamKind
 from biobank.foundation.clock import rfc3339
@@ -78,6 +79,7 @@ def record_making(session: Session, act: Act, request: MakingRun, withdrawal: st
     ImplausibleTime from `record`.
     """
     process = PROCESSES[request.process]
+    _require_ends(request, request.occurred_at or act.at)
     bench = set_up_bench(session, act, request, request.inputs)
     uses = [_use_of(request_input, one) for request_input, one in zip(request.inputs, bench.specimens, strict=True)]
     makings = [_making_of(output) for output in request.outputs]
@@ -118,6 +120,12 @@ def record_making(session: Session, act: Act, request: MakingRun, withdrawal: st
         receipt=acknowledge(act, [*appended, *handled]),
         warnings=[one.sentence for one in bench.warned],
     )
+
+
+def _require_ends(request: MakingRun, began: datetime) -> None:
+    """Raise ImplausibleTime for what would expire before it was made."""
+    if any(output.expires_at is not None and output.expires_at <= began for output in request.outputs):
+        raise ImplausibleTime("What a run makes expires after the run. Check the date of its expiry.")
 
 
 def _require_passages(session: Session, site: str, uses: Sequence[Use], makings: Sequence[Making]) -> None:

@@ -1,10 +1,11 @@
 """Acts that were not finished in their time are put on record as timed out; quality sets how long each kind may take."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field
-from sqlalchemy import insert, select
+from sqlalchemy import Table, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlmodel import Session
 
@@ -16,6 +17,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.custody.event import Event
 from biobank.custody.ledger import Fact, append
+from biobank.custody.locks import locked
 from biobank.custody.recording import NOW, Circumstances, Move, acknowledge, head_of, record
 from biobank.custody.snapshots import load
 from biobank.custody.states import StreamKind
@@ -23,9 +25,11 @@ from biobank.foundation.clock import rfc3339
 from biobank.people.queries import get_site
 from biobank.reconciliation.tables import repeated
 from biobank.reconciliation.written import Said, Written, is_written
+from biobank.storage.models import storage_container
 from biobank.unfinished.events import BenchTimedOut, ContainerTimedOut, OpenActLimitSet, SpecimenTimedOut, WithdrawalTimedOut
 from biobank.unfinished.kinds import KINDS, OpenAct, open_acts
 from biobank.unfinished.models import act_timed_out, open_act_limit
+from biobank.withdrawals.models import withdrawal
 
 AT_ONCE = 200
 _EVENTS: dict[StreamKind, type[Any]] = {
@@ -41,15 +45,19 @@ TIMED = tuple(name for name, kind in KINDS.items() if kind.usual_min is not None
 def time_out_open_acts(session: Session, act: Act) -> int:
     """Put on record what was begun and not finished in its time, and return how many acts. A timer's work.
 
-    The specimens are locked first and the question is asked again: what was finished meanwhile is not timed out. No specimen has
-    two open acts at once: its kinds are told apart by its state and condition. A withdrawal may have several of a kind, one for
-    each tube: those that began at one time are one on the record.
+    What they are about is locked first and the question is asked again: what was finished meanwhile is not timed out, and what
+    somebody finishes at this moment is asked about again in a minute. No specimen has two open acts at once: its kinds are told
+    apart by its state and condition. A withdrawal may have several of a kind, one for each tube: those that began at one time are
+    one on the record.
     """
     due = open_acts(session, timed_out=False, due_by=act.at, limit=AT_ONCE)
     if not due:
         return 0
-    tubes = load(session, sorted({one.stream_id for one in due if one.kind.stream is StreamKind.SPECIMEN}), lock=True)
-    due = open_acts(session, timed_out=False, due_by=act.at, streams={one.stream_id for one in due}, limit=AT_ONCE)
+    about = {kind: {one.stream_id for one in due if one.kind.stream is kind} for kind in _EVENTS}
+    still = about[StreamKind.SYSTEM] | _in_nobodys_hand(session, withdrawal, about[StreamKind.WITHDRAWAL])
+    tubes = load(session, sorted(about[StreamKind.SPECIMEN]), lock=True)
+    still |= tubes.keys() | _in_nobodys_hand(session, storage_container, about[StreamKind.CONTAINER])
+    due = open_acts(session, timed_out=False, due_by=act.at, streams=still, limit=AT_ONCE)
     at_once = {(one.act, one.stream_id, one.since): one for one in due}
     for one in at_once.values():
         event: Event = _EVENTS[one.kind.stream](begun=one.act, since=rfc3339(one.since), minutes=one.minutes)
@@ -61,6 +69,12 @@ def time_out_open_acts(session: Session, act: Act) -> int:
         row = {"act": one.act, "stream_id": one.stream_id, "since": one.since, "at": act.at, "event_hash": done[0].leaf_hash}
         session.execute(insert(act_timed_out).values(**row))
     return len(at_once)
+
+
+def _in_nobodys_hand(session: Session, table: Table, codes: Collection[str]) -> set[str]:
+    """Lock those of these rows that nobody works on at this moment, and return their codes."""
+    its = select(table.c.code).where(table.c.code.in_(sorted(codes))).order_by(table.c.code)
+    return set(session.execute(locked(its, table, skip_locked=True)).scalars()) if codes else set()
 
 
 def _timed(name: str) -> str:

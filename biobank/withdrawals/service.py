@@ -15,7 +15,7 @@ from biobank.auth.permissions import Permission
 from biobank.auth.queries import actor_of_user
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
-from biobank.custody.recording import Circumstances, Move, acknowledge
+from biobank.custody.recording import AHEAD, Circumstances, ImplausibleTime, Move, acknowledge
 from biobank.custody.snapshots import get_all_visible
 from biobank.donors.consents import consents_given
 from biobank.donors.visibility import get_visible_donor, require_not_erased
@@ -93,8 +93,8 @@ def request_withdrawal(
     """Ask for a person's own cells back. Nothing is reserved yet: that takes quality's signature.
 
     `instead_of`: the withdrawal that it takes the place of, whose indication it keeps; `before`: how that ended in this act.
-    Raises NotFound, NotPermitted, RecipientIsNotDonor, ConsentMissing, ConsentIsRevoked, DonorNotTreated, NotEnough, and the
-    first reason for which a named specimen cannot be asked for.
+    Raises NotFound, NotPermitted, RecipientIsNotDonor, ConsentMissing, ConsentIsRevoked, DonorNotTreated, NotEnough,
+    ImplausibleTime, and the first reason for which a named specimen cannot be asked for.
     """
     donor = get_visible_donor(session, act.actor, request.donor, lock=True)
     act.require(Permission.WITHDRAWAL_REQUEST, at=donor.clinic_site_code)
@@ -103,6 +103,10 @@ def request_withdrawal(
         raise RecipientIsNotDonor(f"The cells of {donor.code} go back to {donor.code} and to nobody else.", subject=donor.code)
     if request.route is Route.EXPAND and growing(request.material) is None:
         raise NotAnExpansion(f"{words(request.material)} is not grown in any run. Ask for it by another way.", subject=donor.code)
+    asked = request.occurred_at or act.at
+    # What takes the place of another keeps its day, which may have passed.
+    if instead_of is None and request.needed_at is not None and request.needed_at < asked - AHEAD:
+        raise ImplausibleTime("It is needed at a time that has passed. Check the day.", subject=donor.code)
     tubes = _chosen(session, act, request)
     given = consents_given(session, [donor.code], "treatment", act.at)[donor.code]
     consents, refusals = treatment_consents(donor.code, donor.status, given, request.material, [t.code for t in tubes], act.at)

@@ -20,7 +20,8 @@ from tests.donors import stories as donors
 from tests.donors.stories import consent
 from tests.granting import also
 from tests.importing.test_import import ADSC, DOCUMENT, GOOD, checked, imported, profile, reasons, written
-from tests.withdrawals.stories import refused, sign_and_post
+from tests.monitoring.test_excursions import read
+from tests.withdrawals.stories import later, refused, sign_and_post
 
 Json = dict[str, Any]
 
@@ -212,3 +213,29 @@ def test_platelets_that_came_frozen_fit_no_basis_of_the_same_visit(api: Api, tmp
     for basis in ("us_361", "us_blood_preparation", "eu_tissue_cell", "us_same_surgical_procedure"):
         body = {"basis": basis, "reason": "determined", "authorisation": "K 123"}
         refused(sign_and_post(api.quality, "decided", f"/specimens/{one.code}/basis", body), 409, "basis_not_for_material")
+
+
+def test_what_is_imported_into_a_tank_that_is_outside_its_limits_is_held_with_what_stood_there(api: Api, tmp_path: Path) -> None:
+    stood = tube(api, brought(api, tmp_path))
+    tank = next(one["code"] for one in api.lab_tech.get("/storage-containers").json()["items"] if one["kind"] == "tank")
+    later(api, minutes=1)
+    (excursion,) = read(api, tank, -15_000)["excursions"]
+    later(api, minutes=5)
+
+    came = tube(api, brought(api, tmp_path, GOOD | {"Vial": 2, "Pos": "D3"}))
+
+    items = api.quality.get(f"/excursions/{excursion}").json()["items"]
+    assert {one["specimen"] for one in items} == {stood["code"], came["code"]}
+    assert [one["kind"] for one in came["holds"]] == ["temperature"]
+
+
+def test_what_a_site_allows_frozen_material_counts_from_when_it_was_frozen_and_not_from_its_import(
+    api: Api, tmp_path: Path
+) -> None:
+    allowed = {"site": "LAB", "material": "intact_follicles", "condition": "frozen", "use_by_s": 365 * 86_400}
+    assert sign_and_post(api.quality, "decided", "/material-limits", allowed).status_code == 200
+
+    one = tube(api, brought(api, tmp_path))
+
+    assert one["custody"]["use_by"].startswith("2019-11-1"), "frozen in November 2018"
+    assert one["expires_at"].startswith("2019-11-1")

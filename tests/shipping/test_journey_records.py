@@ -11,6 +11,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.shipping.journey_logs import Journey, Unread, unread_parts
 from tests import seed
 from tests.conftest import Api, Client
+from tests.monitoring.test_excursions import a_tank
 from tests.shipping.stories import kinds_of, now_of, offer, refused, ship, shipped, tubes
 from tests.shipping.test_shipments import close_settled, holds_of, receive
 from tests.specimens.stories import made
@@ -87,6 +88,27 @@ def test_a_warm_end_of_a_journey_is_not_cut_off_by_stating_an_earlier_arrival(ap
         sent = {"reason": "too_warm", "logger_sha256": warm_at_the_end(api.lab_tech, left, "LAB")} | earlier(left)
         assert api.lab_tech.post(f"/shipments/{code}/refuse", json=sent).status_code == 200
     assert "arrived_too_warm" in holds_of(api, code)
+
+
+@pytest.mark.parametrize("way", ["receive", "refuse"])
+def test_the_file_of_a_tank_that_stayed_is_no_record_of_a_journey(api: Api, way: str) -> None:
+    tank, pair = a_tank(api), tubes(api, 1, frozen=True)
+    code = shipped(api, pair, temperature_class="ln2_vapour", logger="LOG-7")
+    left = clock.now()
+    withdrawals.later(api, hours=3)
+    login, site = ("north_tech", "NORTH") if way == "receive" else ("lab_tech", "LAB")
+    minutes = list(range(5, 180, 20))
+    sha256 = a_file(getattr(api, login), left, minutes, site=site)
+    assert a_file(api.lab_tech, left, minutes, site="LAB") == sha256
+    read = api.lab_tech.post(f"/storage-containers/{tank}/logger-files", json={"logger_sha256": sha256, "confirmed": True})
+    assert read.status_code == 201, read.text
+
+    if way == "receive":
+        answer = receive(api, code, pair, logger_sha256=sha256)
+    else:
+        answer = api.lab_tech.post(f"/shipments/{code}/refuse", json={"reason": "too_warm", "logger_sha256": sha256})
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "logger_of_another_journey"), answer.text
 
 
 def test_nor_does_a_patients_unit_arrive_or_come_back_before_it_warmed(api: Api) -> None:

@@ -14,6 +14,7 @@ from biobank.scanning.lists import Wanted
 from biobank.specimens.events import Frozen, Thawed
 from tests.conftest import Api
 from tests.factories import fresh_code, make_donor, make_received
+from tests.quality.test_cultures import grown
 from tests.storage.test_storing import a_box, everyone
 from tests.withdrawals.stories import by_two
 
@@ -21,8 +22,12 @@ FOLLICLES = {"material": "intact_follicles", "unit": "follicles"}
 CELLS = {"material": "adsc", "unit": "cells"}
 
 
-def a_tube(api: Api, *, frozen: bool = True, thawed: bool = False, donor: str | None = None, **fields: Any) -> str:
-    """A received tube, frozen unless said otherwise, or frozen and thawed."""
+def a_tube(
+    api: Api, *, frozen: bool = True, thawed: bool = False, cultured: bool = False, donor: str | None = None, **fields: Any
+) -> str:
+    """A received tube, frozen unless said otherwise, or frozen and thawed; or vessels of a culture."""
+    if cultured:
+        return str(grown(api, donor)["code"])
     act = everyone(api.test_bank)
 
     def work(session: Any) -> str:
@@ -196,6 +201,8 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], bool, str]] = {
     "fresh cells into what nobody gave a class": ({"frozen": False}, {}, False, "wrong_temperature_class"),
     "fresh cells into nitrogen": ({"frozen": False}, {"temperature_class": "ln2_vapour"}, False, "wrong_temperature_class"),
     "frozen follicles at -80": (FOLLICLES, {"temperature_class": "minus_80"}, False, "material_not_kept_there"),
+    "culture vessels into a fridge": ({"cultured": True}, {"temperature_class": "fridge"}, False, "wrong_temperature_class"),
+    "culture vessels into nitrogen": ({"cultured": True}, {"temperature_class": "ln2_vapour"}, False, "wrong_temperature_class"),
     "infectious among others": ({}, {"temperature_class": "ln2_vapour"}, True, "kept_apart"),
     "others among the infectious": ({}, {"temperature_class": "ln2_vapour", "isolated": True}, False, "kept_apart"),
 }
