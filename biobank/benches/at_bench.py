@@ -42,14 +42,18 @@ class NotAWorkstation(Conflict):
 TAKE_IT_AWAY = "Take it away from this workstation now: back where it came from, or to the nearest quarantine place."
 
 
-def stop_of(session_row: "Row[Any]", owners: Mapping[str, str | None]) -> AnotherPersonsMaterial | None:
-    """Return why these may not be at the workstation of a session, or None. `owners`: donor by code of the tube. Pure."""
+def stop_of(session_row: "Row[Any]", owners: Mapping[str, str | None], *, before: bool = False) -> AnotherPersonsMaterial | None:
+    """Return why these may not be at the workstation of a session, or None. Pure.
+
+    `owners`: donor by code of the tube; `before`: what is entered was done before the session was opened.
+    """
     strange = sorted(code for code, donor in owners.items() if donor != session_row.donor_code)
     if not strange:
         return None
     whose = "is of nobody known" if owners[strange[0]] is None else "is of another person"
     return AnotherPersonsMaterial(
-        f"STOP. {strange[0]} {whose}: {session_row.workstation} is open for {session_row.donor_code} only. {TAKE_IT_AWAY}",
+        f"STOP. {strange[0]} {whose}: {session_row.workstation} is open for {session_row.donor_code} only. {TAKE_IT_AWAY}"
+        + (" What was done here before is entered when that session is closed." if before else ""),
         where_now=TAKE_IT_AWAY,
         subject=session_row.code,
         site=session_row.site_code,
@@ -70,8 +74,9 @@ def sessions_between(session: Session, workstations: Collection[str], since: dat
 class AtBench:
     """What an act names of workstations and whose material it brings. `workstation`: what it says is one; `codes`: equipment.
 
-    `at`: when it was. `entered`: when that is written down, if nobody said why it lies back: a bench that was nobody's then is
-    asked whose it became, so that a minute more or less takes nobody's tubes past an open session.
+    `at`: when it was; `entered`: when that is written down, None from a paper form, whose time the bank has asked about. A bench
+    that was nobody's then is asked whose it became, so that a minute more or less takes nobody's tubes past an open session; and
+    whoever says why it lies back (`late`) is asked whose the bench is now: what was done before is entered when that is over.
     """
 
     workstation: str | None
@@ -79,6 +84,7 @@ class AtBench:
     owners: Mapping[str, str | None]
     at: datetime
     entered: datetime | None = None
+    late: bool = False
     sessions: "Sequence[Row[Any]]" = field(default=(), init=False)
 
     def without_session(self, session: Session) -> bool:
@@ -89,8 +95,10 @@ class AtBench:
         open_since = sessions_between(session, named, self.at, max(self.at, self.entered or self.at))
         self.sessions = [one for one in open_since if one.opened_at <= self.at]
         had_one = {one.workstation for one in self.sessions}
-        for one in [*self.sessions, *(one for one in open_since if one.workstation not in had_one)]:
-            if (stop := stop_of(one, self.owners)) is not None:
+        since = [one for one in open_since if one.opened_at > self.at]
+        later = [one for one in since if one.workstation not in had_one and not (self.late and one.closed_at)]
+        for one in [*self.sessions, *later]:
+            if (stop := stop_of(one, self.owners, before=one.opened_at > self.at)) is not None:
                 raise stop
         if self.workstation is not None and self.workstation not in had_one:
             require_workstation(session, self.workstation)

@@ -317,6 +317,16 @@ def passage_of(cell: Cell) -> int | None:
     return int(match[1])
 
 
+def freezes_of(cell: Cell) -> int:
+    """Return how often a tube was frozen; 1 for an empty cell or `n/a`: it is frozen."""
+    text = said(cell)
+    if not text:
+        return 1
+    if not (text.isascii() and text.isdigit() and len(text) < 3 and 1 <= int(text) <= 20):
+        raise Unclear("is not how often it was frozen: a whole number from 1 to 20")
+    return int(text)
+
+
 def slot_of(cell: Cell, rows: int, cols: int, numbered: Numbering | None = None) -> str:
     """Return the label of a slot in a box of `rows` × `cols`. A number is a slot only when the profile says how it counts."""
     text = identifier_of(cell)

@@ -42,6 +42,8 @@ SYNONYMS: Mapping[str, str] = {
     "amount": "amount|quantity|count|menge|anzahl|zellzahl|volumen|volume",
     "unit": "unit|units|einheit|einheiten",
     "passage": "p#|passage|p|passage no|passage-nr",
+    "purpose": "purpose|kept for|use|zweck|verwendung|verwendungszweck",
+    "freezes": "times frozen|freezes|freeze count|freeze cycles|freeze-thaw cycles|einfrierzyklen|wie oft eingefroren",
     "viability": "viab %|viability|viability %|viab|vitalität|viabilität|vitalität %|vitalität (%)|viabilität (%)",
     "status": "status|state|zustand",
     "remarks": "remarks|comment|comments|notes|note|bemerkung|bemerkungen|kommentar|anmerkung",
@@ -223,6 +225,9 @@ def _words(drafted: Sequence[_Drafted]) -> Iterator[str]:
     if set(map(str.lower, sexes)) - {"", "f", "m", "female", "male"}:
         yield "\n[sexes]  # TO SAY: female, male, other or unknown"
         yield from (f'{_quoted(word)} = ""' for word in sexes)
+    if purposes := _said(drafted, "purpose"):
+        yield "\n[purposes]  # TO SAY: therapeutic, qc or retained"
+        yield from (f'{_quoted(word)} = ""' for word in purposes)
     yield "\n[units]  # TO SAY: your word = our unit, times a factor"
     yield from (f'{_quoted(word)} = {{ unit = "", factor = 1 }}' for word in units)
     yield "\n[status]  # TO SAY: stored, or gone"

@@ -22,7 +22,7 @@ from biobank.custody.snapshots import load
 from biobank.custody.states import Condition, HoldKind
 from biobank.donors.consents import ConsentIsRevoked, consents_given, covering_consent
 from biobank.importing.plan import Vial
-from biobank.specimens.events import HELD_BEFORE, TOO_OLD_A_PASSAGE
+from biobank.specimens.events import FROZEN_AGAIN, HELD_BEFORE, TOO_OLD_A_PASSAGE
 from biobank.specimens.limits import limits_of
 from biobank.specimens.materials import MATERIALS, MaterialName, tissue_of
 
@@ -31,6 +31,7 @@ TAKEN_BACK: Final = "consent_revoked"
 _SAID: Final[Mapping[str, str]] = {
     HELD_BEFORE: "Held, because by the old record something stands against it.",
     FROZEN_TOO_OLD: "Held: it was frozen longer after it was taken than it stays fit for use.",
+    FROZEN_AGAIN: "Held: by the old record it was frozen more than once.",
     TOO_OLD_A_PASSAGE: "Held: it was grown further than this material is grown here for treatment.",
     TAKEN_BACK: "Held: its donor took back the consent to banking such tissue. Quality decides what becomes of it.",
 }
@@ -60,6 +61,8 @@ class Standards:
         at_least = vial.frozen - vial.collected - timedelta(days=1)
         if fresh is not None and not material.passaged and at_least > timedelta(seconds=fresh):
             found.append((HoldKind.QUALITY, FROZEN_TOO_OLD))
+        if vial.freezes > 1:
+            found.append((HoldKind.QUALITY, FROZEN_AGAIN))
         highest = self.limits(material.name, Condition.IN_CULTURE).highest_passage
         if highest is not None and vial.passage is not None and vial.passage > highest:
             found.append((HoldKind.QUALITY, TOO_OLD_A_PASSAGE))

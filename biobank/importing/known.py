@@ -115,6 +115,7 @@ class Known:
     material: str
     unit: str
     passage: int | None
+    purpose: str
     collected_at: datetime | None
     imported: dict[str, Any] | None
     position: str | None
@@ -129,6 +130,8 @@ class Known:
             "unit": self.unit,
             "amount": self.imported.get("amount"),
             "passage": self.passage,
+            "what it is kept for": self.purpose,
+            "how often it was frozen": self.imported.get("freeze_count"),
             "day of collection": None if self.collected_at is None else self.collected_at.astimezone(UTC).date(),
             "day of freezing": self.imported.get("banked_at"),
             "day of expiry": self.imported.get("expires_at"),
@@ -136,7 +139,8 @@ class Known:
         }
         frozen, expires = rfc3339(midnight(vial.frozen)), expiry_of(vial)
         ends = None if expires is None else rfc3339(expires)
-        theirs = (donor, vial.material, vial.unit, vial.amount, vial.passage, vial.collected, frozen, ends, position)
+        what = (donor, vial.material, vial.unit, vial.amount, vial.passage, vial.purpose, vial.freezes)
+        theirs = (*what, vial.collected, frozen, ends, position)
         return [name for (name, one), other in zip(mine.items(), theirs, strict=True) if one != other]
 
 
@@ -169,6 +173,7 @@ def known_tubes(session: Session, issuer: str, values: Sequence[str]) -> dict[st
             row.material,
             row.unit,
             row.passage,
+            row.purpose,
             row.collected_at,
             said.get((row.code, "specimen.imported")),
             said.get((row.code, "specimen.stored"), {}).get("position"),

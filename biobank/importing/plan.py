@@ -26,6 +26,8 @@ from biobank.importing.reading import Row, Where
 from biobank.importing.sheets import Cell
 from biobank.specimens.aliases import may_be_an_alias
 from biobank.specimens.materials import MATERIALS, MaterialName
+from biobank.specimens.processing_schemas import Purpose
+from biobank.specimens.run_rules import THERAPEUTIC
 
 T = TypeVar("T")
 
@@ -82,6 +84,10 @@ class Vial:
     """The last day of its term, by the old record."""
     held: bool = False
     """By the old record something stands against it."""
+    purpose: Purpose = THERAPEUTIC
+    """What it is kept for; what nobody says is kept for treatment, as every tube is that is made here."""
+    freezes: int = 1
+    """How often it was frozen: once at least, because it is."""
 
 
 @dataclass(slots=True)
@@ -156,6 +162,9 @@ class _RowCheck:
         if material is not None and MATERIALS[material].passaged is (passage is None):
             none = f"is given, and {MATERIALS[material].title.lower()} have none"
             self._once("passage", "is not given" if passage is None else none)
+        said_nothing: dict[str, Purpose] = {"": THERAPEUTIC}
+        purpose = self._meaning("purpose", said_nothing | profile.purposes)
+        freezes = self._read("freezes", cells.freezes_of)
         collected, frozen = self._day("collected"), self._day("frozen")
         expires = self._read("expires", lambda cell: cells.day_of(cell, profile.date_order))
         if collected and frozen and frozen < collected:
@@ -175,7 +184,7 @@ class _RowCheck:
             found.reasons.append(f"{self._called('remarks')} holds a character that cannot be kept. Write it again.")
         if found.reasons or person is None or unit is None or found.slot is None or not material or not alias:
             return found
-        if amount is None or collected is None or frozen is None:
+        if amount is None or collected is None or frozen is None or purpose is None or freezes is None:
             return found
         found.notes += ["Viability has no counts: kept as a remark, not as a measurement."] if viability else []
         found.vial = Vial(
@@ -192,6 +201,8 @@ class _RowCheck:
             words or None,
             expires,
             meaning == "held",
+            purpose,
+            freezes,
         )
         return found
 

@@ -12,6 +12,7 @@ from biobank.foundation.codes import Prefix
 from biobank.importing.cells import DateOrder, Numbering, Signs
 from biobank.importing.profile_faults import no_toml, not_whole, unreadable
 from biobank.specimens.materials import MATERIALS, NITROGEN, MaterialName, Unit
+from biobank.specimens.processing_schemas import Purpose
 from biobank.storage.schemas import TemperatureClass
 
 FIELDS = (
@@ -33,11 +34,15 @@ FIELDS = (
     "amount",
     "unit",
     "passage",
+    "purpose",
+    "freezes",
     "viability",
     "status",
     "remarks",
 )
-OPTIONAL = frozenset({"sex", "expires", "passage", "viability", "remarks", "rack", "vial", "identifier", "material"})
+OPTIONAL = frozenset(
+    {"sex", "expires", "passage", "purpose", "freezes", "viability", "remarks", "rack", "vial", "identifier", "material"}
+)
 """What a file may leave out. Of `vial` and `identifier`, and of the column and the sheet's `material`, one is needed."""
 Site = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,7}$")]
 Outcome = Literal["stored", "held", "gone"]
@@ -137,6 +142,7 @@ class Profile(_Strict):
     constants: dict[str, str] = Field(default_factory=dict)
     materials: dict[str, MaterialName] = Field(default_factory=dict)
     sexes: dict[str, Literal["female", "male", "other", "unknown"]] = Field(default_factory=dict)
+    purposes: dict[str, Purpose] = Field(default_factory=dict)
     units: dict[str, UnitMeaning]
     status: dict[str, Outcome]
     sheets: list[Sheet] = Field(min_length=1)

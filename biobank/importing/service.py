@@ -243,6 +243,7 @@ def _draft(
         "material": vial.material,
         "unit": vial.unit,
         "passage": vial.passage,
+        "purpose": vial.purpose,
         "home_site_code": profile.bank_site,
         "collected_at": midnight(vial.collected),
         "expires_at": expires,
@@ -255,7 +256,8 @@ def _draft(
         site=profile.bank_site,
         expires_at=None if expires is None else rfc3339(expires),
         condition=Condition.FROZEN,
-        freeze_count=1,
+        purpose=vial.purpose,
+        freeze_count=vial.freezes,
         banked_at=rfc3339(midnight(vial.frozen)),
         evidence=checked.where.evidence,
     )

@@ -73,11 +73,17 @@ def record_culture(session: Session, act: Act, code: str, request: RecordCulture
     one = _opened(session, act, code, request.expected_seq, Permission.PROCESSING_RECORD)
     left = vessels_left(session, one)
     _require_vessels(one, request.vessels, left)
-    codes = [*request.medium_lots, *([] if request.incubator is None else [request.incubator])]
     site = one.projection.site_code or one.home_site_code or ""
     at = request.occurred_at or act.at
-    use = Use(site=site, used_at=at, people=request.performed_by or [act.actor.code], codes=codes)
-    warned = require_fit(session, act, use) if codes else []
+    devices = [] if request.incubator is None else [request.incubator]
+    use = Use(
+        site=site,
+        used_at=at,
+        people=request.performed_by or [act.actor.code],
+        codes=[*request.medium_lots, *devices],
+        devices=devices,
+    )
+    warned = require_fit(session, act, use) if use.codes else []
     event: MediumChanged | CultureSeen
     if request.what == MEDIUM:
         event = MediumChanged(vessels=request.vessels, medium_lots=tuple(request.medium_lots), incubator=request.incubator)

@@ -9,7 +9,7 @@
 | use up | `…/use-up`, its page | two people, the second of quality; kept frozen: announced; opens three routes for a day |
 | sample | `specimen.sampled`: API, batches, the scan path | leaves a usable rest of what it was filled from, and the reserve |
 | discard vessels | `…/culture/discard`, its page | two people; a usable rest is left, or what goes was seen contaminated |
-| run | `POST /processings`: consumed, a part used, refilled | makes therapeutic material, may be used up, or is a withdrawal's |
+| run | `POST /processings`: whole, in part, refilled, lost | makes therapeutic material, may be used up, or is a withdrawal's |
 | thaw | a run of thawing; on a withdrawal's behalf it is approved already | may be used up |
 
 No other route ends anything: scan lists receive, store, check out and hand over; evacuation puts what it cannot name beside the

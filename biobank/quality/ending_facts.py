@@ -69,21 +69,34 @@ def counted_from_before(session: Session, specimen: Snapshot, facts: Facts) -> F
     """Return the facts with what a unit's part was of what it was filled from: nobody makes a small rest whole by filling it
     once more. A handful of statements for each time it was filled.
     """
-    return replace(facts, part_of=_began(session, specimen.code, specimen.lot_code))
+    return replace(facts, part_of=_began(session, specimen.code, specimen.lot_code, passages=False))
 
 
-def _began(session: Session, code: str, lot: str | None) -> int:
-    """Return what a unit began with; of one that was filled, its part of what those began with that went into the run whole."""
+def grown_from(session: Session, specimen: Snapshot, amount: int) -> int:
+    """Return what an amount of a culture's cells was before its passages, where they made fewer of it; else the amount."""
+    first = _first_amount(session, specimen.code)
+    began = _began(session, specimen.code, specimen.lot_code, passages=True)
+    return max(amount, began * amount // first if first else amount)
+
+
+def _began(session: Session, code: str, lot: str | None, *, passages: bool) -> int:
+    """Return what a unit began with; of one that was filled, its part of what those began with that went into the run whole.
+    `passages`: counted on over passages as well."""
     first, p, i, s = _first_amount(session, code), processing.c, processing_input.c, specimen_table.c
     run = session.execute(select(p.id, p.process, p.made).where(p.lot_code == lot)).first() if lot is not None else None
-    if run is None or not run.made or PROCESSES[ProcessName(run.process)].balance is not Balance.CONSERVED:
+    if run is None or not run.made:
+        return first
+    process = PROCESSES[ProcessName(run.process)]
+    if not (process.counts_on if passages else process.balance is Balance.CONSERVED):
         return first
     went_in = session.execute(
         select(s.code, s.lot_code, i.amount, i.consumed)
         .join(processing_input, i.specimen_code == s.code)
         .where(i.processing_id == run.id)
     ).all()
-    before = sum(_began(session, one.code, one.lot_code) if one.consumed else one.amount or 0 for one in went_in)
+    before = sum(
+        _began(session, one.code, one.lot_code, passages=passages) if one.consumed else one.amount or 0 for one in went_in
+    )
     return first * int(before) // int(run.made)
 
 

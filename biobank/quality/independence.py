@@ -30,7 +30,7 @@ from biobank.foundation.errors import NotPermitted, Refusal
 from biobank.quality.models import adverse_event
 from biobank.quality.models import deviation_subject as subject_table
 from biobank.specimens.assays import TOO_FEW_ALIVE
-from biobank.specimens.events import HELD_BEFORE, TOO_OLD_A_PASSAGE
+from biobank.specimens.events import FROZEN_AGAIN, HELD_BEFORE, TOO_OLD_A_PASSAGE
 from biobank.specimens.lineage import kin_of
 from biobank.specimens.models import specimen, specimen_parent
 from biobank.transparency.models import event
@@ -302,6 +302,7 @@ _OF_HANDLING = {
     TO_THE_TANK,
     *FOUND_ON_ARRIVAL,
     HELD_BEFORE,
+    FROZEN_AGAIN,
     TOO_OLD_A_PASSAGE,
 }
 HANDLED: Mapping[str, Capacity] = {"specimen.checked_out": Capacity.HANDLED, "specimen.frozen": Capacity.HANDLED}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Row, and_, false, insert, or_, select
@@ -21,6 +21,9 @@ from biobank.registers.fitness import Answer, Finding, Problem, answer_to, fitne
 from biobank.registers.models import register_authorisation, register_entry, register_rule, register_warning
 from biobank.registers.queries import at_site, entry_of
 from biobank.registers.schemas import RegisterKind
+
+DEVICES: Final = frozenset({"equipment", "workstation"})
+"""Kinds that may be named as a device of a run: a workstation as well, by whose session it is judged then."""
 
 
 class NotInRegister(Conflict):
@@ -50,6 +53,8 @@ class Use:
     codes: Collection[str] = ()
     """Keys of things: what has a code goes by it."""
     named: Mapping[RegisterKind, str] = field(default_factory=dict)
+    devices: Collection[str] = ()
+    """Keys of things that are named as a device: of `codes`, those that the register knows as something else are refused."""
     keeping: bool = False
     unbound: Callable[[Session], bool] | None = None
     """Says, once what is named is locked, whether no bench session is open for it, and raises what stops it."""
@@ -66,6 +71,12 @@ def in_force(at: datetime) -> "ColumnElement[bool]":
 def findings_of(session: Session, use: Use, *, now: datetime, lock: bool = False) -> list[Finding]:
     """Return what stands against a use, for the form, the preview and the act. Raises NotInRegister. Three statements."""
     rows = _rows(session, use, lock=lock)
+    for row in rows:
+        if row.key in use.devices and row.kind not in DEVICES:
+            raise NotInRegister(
+                f"{row.key} ({row.name}) is entered as {words(row.kind).lower()} and as no device. Scan the label of the device.",
+                subject=row.key,
+            )
     unbound = use.unbound is not None and use.unbound(session)
     own = session.execute(select(register_rule.c.problem, register_rule.c.answer).where(register_rule.c.site_code == use.site))
     a = register_authorisation.c

@@ -150,6 +150,7 @@ def _use_of(act: Act, specimen: Snapshot, request: RecordViability) -> Use:
         used_at=request.occurred_at or act.at,
         people=request.performed_by or [act.actor.code],
         codes=[request.instrument or ""],
+        devices=[request.instrument or ""],
     )
 
 

@@ -85,8 +85,8 @@ def set_up_bench(session: Session, act: Act, run: MakingRun | FreezingRun | Thaw
             )
     consents = _consents(session, donor, specimens, run.occurred_at or act.at)
     owners: dict[str, str | None] = {one.code: one.donor_code for one in specimens}
-    entered = act.at if run.reason_text is None and run.paper is None else None
-    at = AtBench(run.workstation, run.equipment, owners, run.occurred_at or act.at, entered)
+    entered = act.at if run.paper is None else None
+    at = AtBench(run.workstation, run.equipment, owners, run.occurred_at or act.at, entered, late=run.reason_text is not None)
     return Bench(donor, specimens, consents, require_fit(session, act, use_of(act, run, at)), at)
 
 
@@ -102,6 +102,7 @@ def use_of(act: Act, run: MakingRun | FreezingRun | ThawingRun, at: AtBench) -> 
         used_at=run.occurred_at or act.at,
         people=run.performed_by or [act.actor.code],
         codes=[*run.devices, *run.reagent_lots],
+        devices=run.equipment,
         named=named,
         keeping=isinstance(run, FreezingRun),
         unbound=at.without_session,

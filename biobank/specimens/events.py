@@ -132,6 +132,8 @@ class Imported(_Begins):
 
 HELD_BEFORE: Final = "held_before_import"
 """Why an imported specimen is held: by the old record something stands against it."""
+FROZEN_AGAIN: Final = "frozen_more_than_once"
+"""Why an imported specimen is held: by the old record it was thawed and frozen again, which nobody does here."""
 TOO_OLD_A_PASSAGE: Final = "passage_beyond_limit"
 """Why an imported specimen is held: it was grown further than its site grows the material for treatment."""
 

@@ -4,8 +4,13 @@ A run that makes something takes specimens of one donor and gives one lot. What 
 
     conserved   splitting, pooling, sampling: used = made + stated loss, in one unit
     shrinks     washing, mechanical processing: made ≤ used
-    yield       isolation, outgrowth: another unit comes out; the ratio is recorded, not judged
-    fold        culture: cells to cells; the ratio is recorded, not judged
+    yield       isolation, outgrowth: another unit comes out; the ratio is recorded
+    fold        culture: cells to cells; the ratio is recorded
+
+How much comes out of a run that does not conserve is nobody's to know beforehand. But cells that were kept for treatment can
+end in a run of which almost nothing comes out as they can in a bin, so below the `least` of a process two people are asked, as
+for any other end (`quality/ending.py`). Each least is a starting value of this registry, far below usual yields and without a
+source of its own; it refuses no run that two people allowed. Passages are counted together, from the first of them.
 
 Freezing and thawing change specimens where they are and make nothing (`freezing.py`). The rules of a run are in `run_rules.py`.
 
@@ -57,7 +62,8 @@ class Process:
     """One entry: what it takes, what it makes of each, and its rules.
 
     `units`: (unit in, unit out) where the materials alone do not say it; `culture`: what comes out grows in vessels;
-    `leaves_input`: it may use nothing up (medium is taken from a culture); `tests_only`: what it makes is never therapeutic.
+    `leaves_input`: it may use nothing up (medium is taken from a culture); `tests_only`: what it makes is never therapeutic;
+    `least`: (made, used) below whose ratio almost nothing came out, in the units of what is made and of what is used.
     """
 
     name: ProcessName
@@ -69,6 +75,16 @@ class Process:
     culture: bool = False
     leaves_input: bool = False
     tests_only: bool = False
+    least: tuple[int, int] | None = None
+
+    @property
+    def counts_on(self) -> bool:
+        """Whether what comes out is what went in, in the same measure, so that it is counted on from before the run."""
+        return self.balance is Balance.CONSERVED or self.passage is PassageRule.NEXT
+
+    def yields_almost_nothing(self, made: int, used: int) -> bool:
+        """Say whether so little came out of what went in, each in its own unit, that the cells are as good as gone. Pure."""
+        return self.least is not None and made * self.least[1] < used * self.least[0]
 
 
 M = MaterialName
@@ -84,24 +100,28 @@ _ENTRIES: Final = (
         makes={M.LIPOASPIRATE: frozenset({M.LIPOASPIRATE})},
         balance=Balance.SHRINKS,
         units=(Unit.UL_RAW, Unit.UL_WASHED),
+        least=(1, 10),
     ),
     Process(
         name=ProcessName.MICROFAT,
         title="Mechanical processing to micro- or nanofat",
         makes={M.LIPOASPIRATE: frozenset({M.MICRO_NANOFAT})},
         balance=Balance.SHRINKS,
+        least=(1, 10),
     ),
     Process(
         name=ProcessName.SVF_ISOLATION,
         title="Isolation of the stromal vascular fraction",
         makes={M.LIPOASPIRATE: frozenset({M.SVF}), M.MICRO_NANOFAT: frozenset({M.SVF})},
         balance=Balance.YIELD,
+        least=(1, 1),  # a thousand cells of a millilitre of fat
     ),
     Process(
         name=ProcessName.FOLLICLE_OUTGROWTH,
         title="Outgrowth from follicles",
         makes={M.INTACT_FOLLICLES: frozenset({M.HF_STEM_CELLS, M.DERMAL_PAPILLA_CELLS})},
         balance=Balance.YIELD,
+        least=(10, 1),  # ten cells of a follicle
         passage=PassageRule.FIRST,
         culture=True,
     ),
@@ -110,6 +130,7 @@ _ENTRIES: Final = (
         title="First culture",
         makes={M.SVF: frozenset({M.ADSC})},
         balance=Balance.FOLD,
+        least=(1, 100),
         passage=PassageRule.FIRST,
         culture=True,
     ),
@@ -118,6 +139,7 @@ _ENTRIES: Final = (
         title="Passage",
         makes=_CULTURED,
         balance=Balance.FOLD,
+        least=(1, 10),
         passage=PassageRule.NEXT,
         culture=True,
     ),

@@ -2,7 +2,7 @@
 
 What was made, treated, counted, collected, tested, carried or judged with it. What has no table of its own here (a courier and a
 shipper of journeys, a way to thaw, a reason) is read from the log, which names it. A reason also reaches what was decided about
-as a whole: a lot, a donor, and whatever was held for it.
+as a whole: a lot, a donor, a withdrawal, a shipment, and whatever was held for it.
 """
 
 from collections.abc import Callable
@@ -111,17 +111,29 @@ def said(named: dict[str, Any], stream: StreamKind = StreamKind.SPECIMEN) -> Sel
 
 def _kinds_with_reasons(stream: StreamKind) -> list[str]:
     """Return the kinds of event that say why. A hold on a lot or a donor may be on a part of it: the table of holds knows."""
-    kinds = [kind for kind, of in rules.by_kind.items() if of.stream is stream and "reason" in of.model_fields]
+    kinds = _kinds_with(stream, "reason")
     return [kind for kind in kinds if stream is StreamKind.SPECIMEN or not kind.endswith((".hold_placed", ".hold_lifted"))]
 
 
 def _judged(session: Session, named: dict[str, Any]) -> set[str]:
-    """What was done or held for a reason: specimens, lots and donors with all that is of them, and whatever a hold names."""
+    """What was done or held for a reason: specimens, lots, donors, withdrawals, shipments with all of them, what a hold names."""
     lots = select(specimen.c.code).where(specimen.c.lot_code.in_(said(named, StreamKind.LOT)))
     people = {current_code(session, code) for code in session.execute(said(named, StreamKind.DONOR).distinct()).scalars()}
     of_people = select(specimen.c.code).where(specimen.c.donor_code.in_(sorted(people)))
-    found = {code for asked in (said(named), lots, of_people) for code in session.execute(asked).scalars()}
+    asked_for = (
+        select(func.jsonb_array_elements_text(_BODY["specimens"]))
+        .where(event.c.kind.in_(_kinds_with(StreamKind.WITHDRAWAL, "specimens")))
+        .where(event.c.stream_id.in_(said(named, StreamKind.WITHDRAWAL)), func.jsonb_typeof(_BODY["specimens"]) == "array")
+    )
+    sent = select(event.c.stream_id).where(
+        event.c.kind == "specimen.dispatched", _BODY["shipment"].astext.in_(said(named, StreamKind.SHIPMENT))
+    )
+    found = {code for asked in (said(named), lots, of_people, asked_for, sent) for code in session.execute(asked).scalars()}
     return found | held_for(session, named["name"], named["since"], named["until"])
+
+
+def _kinds_with(stream: StreamKind, member: str) -> list[str]:
+    return [kind for kind, of in rules.by_kind.items() if of.stream is stream and member in of.model_fields]
 
 
 def _within(stated: Any, recorded: Any, named: dict[str, Any]) -> ColumnElement[bool]:
@@ -129,12 +141,12 @@ def _within(stated: Any, recorded: Any, named: dict[str, Any]) -> ColumnElement[
     return and_(func.least(stated, recorded) <= named["until"], func.greatest(stated, recorded) >= named["since"])
 
 
-_BY_KIND: dict[str, Callable[[Session, dict[str, Any]], set[str]]] = {
+BY_KIND: dict[str, Callable[[Session, dict[str, Any]], set[str]]] = {
     "laboratory": _tested,
     "test_method": _tested,
     "reason": _judged,
 }
-_IN_THE_LOG: dict[str, Callable[[dict[str, Any]], Select[Any]]] = {
+IN_THE_LOG: dict[str, Callable[[dict[str, Any]], Select[Any]]] = {
     "courier": carried,
     "shipper": carried,
     "thawing_method": said,
@@ -146,8 +158,8 @@ def touched_by(session: Session, entry: str, since: datetime, until: datetime) -
     """Return what was made, treated, collected, tested, carried or judged with the entry. Raises NotFound."""
     row = row_of(session, entry)
     named = {"entry": entry, "kind": row.kind, "name": row.name, "site": row.site_code, "since": since, "until": until}
-    if row.kind in _BY_KIND:
-        return _BY_KIND[row.kind](session, named)
-    if row.kind in _IN_THE_LOG:
-        return set(session.execute(_IN_THE_LOG[row.kind](named)).scalars())
+    if row.kind in BY_KIND:
+        return BY_KIND[row.kind](session, named)
+    if row.kind in IN_THE_LOG:
+        return set(session.execute(IN_THE_LOG[row.kind](named)).scalars())
     return set(session.execute(_TOUCHED, named).scalars())

@@ -75,3 +75,29 @@ def test_an_import_works_at_no_bench_and_names_nothing_of_the_registers() -> Non
     named = {"workstation", "equipment", "reagent_lots", "reason", "procedure_version", "method", "laboratory", "courier"}
     for model in (Profile, Imported, Aliased):
         assert named.isdisjoint(model.model_fields), model
+
+
+@pytest.mark.parametrize("named_as", ["workstation", "equipment"])
+def test_a_reason_for_being_late_takes_nobodys_material_past_the_session_that_is_open_now(api: Api, named_as: str) -> None:
+    """The bench was nobody's then and is Mary's now: what was done before is entered when her session is closed."""
+    mary = donor(api)
+    raw_fat(api, mary)
+    theirs = raw_fat(api, donor(api, family_name="Otherworth", external_ids=[]))
+    bench = workstation(api)
+    later(api, hours=1)
+    stated = late(rfc3339(clock.now()))
+    later(api, hours=1)
+    code = opened(api, bench, donor=mary)
+    named = {named_as: bench if named_as == "workstation" else [bench]}
+
+    for attempt in (
+        run(api.lab_tech, "wash", [using(theirs)], FAT, **named, **stated),
+        run(api.lab_tech2, "wash", [using(theirs)], FAT, **named, **stated),
+        thaw(api.lab_tech, [theirs], **named, **stated),
+    ):
+        assert refused(attempt) == STOP
+        assert "is entered when that session is closed" in attempt.json()["detail"]
+    assert len(session_of(api, code)["stops"]) == 3
+
+    assert closing(api.lab_tech, code, bench).status_code == 200
+    assert run(api.lab_tech, "wash", [using(theirs)], FAT, **named, **stated).status_code == 201

@@ -1,7 +1,7 @@
 """What else did this courier, shipper or way to thaw touch? Asked from its entry of the registers, ever or in a window."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 from uuid import NAMESPACE_OID, uuid5
 
 import pytest
@@ -11,7 +11,8 @@ from sqlmodel import Session
 
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
-from biobank.specimens.touched import carried, said
+from biobank.registers.schemas import RegisterKind
+from biobank.specimens.touched import BY_KIND, IN_THE_LOG, carried, said
 from tests import seed
 from tests.benches.stories import opened, scanning, workstation
 from tests.conftest import Api
@@ -181,3 +182,25 @@ def test_no_look_back_reads_the_log_from_end_to_end(api: Api, kind: str) -> None
         return "\n".join(session.connection().exec_driver_sql(f"EXPLAIN {statement}".replace("%", "%%")).scalars())
 
     assert "Seq Scan on event" not in api.test_bank.write(plan)
+
+
+def test_a_reason_reaches_the_units_of_a_withdrawal_or_a_shipment_that_was_turned_back_for_it(api: Api) -> None:
+    story, other = a_story(api, 2).up_to("request"), a_story(api).up_to("request")
+    cancelled = api.clinician.post(f"/withdrawals/{story.code}/cancel", json={"reason": "postponed"})
+    assert cancelled.status_code == 200, cancelled.text
+    sent, beside = tubes(api, 2)
+    code = shipped(api, [sent])
+    shipped(api, [beside])
+    turned_back = {"reason": "spilled", "temperature_mc": 9_000, "confirmed": True}
+    answer = api.lab_tech.post(f"/shipments/{code}/refuse", json=turned_back)
+    assert answer.status_code == 200, answer.text
+
+    assert reached(api, entry=entry("reason", "postponed")) == [story.vials[0]]
+    assert other.vials[0] not in reached(api, entry=entry("reason", "postponed"), derivatives=False)
+    assert reached(api, entry=entry("reason", "spilled")) == [sent]
+
+
+def test_a_look_back_starts_from_every_kind_of_the_registers() -> None:
+    """Found in the tables, by the judging of it, or in the log alone: a new kind says which, before anything names it."""
+    in_tables = {"reagent_lot", "medium", "equipment", "workstation", "procedure", "cooling_programme", "cryoprotectant"}
+    assert set(get_args(RegisterKind)) == in_tables | set(BY_KIND) | set(IN_THE_LOG)

@@ -31,6 +31,8 @@ CALLED: Mapping[str, str] = {
     "amount": "Amount",
     "unit": "Unit of the amount",
     "passage": "Passage",
+    "purpose": "What it is kept for",
+    "freezes": "How often it was frozen",
     "viability": "Viability",
     "status": "Whether it is still there",
     "remarks": "Remarks",
@@ -49,10 +51,12 @@ STATES = [
     ("gone", "It is not there any more"),
 ]
 SEXES = [(one, words(one)) for one in ("female", "male", "other", "unknown")]
+PURPOSES = [("therapeutic", "Treatment"), ("qc", "Tests"), ("retained", "A sample that stays here")]
 MEANT: Mapping[str, tuple[str, str, Sequence[tuple[str, str]]]] = {
     "unit": ("units", "means the unit", UNIT_CHOICES),
     "status": ("status", "means", STATES),
     "material": ("materials", "is", MATERIAL_CHOICES),
+    "purpose": ("purposes", "means kept for", PURPOSES),
     "sex": ("sexes", "means", SEXES),
 }
 """Fields whose words are explained: the part of the profile, the words between, the choices."""
