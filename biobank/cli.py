@@ -5,6 +5,7 @@ Exit codes: 0 done · 1 refused or failed (the sentence is on standard error) ·
 """
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +23,7 @@ from biobank.commands import (
     validation,
     witnessing,
 )
+from biobank.commands.banks import BANKS, banks, use_bank
 from biobank.commands.console import console, fail
 from biobank.commands.keys import keys
 from biobank.commands.log import log
@@ -58,6 +60,7 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 )
 app.command("import")(importing.import_)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(measuring.bench)
+app.add_typer(banks, name="banks")
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.add_typer(log, name="log")
@@ -65,7 +68,11 @@ app.add_typer(receipt, name="receipt")
 app.add_typer(viability, name="viability")
 
 
-def _version(value: bool) -> None:
+NEED_THE_OWNER = ("migrate",)
+"""Verbs that get the addresses of the databases' owner, where several banks are run."""
+
+
+def _print_version(value: bool) -> None:
     if value:
         console.print(__version__)
         raise typer.Exit
@@ -73,9 +80,16 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    context: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    bank: Annotated[str | None, typer.Option(help="Of several banks, the one that is meant.")] = None,
+    folder: BANKS = Path("banks"),
 ) -> None:
     """Shared options."""
+    if bank is not None:
+        use_bank(folder, bank, owner=context.invoked_subcommand in NEED_THE_OWNER)
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ SELECT format('CREATE ROLE %I LOGIN', :'login')
     WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'login') \gexec
 ALTER ROLE :"login" PASSWORD :'password';
 GRANT :"group" TO :"login";
-GRANT CONNECT ON DATABASE :"database" TO :"group";
+-- The login, not the group: a server may keep several banks, whose logins share the groups.
+GRANT CONNECT ON DATABASE :"database" TO :"login";
 SQL
 done

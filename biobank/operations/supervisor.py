@@ -148,26 +148,30 @@ class Children:
     """Child processes that die with their parent, and are started again when they end by themselves."""
 
     children: dict[str, Child] = field(default_factory=dict)
+    ends_within_s: float = STOP_TIMEOUT_S
 
     def start(self, name: str, command: list[str], environ: dict[str, str]) -> None:
         """Start one child."""
         self.children[name] = Child(command, environ, _spawn(command, environ), time.monotonic())
 
     def wait(self, essential: str, stop: Stop) -> int:
-        """Wait until the essential child ends (its exit code) or `stop` is set (0).
-
-        Any other child that ends is started again after a pause, except one that says it needs a person (`NEEDS_A_PERSON`): a
-        halted log must not be talked into going on.
-        """
+        """Wait until the essential child ends (its exit code) or `stop` is set (0). Any other child is looked after."""
         while not stop.wait(0.2):
-            for name, child in self.children.items():
-                code = child.process.poll()
-                if code is None:
-                    continue
-                if name == essential:
-                    return code
-                self._look_after(name, child, code)
+            code = self.children[essential].process.poll()
+            if code is not None:
+                return code
+            self.look_after()
         return 0
+
+    def look_after(self) -> None:
+        """Start again what ended, after a pause.
+
+        Except a child that says it needs a person (`NEEDS_A_PERSON`): a halted log must not be talked into going on.
+        """
+        for name, child in self.children.items():
+            code = child.process.poll()
+            if code is not None:
+                self._look_after(name, child, code)
 
     def _look_after(self, name: str, child: Child, code: int) -> None:
         now = time.monotonic()
@@ -181,11 +185,18 @@ class Children:
 
     def stop(self) -> None:
         """End every child, politely first."""
-        processes = [child.process for child in self.children.values()]
+        self._end(list(self.children.values()))
+
+    def end(self, name: str) -> None:
+        """End one child, politely first, and forget it."""
+        self._end([self.children.pop(name)])
+
+    def _end(self, ending: list[Child]) -> None:
+        processes = [child.process for child in ending]
         for process in processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_TIMEOUT_S
+        deadline = time.monotonic() + self.ends_within_s
         for process in processes:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))

@@ -216,7 +216,7 @@ class EmbeddedPostgres:
                     run("CREATE DATABASE {}", database)
                 run("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", database)
                 for role in roles:
-                    run("GRANT CONNECT ON DATABASE {} TO {}", database, f"biobank_{role}")
+                    run("GRANT CONNECT ON DATABASE {} TO {}", database, LOGINS[role])
 
 
 def _try_lock(path: Path) -> int | None:

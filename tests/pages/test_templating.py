@@ -250,7 +250,12 @@ def test_a_list_stands_beside_the_other_lists_of_its_section_and_one_thing_does_
     assert ("Lots", "/lots", True) in beside(quality, "/lots")
     assert ("Registers", "/registers", False) in beside(quality, "/lots")
     assert beside(quality, "/lots/LT-1") == beside(quality, "/donors") == beside(actor_with(), "/lots") == []
-    assert [part[0] for part in beside(actor_with(Role.ADMIN), "/users")] == ["Users", "Sites", "Messages that failed"]
+    assert [part[0] for part in beside(actor_with(Role.ADMIN), "/users")] == [
+        "Users",
+        "Sites",
+        "API clients",
+        "Messages that failed",
+    ]
     assert beside(quality, "/users") == [], "one list alone is no choice"
 
 
