@@ -1,4 +1,4 @@
-"""How a login gets its first password in tests: two people sign, one draws the slip, the owner chooses."""
+"""How a login gets its first password in tests: two people sign, each draws half of a code, the owner chooses."""
 
 from typing import Any
 
@@ -18,12 +18,17 @@ def by_two(
     return second.request(method, path, json=signed(second, meaning, path, whole, method=method))
 
 
-def drawn(second: httpx.Client, completed: httpx.Response) -> str:
-    """Draw the slip that a completed act brought; return the one-time code."""
-    assert completed.json()["status"] == "done", completed.text
-    answer = second.post(f"/slips/{completed.json()['slip']['id']}/draw")
+def half(client: httpx.Client, slip: str) -> str:
+    """Draw one's half of a one-time code."""
+    answer = client.post(f"/slips/{slip}/draw")
     assert answer.status_code == 200, answer.text
-    return str(answer.json()["one_time_code"])
+    return str(answer.json()["half"])
+
+
+def drawn(first: httpx.Client, second: httpx.Client, completed: httpx.Response) -> str:
+    """Draw both halves of the code that a completed act brought; return them as their owner types them."""
+    slip = completed.json()["slip"]["id"]
+    return f"{half(first, slip)} {half(second, slip)}"
 
 
 def enrolled(api: Api, username: str, *, role: str = "lab_tech", site: str | None = "LAB") -> tuple[str, str]:
@@ -32,10 +37,10 @@ def enrolled(api: Api, username: str, *, role: str = "lab_tech", site: str | Non
     assert made.status_code == 201, made.text
     code = made.json()["code"]
     role_given = by_two(api.admin, api.quality, f"/users/{code}/roles", {"role": role, "site": site}, "role_change")
-    return code, drawn(api.quality, role_given)
+    return code, drawn(api.admin, api.quality, role_given)
 
 
 def reset(api: Api, code: str, *, second: httpx.Client | None = None) -> str:
     """Reset a password by two people; return the one-time code."""
     quality = second or api.quality
-    return drawn(quality, by_two(api.admin, quality, f"/users/{code}/password-reset", {}, "approved"))
+    return drawn(api.admin, quality, by_two(api.admin, quality, f"/users/{code}/password-reset", {}, "approved"))

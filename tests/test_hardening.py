@@ -305,12 +305,24 @@ def test_the_proxys_file_names_new_protocols_good_ciphers_and_hsts_of_a_year() -
     assert int(age) >= 365 * 24 * 3600
 
 
-def test_a_printed_code_has_eighty_random_bits() -> None:
-    codes = {one_time.new_code() for _ in range(500)}
+def test_each_half_of_a_printed_code_has_eighty_random_bits() -> None:
+    halves = {half for _ in range(250) for half in one_time.new_code().split(" ")}
 
-    assert len(codes) == 500
-    assert {len(one_time.as_typed(code)) for code in codes} == {16}
-    assert len(set("".join(one_time.as_typed(code) for code in codes))) == 32
+    assert len(halves) == 500
+    assert {len(half.replace("-", "")) for half in halves} == {16}
+    assert len(set("".join(halves)) - {"-"}) == 32
+
+
+def test_a_code_is_typed_in_any_way_and_its_halves_in_either_order_and_nothing_else_is_one() -> None:
+    one, other = one_time.new_half(), one_time.new_half()
+    digests = one_time.digest_of(one), one_time.digest_of(other)
+    hashed = one_time.of_halves(*digests)
+
+    assert hashed == one_time.of_halves(*reversed(digests))
+    for typed in (f"{one} {other}", f"{other}{one}", f"{one}-{other}".lower(), f" {other.replace('-', '')}\t{one}"):
+        assert one_time.as_typed(typed) == hashed
+    for wrong in (one, other, f"{one} {one}", f"{other} {other}", hashed, hashed.upper(), digests[0].hex() + digests[1].hex()):
+        assert one_time.as_typed(wrong) != hashed
 
 
 def attempts(api: Api) -> list[tuple[str, str, int]]:

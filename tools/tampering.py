@@ -7,6 +7,7 @@ Run `python -m tools.tampering`; `tools/regenerate_initial.py` does it too.
 """
 
 import tempfile
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,11 +28,13 @@ FOUND: Final[dict[str, tuple[str, ...]]] = {
     "queue": ("pending",),
     "rules": ("rule_table",),
     "compared": ("app_user", "custody", "hold", "passkey", "personal_key", "second_factor", "user_role"),
-    "folded": ("adverse_event", "donor", "specimen", "specimen_parent", "withdrawal", "withdrawal_item"),
+    "folded": ("adverse_event", "donor", "specimen", "specimen_parent", "storage_container", "withdrawal", "withdrawal_item"),
     "repeated": (
-        *("administration", "api_client", "bedside_check", "bedside_release", "class_limit", "consent", "deviation"),
-        *("donor_agreement", "donor_marker", "donor_move", "donor_reserve", "ending_notice", "ending_rule", "identification"),
-        *("lot_test", "material_limit", "named_performer", "open_act_limit", "recall", "recall_closing", "reporting_rule"),
+        *("administration", "api_client", "bank_closing", "bedside_check", "bedside_release", "bench_handling", "bench_session"),
+        *("class_limit", "consent", "culture_record", "deviation", "donor_agreement", "donor_allergy", "excursion"),
+        *("handover_item", "kit", "sensor_doubt", "shipment_item", "stock_count", "storage_reading"),
+        *("donor_marker", "donor_move", "donor_reserve", "ending_notice", "ending_rule", "identification", "lot_test"),
+        *("material_limit", "named_performer", "open_act_limit", "recall", "recall_closing", "reporting_rule"),
         *("split_storage_rule", "unit_disposition", "use_up_allowed", "viability_assay", "viability_criterion"),
         *("withdrawal_pick", "wristband"),
     ),
@@ -71,10 +74,12 @@ WORDS: Final = {
     "test_what_the_owner_of_the_database_changes_is_found_and_nothing_else`, `reconciliation/test_credentials.py: "
     "test_each_login_of_the_database_is_refused_or_found`",
     "folded": "As the events of its stream lead it, by the worker as above: of a specimen what it is, whose, of what it was "
-    "made, for which lot and bank, its expiry and legal basis; of a withdrawal its state, donor, clinic, approvals, tubes, "
-    "confirmed picks, passed checks and used releases; of a donor alive or not, kept apart or not, by which document known, "
-    "where a merged record leads; of an adverse event how it is judged. Other columns are not compared. "
-    "`reconciliation/test_walk.py: test_what_the_owner_of_the_database_changes_is_found_and_nothing_else`",
+    "made, for which lot and bank, its expiry and legal basis; of a withdrawal its state, donor, clinic, approvals, "
+    "tubes, confirmed picks, passed checks and used releases; of a donor alive or not, kept apart or not, by which "
+    "document known, where a merged record leads; of an adverse event how it is judged; of a container its limits, "
+    "what it is, in what it stands, whether it was lifted (not its temperature class, nor what is kept apart, which "
+    "no entry says). Other columns are not compared. `reconciliation/test_walk.py: "
+    "test_what_the_owner_of_the_database_changes_is_found_and_nothing_else`",
     "repeated": "What it repeats of the events that its rows name, column by column, and that its rows are there: by the worker "
     "as above. What it adds to them (until when a check waits, whether a release was ended) is not compared. "
     "`reconciliation/test_rows.py: "
@@ -85,9 +90,88 @@ WORDS: Final = {
     "committed": "When it is read out or bundled: its commitment is in the entry. `transparency/test_attacks.py: "
     "test_26_a_document_that_vanished_without_an_act_is_refused`",
     "no record": "Not at all, and no record of what was done to anything is in it.",
-    "not compared": "Not by comparing: its rows repeat or add to what entries say, and the entries stay as they were. Whoever "
-    "reads the bundle is told what was recorded; whoever reads the page is told what the row says.",
+    "not compared": "Not by comparing: what a change does, and what would find it, stands below. The entries stay as they were: "
+    "whoever reads the bundle is told what was recorded; whoever reads the page is told what the row says.",
 }
+
+UNCOMPARED: Final[dict[str, str]] = {
+    **dict.fromkeys(
+        ("alarm", "alarm_step", "act_timed_out", "notice"),
+        "Who was called about what: it allows nothing. What is still so is looked at every 30 s by what it rests on, and "
+        "what was raised and answered stands in the entries. A call that somebody hid is not repeated.",
+    ),
+    **dict.fromkeys(
+        ("attachment", "attachment_context", "deviation_attachment", "logger_file", "paper_form"),
+        "Names files by their hash, which the entries say too; a file is kept under its hash and encrypted, so another file has "
+        "another name. Found by whoever asks for the file that the entry names.",
+    ),
+    "attempt": (
+        "What was refused: it allows nothing and no rule reads it. A row that was added is not found; none can be changed."
+    ),
+    **dict.fromkeys(
+        ("bank_closing_unit", "deviation_subject", "deviation_unit", "recall_item", "excursion_item", "excursion_item_past"),
+        "Lists that an entry names by number or SHA-256. What they bring about (holds, reservations, custody) is "
+        "compared. Whoever hides a unit from such a list hides it from a page; its hold stands.",
+    ),
+    **dict.fromkeys(
+        ("donor_document", "donor_index"),
+        "Finds a person in the vault. Changed, a search finds nobody, or the code of another, who is then identified by "
+        "two people from their documents.",
+    ),
+    **dict.fromkeys(
+        ("harvest", "lot", "processing", "processing_input", "kit_binding", "kit_label", "specimen_alias"),
+        "How something came about and what others call it. What a unit is, whose, of what made and for which lot is compared "
+        "(`custody`, `specimen`); the rest misleads whoever reads the page, until somebody reads the entry.",
+    ),
+    **dict.fromkeys(
+        ("handover", "shipment", "shipment_box", "stock_count_line"),
+        "The frame of what is compared unit by unit: who holds it and where it is (`custody`), by which offer or "
+        "departure. Times, seals and the courier mislead whoever reads the page, until somebody reads the entry.",
+    ),
+    **dict.fromkeys(
+        ("label_reconciliation", "outcome_measure", "outcome_result", "paper_check", "withdrawal_outcome"),
+        "What was told afterwards, and sheets of paper: it allows nothing. The entry says it, or its hash or commitment.",
+    ),
+    **dict.fromkeys(
+        ("print_rule", "rota_line", "register_rule"),
+        "**Harms:** where labels are printed, who is called, whether the registers warn or refuse. Each change through "
+        "the program is an entry; one past it is seen by whoever looks at the page of rules.",
+    ),
+    **dict.fromkeys(
+        ("register_entry", "register_authorisation", "register_warning"),
+        "**Harms:** a lot or device that expired, was recalled or retired passes as fit, or a person as trained. Each use "
+        "is an entry that names it; whoever compares the entries of the register finds it.",
+    ),
+    **dict.fromkeys(
+        ("sensor", "sensor_place"),
+        "**Harms:** another key, or other places, for values that are believed. Keys given and taken are entries; each "
+        "value that was sent is one with its sensor; a sensor that is silent is an alarm.",
+    ),
+    "site": (
+        "Names, zones and whether a site is in use. Each change is an entry. A wrong zone misleads on paper; what is "
+        "recorded is in UTC."
+    ),
+    "storage_position": (
+        "**Harms:** a slot that is blocked or kept for somebody is given. In which slot a unit stands is compared (`custody`)."
+    ),
+    "stream_head": (
+        "The end of each stream, which the database computes: one that is wrong makes the next entry of the stream fail."
+    ),
+    "log_quarantine": (
+        "What the sealer could not seal: only the sealer writes it, and each verifier who holds a receipt asks for its entry."
+    ),
+    **dict.fromkeys(
+        ("viability_fit", "viability_parameters", "viability_report", "viability_thaw"),
+        "Computed from entries and parameters with a kept seed: computing again finds it. A report bears its own hash, "
+        "signature and acknowledgement.",
+    ),
+    **dict.fromkeys(
+        ("webhook", "webhook_delivery", "webhook_secret"),
+        "**Harms:** events go to another system, or do not go. Only to addresses of `BIOBANK_WEBHOOK_ADDRESSES`, which no "
+        "database can change; what is sent names codes and no person. What two people let go is an entry.",
+    ),
+}
+"""Tables that nothing compares with the log: what a change of each does, and what would find it."""
 
 _HEAD: Final = """# What each login of the database can change, and what finds it
 
@@ -158,6 +242,9 @@ def page(found: list[tuple[str, ...]]) -> str:
         "|---|---|---|---|---|---|",
     ]
     lines += [f"| `{name}` | {' | '.join(rest)} |" for name, *rest in found]
+    lines += ["", "## What nothing compares", "", "| tables | what a change does, and what would find it |", "|---|---|"]
+    for words, tables in groupby(UNCOMPARED, key=UNCOMPARED.__getitem__):
+        lines.append(f"| {', '.join(f'`{table}`' for table in tables)} | {words} |")
     return "\n".join(lines) + "\n"
 
 

@@ -26,11 +26,18 @@ def upgrade() -> None:
         sa.Column("code_expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("slip_id", sa.Uuid(), nullable=True),
         sa.Column("slip_for", sa.Text(), nullable=True),
+        sa.Column("slip_with", sa.Text(), nullable=True),
+        sa.Column("half_drawn", sa.LargeBinary(), nullable=True),
+        sa.Column("half_drawn_by", sa.Text(), nullable=True),
         sa.Column("person_code", sa.Text(), nullable=True),
         sa.Column("enrolment", sa.LargeBinary(), nullable=True),
         sa.CheckConstraint(
-            "(slip_id IS NULL) = (slip_for IS NULL) AND (slip_id IS NULL OR code_expires_at IS NOT NULL)",
-            name=op.f("a_slip_brings_a_code_to_be_drawn_by_somebody"),
+            "(half_drawn IS NULL) = (half_drawn_by IS NULL) AND (half_drawn IS NULL OR (password_hash IS NULL AND slip_id IS NOT NULL AND octet_length(half_drawn) = 32 AND half_drawn_by IN (slip_with, slip_for)))",
+            name=op.f("half_a_code_opens_nothing"),
+        ),
+        sa.CheckConstraint(
+            "(slip_id IS NULL) = (slip_for IS NULL) AND (slip_id IS NULL) = (slip_with IS NULL) AND (slip_id IS NULL OR (code_expires_at IS NOT NULL AND slip_with <> slip_for))",
+            name=op.f("a_slip_brings_a_code_to_be_drawn_by_two"),
         ),
         sa.CheckConstraint(
             "code_expires_at IS NULL OR must_change_password", name=op.f("a_code_is_replaced_at_the_first_sign_in")

@@ -50,8 +50,9 @@ class User(SQLModel, table=True):
     """A login. `code` (`US-…`) is the badge and the only name that enters the log.
 
     `password_hash` is of the owner's password, or of a one-time code while `code_expires_at` says until when; null: nothing opens
-    this login. `slip_id` names the slip that brings the code and `slip_for` who draws it. `person_code` is the first login of the
-    same person; null: this one is. `enrolment`: the encrypted half of what vouches for the owner's next personal key.
+    this login. `slip_id` names the slip that brings the code: whoever proposed it (`slip_with`) and whoever completed it
+    (`slip_for`) draw a half each. `half_drawn` is the digest of the half drawn first, until the other is. `person_code` is the
+    first login of the same person; null: this one is. `enrolment`: the encrypted half of what vouches for the owner's next key.
     """
 
     __tablename__ = "app_user"
@@ -59,8 +60,14 @@ class User(SQLModel, table=True):
         CheckConstraint("code_expires_at IS NULL OR must_change_password", name="a_code_is_replaced_at_the_first_sign_in"),
         CheckConstraint("password_hash IS NOT NULL OR must_change_password", name="who_has_no_password_chooses_one"),
         CheckConstraint(
-            "(slip_id IS NULL) = (slip_for IS NULL) AND (slip_id IS NULL OR code_expires_at IS NOT NULL)",
-            name="a_slip_brings_a_code_to_be_drawn_by_somebody",
+            "(slip_id IS NULL) = (slip_for IS NULL) AND (slip_id IS NULL) = (slip_with IS NULL)"
+            " AND (slip_id IS NULL OR (code_expires_at IS NOT NULL AND slip_with <> slip_for))",
+            name="a_slip_brings_a_code_to_be_drawn_by_two",
+        ),
+        CheckConstraint(
+            "(half_drawn IS NULL) = (half_drawn_by IS NULL) AND (half_drawn IS NULL OR (password_hash IS NULL"
+            " AND slip_id IS NOT NULL AND octet_length(half_drawn) = 32 AND half_drawn_by IN (slip_with, slip_for)))",
+            name="half_a_code_opens_nothing",
         ),
         CheckConstraint("person_code <> code", name="another_login_of_a_person_names_the_first"),
         {"info": {"never_deleted": True}},
@@ -76,6 +83,9 @@ class User(SQLModel, table=True):
     code_expires_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     slip_id: UUID | None = Field(default=None, sa_column=Column(Uuid, unique=True))
     slip_for: str | None = Field(default=None, sa_column=Column(Text))
+    slip_with: str | None = Field(default=None, sa_column=Column(Text))
+    half_drawn: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    half_drawn_by: str | None = Field(default=None, sa_column=Column(Text))
     person_code: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("app_user.code"), index=True))
     enrolment: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
 

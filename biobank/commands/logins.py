@@ -27,17 +27,16 @@ def create_user(
     site: Annotated[str | None, typer.Option(help="Site of the roles; everywhere when left out.")] = None,
     second: Second = None,
 ) -> None:
-    """Make a login as the bank itself and print its one-time code. For the first administrator and the first quality person."""
+    """Make a login as the bank itself and print its one-time code: half of it where a second person signs."""
     from biobank.acts.act import Act
     from biobank.auth import one_time
     from biobank.auth.actor import RoleGrant
-    from biobank.auth.passwords import hash_now
     from biobank.people.bootstrap import set_up_user
+    from biobank.people.slips import other_half_by
 
     plain = one_time.new_code()
     with open_bank() as bank:
         proven = _proven(bank, second)
-        hashed = hash_now(one_time.as_typed(plain)).stored
         act = Act.system(bank, path="cli/users/create")
         code = bank.database.write_now(
             lambda s: set_up_user(
@@ -45,29 +44,32 @@ def create_user(
                 act,
                 username=username,
                 printed_name=name,
-                code_hash=hashed,
+                one_time_code=plain,
                 grants=[RoleGrant(r, site) for r in role],
                 second=proven,
             )
         )
-    _hand_over(username, code, plain)
+        other = bank.database.write_now(lambda s: other_half_by(s, code))
+    _hand_over(username, code, plain, other)
 
 
 @users.command("reset-password")
 def reset_password(username: str, second: Second = None) -> None:
-    """Print a one-time code for a login, as the bank itself; its password and every session of it end."""
+    """Print a one-time code for a login, as `create` does; its password and every session of it end."""
     from biobank.acts.act import Act
     from biobank.auth import one_time
-    from biobank.auth.passwords import hash_now
     from biobank.people.bootstrap import reset_from_console
+    from biobank.people.slips import other_half_by
 
     plain = one_time.new_code()
     with open_bank() as bank:
         proven = _proven(bank, second)
-        hashed = hash_now(one_time.as_typed(plain)).stored
         act = Act.system(bank, path="cli/users/reset-password")
-        code = bank.database.write_now(lambda s: reset_from_console(s, act, username=username, code_hash=hashed, second=proven))
-    _hand_over(username, code, plain)
+        code = bank.database.write_now(
+            lambda s: reset_from_console(s, act, username=username, one_time_code=plain, second=proven)
+        )
+        other = bank.database.write_now(lambda s: other_half_by(s, code))
+    _hand_over(username, code, plain, other)
 
 
 def _proven(bank: "Bank", second: str | None) -> "Proven | None":
@@ -89,6 +91,11 @@ def _proven(bank: "Bank", second: str | None) -> "Proven | None":
     return asyncio.run(prove())
 
 
-def _hand_over(username: str, code: str, plain: str) -> None:
-    console.print(f"{username} is {code}. One-time code: {plain}", highlight=False)
-    console.print("It goes to its owner unread and opens one thing, within three days: the choice of a password of their own.")
+def _hand_over(username: str, code: str, plain: str, other: str | None) -> None:
+    if other is None:
+        console.print(f"{username} is {code}. One-time code: {plain}", highlight=False)
+        console.print("It goes to its owner unread and opens one thing, in three days: the choice of a password of their own.")
+        return
+    console.print(f"{username} is {code}. First half of the one-time code: {plain.split(' ')[0]}", highlight=False)
+    console.print(f"It goes to its owner unread. {other} draws the other half on the page of {code} within three days, and")
+    console.print("hands that over. Both halves, one after the other, open one thing: the choice of a password of their own.")

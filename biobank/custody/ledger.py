@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-from sqlalchemy import TextClause, bindparam, select, text, tuple_
+from sqlalchemy import Text, TextClause, bindparam, func, literal, select, text, tuple_
 from sqlmodel import Session
 
 from biobank.acts.personal_signature import held
@@ -55,6 +55,10 @@ _lock_heads = (
     .where(tuple_(_head.c.stream_kind, _head.c.stream_id).in_(bindparam("streams", expanding=True)))
     .order_by(_head.c.stream_kind, _head.c.stream_id)
     .with_for_update()
+)
+
+_begin_stream = select(
+    func.pg_advisory_xact_lock(func.hashtextextended(literal("first event of ") + bindparam("name", type_=Text), 0))
 )
 
 
@@ -148,10 +152,22 @@ class _Batch:
 
 
 def _locked_ends(session: Session, facts: Sequence[Fact]) -> dict[tuple[str, str], End]:
-    """Lock the heads of all streams among `facts` that are no specimens', in one order for every writer; new ones are absent."""
+    """Lock the heads of all streams among `facts` that are no specimens', in one order for every writer; new ones are absent.
+
+    A stream of the bank itself has its name before its first event, so two may bring that one at a time: the second waits for
+    the first one's transaction, and builds on it.
+    """
     streams = sorted({(fact.stream.value, fact.stream_id) for fact in facts if fact.stream is not StreamKind.SPECIMEN})
     if not streams:
         return {}
+    ends = _ends(session, streams)
+    begun = [stream for stream in streams if stream[0] == StreamKind.SYSTEM.value and stream not in ends]
+    for _, name in begun:
+        session.execute(_begin_stream, {"name": name})
+    return ends | _ends(session, begun) if begun else ends
+
+
+def _ends(session: Session, streams: Sequence[tuple[str, str]]) -> dict[tuple[str, str], End]:
     rows = session.execute(_lock_heads, {"streams": streams})
     return {(row.stream_kind, row.stream_id): End(row.seq, bytes(row.head_hash)) for row in rows}
 

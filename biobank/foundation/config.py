@@ -102,6 +102,9 @@ class Settings(BaseModel):
     idle_lock_s: int = Field(
         15 * 60, ge=60, description="A page session idle for longer locks until its login proves its password again."
     )
+    tls_certificate: Path | None = Field(None, description="Certificates (PEM) with which the web process ends TLS itself.")
+    tls_key: Path | None = Field(None, description="The key of its certificate.")
+    tls_callers: Path | None = Field(None, description="Authorities (PEM) of its callers. Who shows no certificate is cut off.")
     secure_cookies: bool = Field(True, description="Send the session cookie over TLS only. Off for the demo on localhost.")
     test_mode: bool = Field(False, description="Allows moving the clock. `/readyz` says so. Never in production.")
     pool_size: int = Field(10, ge=1, le=100, description="Connections per web process.")
@@ -217,6 +220,12 @@ class Settings(BaseModel):
             raise ValueError("set BIOBANK_SMTP_USER and BIOBANK_SMTP_PASSWORD_FILE together, or neither")
         if self.smtp_user and self.smtp_security == "none":
             raise ValueError("BIOBANK_SMTP_SECURITY none would send the password to the mail server as it is")
+        return self
+
+    @model_validator(mode="after")
+    def _a_certificate_comes_with_its_key(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None) or (self.tls_callers and not self.tls_certificate):
+            raise ValueError("set BIOBANK_TLS_CERTIFICATE and BIOBANK_TLS_KEY together; BIOBANK_TLS_CALLERS needs both")
         return self
 
     @model_validator(mode="after")

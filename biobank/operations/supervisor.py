@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -276,7 +277,16 @@ def web_command(settings: Settings) -> list[str]:
         ",".join(settings.proxy_addresses.split()),
         "--timeout-graceful-shutdown",
         "3",
+        *_tls(settings),
     ]
+
+
+def _tls(settings: Settings) -> list[str]:
+    """Return what makes the web server end TLS, and ask its callers (the proxy) for a certificate."""
+    words = {"--ssl-certfile": settings.tls_certificate, "--ssl-keyfile": settings.tls_key}
+    words |= {"--ssl-ca-certs": settings.tls_callers}
+    told = [word for name, path in words.items() if path is not None for word in (name, str(path))]
+    return [*told, "--ssl-cert-reqs", str(int(ssl.CERT_REQUIRED))] if settings.tls_callers else told
 
 
 def _die_with_parent() -> None:

@@ -157,7 +157,7 @@ async def _sign(at: Acting[Read]) -> Done:
     body = await at.sign(known.model.model_validate(given), Meaning(one.meaning))
     answer = await at.performing(known.use_case, one.subject, body)
     if answer.get("slip") is not None:
-        text = "Now draw the slip with the one-time code and hand it to its owner."
+        text = "Now draw your half of the one-time code and hand it to its owner. Who proposed it draws the other."
         return Done(f"/slips/{answer['slip']['id']}", f"{known.label}: signed by two people.", text)
     if answer.get("key_for") == at.actor.code:
         text = "Now let the bank show the key, once, and put it where it is used."

@@ -198,11 +198,10 @@ def _pending(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
         if one.act == APPROVE_BY_TWO and not mine:
             continue  # The withdrawal itself waits, for those who may sign as the second.
         what = "Your act waits for a second person" if mine else "Sign as the second person"
-        urgency: Urgency = "expected" if mine else "waiting"
         detail = f"{ACTS[one.act].label}, proposed by {one.proposed_by}"
-        yield Task(what, one.subject, f"/pending/{one.id}", urgency, one.expires_at, detail)
+        yield Task(what, one.subject, f"/pending/{one.id}", "expected" if mine else "waiting", one.expires_at, detail)
     for row in slips_to_draw(session, actor)[:SHOWN_EACH]:
-        yield Task("Draw the slip with a one-time code", row.code, f"/slips/{row.slip_id}", "waiting", row.code_expires_at)
+        yield Task("Draw your half of a one-time code", row.code, f"/slips/{row.slip_id}", "waiting", row.code_expires_at)
 
 
 def _own_hands(session: Session, actor: Actor, _at: datetime) -> Iterator[Task]:
@@ -274,11 +273,7 @@ def _expiring(session: Session, actor: Actor, at: datetime) -> Iterator[Task]:
     rows = session.execute(
         select(specimen.c.code, EXPIRY.label("expires_at"), specimen.c.material)
         .select_from(_specimens())
-        .where(
-            at + SOON > EXPIRY,
-            custody.c.state.not_in([state.value for state in TERMINAL]),
-            specimens_at_sites_of(actor),
-        )
+        .where(at + SOON > EXPIRY, custody.c.state.not_in([one.value for one in TERMINAL]), specimens_at_sites_of(actor))
         .order_by(EXPIRY)
         .limit(SHOWN_EACH)
     )

@@ -7,8 +7,6 @@ from fastapi import APIRouter, Path, Query, Response
 
 from biobank.acts.two_person import Proposed
 from biobank.acts.web import Performing, Reading
-from biobank.auth import one_time
-from biobank.auth.passwords import hash_password
 from biobank.auth.permissions import Role
 from biobank.foundation.paging import Cursor, Paging
 from biobank.people import queries, roles, service, sites, slips, watched_acts
@@ -75,21 +73,19 @@ async def change_user(code: UserPath, request: UserChange, performing: Performin
 
 @router.post("/users/{code}/password-reset")
 async def reset_password(code: UserPath, request: PasswordReset, performing: Performing) -> Done | Proposed:
-    """Make a one-time code for someone who lost their password: an administrator proposes, quality completes."""
+    """Let someone choose a new password: an administrator proposes, quality completes, each draws half of a one-time code."""
     return await performing(service.reset_password, code, request)
 
 
 @router.post("/slips/{slip}/draw")
 async def draw_slip(slip: UUID, performing: Performing, response: Response) -> DrawnSlip:
-    """Show the one-time code of a slip, once, to the person who completed the act that made it.
+    """Show your half of a one-time code, once: whoever proposed the act draws one half, whoever completed it the other.
 
-    Hand it to its owner sealed and unread; using it is listed to its owner. The answer is never kept: the code of a lost answer
-    is lost, and the password is reset again.
+    Hand it to its owner sealed and unread; they need both halves, and using them is listed to them. The answer is never kept: the
+    half of a lost answer is lost, and the password is reset again.
     """
     response.headers["Cache-Control"] = "no-store"
-    plain = one_time.new_code()
-    hashed = await hash_password(one_time.as_typed(plain))
-    return await performing.unkept(slips.draw_slip, slip, plain, hashed.stored)
+    return await performing.unkept(slips.draw_slip, slip)
 
 
 @router.post("/users/{code}/roles")

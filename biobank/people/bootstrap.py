@@ -18,6 +18,7 @@ from biobank.auth import one_time
 from biobank.auth.actor import SYSTEM_CODE, RoleGrant
 from biobank.auth.identity import load_actor_of
 from biobank.auth.models import user, user_role
+from biobank.auth.passwords import hash_now
 from biobank.auth.service import Proven, end_sessions_of, require_standing
 from biobank.foundation.errors import NotFound, NotPermitted
 from biobank.people import events
@@ -27,7 +28,7 @@ from biobank.people.personal_keys import open_enrolment
 from biobank.people.queries import get_site, grants_of
 from biobank.people.roles import add_grant
 from biobank.people.service import add_user, record_about
-from biobank.people.slips import NO_CODE
+from biobank.people.slips import NO_CODE, issue_slip
 
 
 class SecondPersonNeeded(NotPermitted):
@@ -44,33 +45,35 @@ def set_up_user(
     username: str,
     printed_name: str,
     grants: Iterable[RoleGrant],
-    code_hash: str | None = None,
+    one_time_code: str | None = None,
     second: Proven | None = None,
 ) -> str:
     """Make a login with roles as the bank itself and return its badge code.
 
-    `act` is `Act.system(bank, …)`; `code_hash` is of a one-time code (`auth/one_time.py`), made before the transaction opened;
-    without it nothing opens the login yet. `second`: who signs for it.
+    `act` is `Act.system(bank, …)`; `one_time_code` both halves of one (`one_time.new_code`), without which nothing opens the
+    login yet. `second`: who signs for it. Then only the first half counts, and the other is theirs to draw.
     Raises UsernameTaken, NotFound for an unknown site, SecondPersonNeeded, NotPermitted for any other act.
     """
     _require_system(act)
     held = list(grants)
     signed = _signed_by(session, act, second, username, one_site(held), Meaning.ROLE_CHANGE)
     code, _ = add_user(session, act, username, printed_name)
-    if code_hash is not None:
-        _set_code(session, act, code, code_hash)
     for grant in held:
         if grant.site is not None:
             get_site(session, grant.site)
         add_grant(session, act, code, grant)
         record_about(session, act, code, events.UserRoleGranted(role=grant.role, site=grant.site, **signed))
+    if one_time_code is not None:
+        _set_code(session, act, code, one_time_code, signed)
     record_about(session, act, code, open_enrolment(session, act, code, signed))
     record_credentials(session, act, code)
     return code
 
 
-def reset_from_console(session: Session, act: Act, *, username: str, code_hash: str, second: Proven | None = None) -> str:
+def reset_from_console(session: Session, act: Act, *, username: str, one_time_code: str, second: Proven | None = None) -> str:
     """Put a one-time code at a login, end its sessions and open it again, as the bank itself; return its badge code.
+
+    `one_time_code`, `second`: as `set_up_user` has them.
 
     Raises NotFound, SecondPersonNeeded, NotPermitted for any other act.
     """
@@ -80,7 +83,7 @@ def reset_from_console(session: Session, act: Act, *, username: str, code_hash: 
         raise NotFound("There is no such login.")
     signed = _signed_by(session, act, second, username, one_site(grants_of(session, row.code)), Meaning.APPROVED)
     session.execute(update(user).where(user.c.code == row.code).values(active=True))
-    _set_code(session, act, row.code, code_hash)
+    _set_code(session, act, row.code, one_time_code, signed)
     ended = end_sessions_of(session, row.code, act.at, because="password_reset")
     if not row.active:
         record_about(session, act, row.code, events.UserReactivated(reason="set_up", **signed))
@@ -131,10 +134,16 @@ def _signed_by(
     return {"completed_by": signer.code, "second_signature": str(used.id)}
 
 
-def _set_code(session: Session, act: Act, code: str, code_hash: str) -> None:
+def _set_code(session: Session, act: Act, code: str, plain: str, signed: dict[str, str]) -> None:
+    """Let the whole code open a login when nobody signs for it; else its first half, and whoever signs draws the other."""
+    if signed:
+        signer = replace(act, actor=load_actor_of(session, signed["completed_by"]))
+        issue_slip(session, signer, code, SYSTEM_CODE, plain.split(" ")[0])
+        return
+    hashed = hash_now(one_time.as_typed(plain)).stored
     values = NO_CODE | {"code_expires_at": act.at + one_time.LIFETIME}
     statement = update(user).where(user.c.code == code)
-    session.execute(statement.values(password_hash=code_hash, must_change_password=True, **values))
+    session.execute(statement.values(password_hash=hashed, must_change_password=True, **values))
 
 
 def _require_system(act: Act) -> None:

@@ -11,6 +11,7 @@ from biobank.auth.actor import Actor, RoleGrant
 from biobank.auth.models import site, user, user_role
 from biobank.auth.permissions import Permission, Role
 from biobank.auth.scope import ANYWHERE
+from biobank.foundation import clock
 from biobank.foundation.errors import NotFound, NotSignedIn
 from biobank.foundation.names import name_key
 from biobank.foundation.paging import Paging, read_page
@@ -62,7 +63,7 @@ def login_named(session: Session, keystore: Keystore, name: str) -> str | None:
 def read_user(session: Session, actor: Actor, keystore: Keystore, code: str) -> UserPublic:
     """Return one login with its printed name; raise NotFound."""
     row, grants = get_user(session, actor, code)
-    return _public(row, grants, printed_name(session, keystore, row.name_commit))
+    return _public(row, grants, printed_name(session, keystore, row.name_commit), actor)
 
 
 ORDERS = {"code": user.c.code, "username": user.c.username, "created_at": user.c.created_at}
@@ -103,7 +104,7 @@ def list_users(
         statement = statement.where(granted.exists())
     page = read_page(session, statement, paging, key=user.c.code, orders=ORDERS, default="code")
     grants = _grants_by_user(session, [row.code for row in page.rows])
-    items = [_public(r, grants.get(r.code, ()), printed_name(session, keystore, r.name_commit)) for r in page.rows]
+    items = [_public(r, grants.get(r.code, ()), printed_name(session, keystore, r.name_commit), actor) for r in page.rows]
     return UserList(items=items, **page.ends)
 
 
@@ -246,7 +247,13 @@ def _grants_public(grants: Iterable[RoleGrant]) -> list[GrantPublic]:
     return [GrantPublic(role=g.role, site=g.site) for g in ordered]
 
 
-def _public(row: Any, grants: Iterable[RoleGrant], name: str | None) -> UserPublic:
+def half_waits(row: Any, actor: Actor) -> bool:
+    """Say whether a half of a login's one-time code waits for the actor to draw it."""
+    waits = row.slip_id is not None and row.password_hash is None and row.code_expires_at > clock.now()
+    return waits and actor.code in (row.slip_for, row.slip_with) and row.half_drawn_by != actor.code
+
+
+def _public(row: Any, grants: Iterable[RoleGrant], name: str | None, actor: Actor) -> UserPublic:
     return UserPublic(
         code=row.code,
         username=row.username,
@@ -254,6 +261,7 @@ def _public(row: Any, grants: Iterable[RoleGrant], name: str | None) -> UserPubl
         active=row.active,
         must_change_password=row.must_change_password,
         person=row.person_code or row.code,
+        slip=row.slip_id if half_waits(row, actor) else None,
         created_at=row.created_at,
         roles=_grants_public(grants),
     )

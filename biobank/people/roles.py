@@ -45,7 +45,7 @@ def grant_role(session: Session, act: Act, code: str, request: RoleChange) -> Do
     event = events.UserRoleGranted(role=request.role, site=request.site, **people_of(step))
     if not opens:
         return done(act, code, record_about(session, act, code, event))
-    slip = issue_slip(session, act, code)
+    slip = issue_slip(session, act, code, step.first_user)
     enrolment = open_enrolment(session, act, code, people_of(step))
     return done(act, code, record_about(session, act, code, event, enrolment), slip)
 

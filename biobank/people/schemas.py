@@ -91,9 +91,10 @@ class RoleChange(_Body):
 
 
 class Slip(BaseModel):
-    """A one-time code that waits to be drawn, once, by the person who completed the act: `POST /slips/{id}/draw`."""
+    """A one-time code in two halves, each to be drawn once: `POST /slips/{id}/draw`."""
 
     id: UUID
+    drawn_by: list[str] = Field(description="Who draws a half each: who proposed the act, and who completed it.")
     expires_at: datetime = Field(description="Drawn or not, the code opens nothing from then on.")
 
 
@@ -108,12 +109,13 @@ class Done(BaseModel):
 
 
 class DrawnSlip(BaseModel):
-    """A one-time code, shown this once. It goes to its owner in a sealed envelope, unread."""
+    """One half of a one-time code, shown this once. It goes to its owner in a sealed envelope, unread."""
 
     code: str
     username: str
     printed_name: str | None
-    one_time_code: str
+    half: str
+    other_half_by: str = Field(description="Whose half the owner needs beside this one.")
     expires_at: datetime
 
 
@@ -133,6 +135,7 @@ class UserPublic(BaseModel):
     active: bool
     must_change_password: bool
     person: str = Field(description="The first login of its owner: its own code when they have no other.")
+    slip: UUID | None = Field(description="A half of a one-time code for its owner waits for you to draw it.")
     created_at: datetime
     roles: list[GrantPublic]
 

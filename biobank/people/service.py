@@ -200,11 +200,12 @@ def _reactivate(session: Session, act: Act, row: Any, grants: frozenset[RoleGran
 @two_person(
     "user.reset_password",
     "Reset a password",
-    "Its owner asked for it in person. I hand the one-time code to nobody else, sealed and unread.",
+    "Its owner asked for it in person. I hand my half of the one-time code to nobody else, sealed and unread.",
     PasswordReset,
 )
 def reset_password(session: Session, act: Act, code: str, request: PasswordReset) -> Done | Proposed:
-    """Take the password of a login away, end its sessions and make a slip with a one-time code, in two calls by two people.
+    """Take the password of a login away, end its sessions and make a slip, in two calls by two people; each draws half of
+    the one-time code.
 
     Both sign the roles that the login holds and how far its record stands: when either changes in between, nothing is done.
 
@@ -221,7 +222,7 @@ def reset_password(session: Session, act: Act, code: str, request: PasswordReset
     step = _two_people(session, act, "user.reset_password", code, body, site, request)
     if isinstance(step, Proposed):
         return step
-    slip = issue_slip(session, act, code)
+    slip = issue_slip(session, act, code, step.first_user)
     ended = end_sessions_of(session, code, act.at, because="password_reset")
     event = events.UserPasswordReset(sessions_ended=ended, **people_of(step))
     appended = record_about(session, act, code, event, open_enrolment(session, act, code, people_of(step)))

@@ -14,6 +14,7 @@ from biobank.reconciliation.comparing import Part, compare_custody, compare_hold
 from biobank.reconciliation.log_itself import compare_log
 from biobank.reconciliation.models import log_difference, log_walk
 from biobank.reconciliation.people_and_harm import compare_adverse, compare_donors
+from biobank.reconciliation.places import compare_places
 from biobank.reconciliation.written import WRITTEN, part_of
 
 AT_ONCE: Final = 500
@@ -25,6 +26,7 @@ _PARTS: Final[dict[str, Part]] = {
     "logins": compare_logins,
     "donors": compare_donors,
     "adverse": compare_adverse,
+    "places": compare_places,
     "log": compare_log,
 }
 

@@ -36,6 +36,7 @@ from biobank.quality import (
     reopening,
     reserves,
 )
+from biobank.reconciliation import observed as compared_observations
 from biobank.reconciliation import tables as compared_tables
 from biobank.reconciliation import walk as reconciliation
 from biobank.shipping import arrivals, handovers
@@ -53,6 +54,7 @@ MODULES = (
     alarms,
     benches,
     reconciliation,
+    compared_observations,
     compared_tables,
     against_the_log,
     reversal,

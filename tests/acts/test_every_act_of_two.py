@@ -1,6 +1,7 @@
 """Every act of two people that the bank declares, tried by one: through the rule they share, and over a route of each."""
 
 import ast
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ import biobank.registries.declarations  # noqa: F401 - the list of acts is whole
 from biobank.acts.signing import Meaning
 from biobank.acts.two_person import ACTS, Completed, PendingActDiffers, PendingActOver, SecondPersonMustDiffer, cancel_pending
 from biobank.auth.permissions import Role
+from biobank.custody.event import rules
 from biobank.foundation import clock
 from biobank.foundation.errors import NotPermitted, Refusal
 from tests.acts.test_two_person import CODES, step
@@ -100,6 +102,73 @@ def test_of_every_act_a_test_shows_over_its_route_that_one_person_is_not_two() -
         assert bodies, f"{act}: there is no {name}"
         assert "second_person_must_differ" in bodies[0] or "taken_by" in bodies[0], f"{act}: {name} tries no single person"
     assert {act for act, shown in ONE_IS_NOT_TWO.items() if shown == HERE} == set(SCENES)
+
+
+BY_AN_ACT = {
+    "donor.erased": "donor.erase",
+    "donor.harvest_joined": "harvest.reattribute",
+    "donor.harvest_left": "harvest.reattribute",
+    "donor.identity_changed": "donor.change_identity",
+    "donor.merged": "donor.merge",
+    "donor.reserve_set": "donor.lower_reserve",
+    "specimen.discarded": "specimen.discard",
+    "specimen.identified": "specimen.resolve",
+    "specimen.lost": "specimen.give_up",
+    "specimen.reattributed": "harvest.reattribute",
+    "specimen.reopened": "specimen.reopen",
+    "specimen.reversed": "specimen.reverse",
+    "specimen.transferred_out": "specimen.transfer_out",
+    "specimen.use_up_allowed": "specimen.use_up",
+    "specimen.vessels_discarded": "specimen.discard_vessels",
+    "system.adverse_assessed": "adverse.clear",
+    "system.bench_closed": "bench.close",
+    "system.bench_opened": "bench.open",
+    "system.client_key_granted": "client.grant_key",
+    "system.closing_carried_out": "bank.close",
+    "system.ending_rule_set": "site.loosen_ending_rule",
+    "system.labels_reconciled": "labels.reconcile",
+    "system.recall_closed": "recall.close",
+    "system.sensor_changed": "sensor.change",
+    "system.sensor_key_granted": "sensor.grant_key",
+    "system.sensor_withdrawn": "sensor.withdraw",
+    "system.webhook_opened": "webhook.open",
+    "user.enrolment_opened": "user.reset_password",
+    "user.of_person": "user.of_person",
+    "user.password_reset": "user.reset_password",
+    "user.reactivated": "user.reactivate",
+    "user.role_granted": "user.grant_role",
+    "user.role_revoked": "user.revoke_role",
+    "withdrawal.given_before_confirmed": "withdrawal.given_before",
+    "withdrawal.remainder_accepted": "withdrawal.approve",
+}
+"""Kinds of events that name two people, by the act of the registry that brings them."""
+BY_STEPS = {
+    "container.count_resolved": ("storage/test_counts.py", "test_another_login_of_whoever_counted_does_not_count_again"),
+    "donor.consent_given": ("donors/test_consents.py", "test_a_consent_cannot_be_given_tomorrow_nor_witnessed_by_nobody"),
+    "donor.identified": ("donors/test_identification.py", "test_one_person_cannot_be_both"),
+    "system.paper_form_filed": (
+        "quality/test_paper.py",
+        "test_a_form_is_filed_by_one_of_two_people_with_its_file_and_opens_a_deviation",
+    ),
+    "withdrawal.bedside_check_passed": (
+        "withdrawals/test_refusals_at_the_clinic.py",
+        "test_one_person_alone_never_makes_a_release",
+    ),
+    "withdrawal.pick_confirmed": ("withdrawals/test_refusals.py", "test_the_one_who_took_it_out_does_not_confirm"),
+}
+"""The others: two steps, each by itself and seen by the patient or in the hand, that are no proposal and its completing; and what
+says who stood by, on paper or as a witness."""
+_NAMES_TWO = re.compile(r"^(signatures|second|second_\w+|first_by|first_checker|completed_by|picked_by|witnessed_by)$")
+
+
+def test_every_event_that_names_two_people_comes_from_the_registry_or_says_from_which_two_steps() -> None:
+    of_two = {kind for kind, event in rules.by_kind.items() if any(_NAMES_TWO.match(name) for name in event.model_fields)}
+
+    assert of_two == BY_AN_ACT.keys() | BY_STEPS.keys()
+    assert not BY_AN_ACT.keys() & BY_STEPS.keys()
+    assert set(BY_AN_ACT.values()) == set(ACTS)
+    for file, name in BY_STEPS.values():
+        assert f"def {name}(" in (TESTS / file).read_text()
 
 
 def test_one_place_alone_completes_a_proposal() -> None:

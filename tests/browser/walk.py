@@ -43,7 +43,7 @@ def stop(
 
 
 STOPS: tuple[Stop, ...] = (
-    stop("/", EVERYONE, 50),
+    stop("/", EVERYONE, 51),
     stop("/calendar", EVERYONE, 8),
     stop("/figures", EVERYONE, 10),
     stop("/account", EVERYONE, 8),
@@ -326,7 +326,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/api-clients/{client}/key", ("admin",), 6, "/api-clients/{code}/key"),
     stop("/api-clients/{client}/draw", ("quality",), 6, "/api-clients/{code}/draw"),
     stop("/api-clients/{client}/revoke", ("admin", "quality"), 6, "/api-clients/{code}/revoke"),
-    stop("/slips/{slip}", ("quality",), 5, "/slips/{slip}"),
+    stop("/slips/{slip}", ("admin", "quality"), 5, "/slips/{slip}"),
     stop("/sites", ("admin",), 5),
     stop("/sites/new", ("admin",), 4),
     stop("/sites/LAB", ("admin",), 4, "/sites/{code}"),

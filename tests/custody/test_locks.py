@@ -24,7 +24,10 @@ PACKAGE = Path(__file__).resolve().parents[2] / "biobank"
 ALONE = "one row that no act locks together with others of its kind, after everything in the order"
 ELSEWHERE = {
     "custody/locks.py": (1, "the one place"),
-    "custody/ledger.py": (1, "the head of a stream, met when the event is written: after every other lock"),
+    "custody/ledger.py": (
+        1,
+        "the head of a stream, met when the event is written: after every other lock; one that is begun after those",
+    ),
     "custody/performer_confirmations.py": (1, "the caller's own answers, by leaf hash"),
     "jobs/running.py": (1, "one job of the queue, skipping those that another worker holds"),
     "transparency/sealing.py": (1, "the fence between sealers, on a connection of its own"),

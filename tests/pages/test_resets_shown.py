@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import httpx
+
 from biobank.foundation import clock
 from tests.conftest import Api
 from tests.enrolling import by_two, reset
@@ -57,13 +59,23 @@ def test_the_slip_is_drawn_in_the_browser_once_and_says_whose_it_is(api: Api, vi
     assert drawn.headers["Cache-Control"] == "no-store"
     assert "sealed" in drawn.text or "seal it" in drawn.text
     assert user in drawn.text
-    code = drawn.text.split("one-time-code code")[1].split(">")[1].split("<")[0]
-    assert sign_in(api, password=code).json()["must_change_password"]
+    second = shown(drawn)
+    assert sign_in(api, password=second).status_code == 401
     quality.get_page(slip.url.path, 409)
-    assert code not in quality.get_page(f"/users/{user}")
+    assert "Draw your half of the code" in admin.get_page(f"/users/{user}")
+    assert slip.url.path in admin.get_page("/")
+    first = shown(admin.submit(slip.url.path, {}))
+    assert slip.url.path not in admin.get_page("/") + quality.get_page("/")
+    assert sign_in(api, password=f"{first} {second}").json()["must_change_password"]
+    assert second not in quality.get_page(f"/users/{user}")
 
 
-def test_a_code_of_another_slip_is_no_page_for_the_administrator(api: Api, visit: Visit) -> None:
+def shown(drawn: httpx.Response) -> str:
+    return str(drawn.text.split("one-time-code code")[1].split(">")[1].split("<")[0])
+
+
+def test_a_slip_is_no_page_for_anybody_but_the_two_who_signed(api: Api, visit: Visit) -> None:
     done = by_two(api.admin, api.quality, f"/users/{CODES['lab_tech']}/password-reset", {}, "approved")
 
-    visit("admin").get_page(f"/slips/{done.json()['slip']['id']}", 404)
+    for other in ("quality2", "lab_quality", "lab_tech2"):
+        visit(other).get_page(f"/slips/{done.json()['slip']['id']}", 404)

@@ -21,7 +21,7 @@ from biobank.foundation import clock
 from biobank.foundation.errors import NotPermitted
 from biobank.people.bootstrap import SecondPersonNeeded, reset_from_console, set_up_user
 from tests.conftest import Api, TestBank
-from tests.enrolling import by_two, drawn, enrolled, reset
+from tests.enrolling import by_two, drawn, enrolled, half, reset
 from tests.granting import also
 from tests.people.test_sign_in import NEW, change, outcome, sign_in
 from tests.people.test_users import CODES, events_of, everything_written
@@ -100,9 +100,9 @@ def test_a_reset_ends_password_and_sessions_and_brings_a_code_for_its_owner(api:
     assert api.lab_tech.get("/sites").status_code == 401
     assert sign_in(api).status_code == 401
     assert outcome(change(api, session)) == (401, "not_signed_in")
-    assert set(done.json()["slip"]) == {"id", "expires_at"}
-    code = drawn(api.quality, done)
-    assert re.fullmatch(r"([0-9A-HJKMNP-TV-Z]{4}-){3}[0-9A-HJKMNP-TV-Z]{4}", code)
+    assert done.json()["slip"]["drawn_by"] == [CODES["admin"], CODES["quality"]]
+    code = drawn(api.admin, api.quality, done)
+    assert re.fullmatch(r"(?: ?(?:[0-9A-HJKMNP-TV-Z]{4}-){3}[0-9A-HJKMNP-TV-Z]{4}){2}", code)
     token = sign_in(api, password=code.lower().replace("-", " ")).json()
     assert token["must_change_password"]
     assert change(api, token["access_token"], code, NEW).status_code == 204
@@ -114,20 +114,74 @@ def test_a_reset_ends_password_and_sessions_and_brings_a_code_for_its_owner(api:
     assert events_of(api.test_bank, CODES["lab_tech"]) == by_quality + by_its_owner
 
 
-def test_a_code_is_shown_once_to_the_one_who_completed_and_kept_nowhere(api: Api) -> None:
+def test_a_half_is_shown_once_to_each_of_the_two_who_signed_and_kept_nowhere(api: Api) -> None:
     done = by_two(api.admin, api.quality, TECH, {}, "approved")
     draw = f"/slips/{done.json()['slip']['id']}/draw"
 
-    assert {outcome(c.post(draw)) for c in (api.admin, api.quality2, api.lab_tech2)} == {(404, "not_found")}
-    first = api.quality.post(draw, headers={"Idempotency-Key": "draw"})
-    again = api.quality.post(draw, headers={"Idempotency-Key": "draw"})
+    assert {outcome(c.post(draw)) for c in (api.quality2, api.lab_tech2, api.lab_quality)} == {(404, "not_found")}
+    halves = []
+    for whose in (api.quality, api.admin):
+        first = whose.post(draw, headers={"Idempotency-Key": "draw"})
+        again = whose.post(draw, headers={"Idempotency-Key": "draw"})
+        assert first.headers["Cache-Control"] == "no-store"
+        assert outcome(again) == (409, "slip_over")
+        halves.append(first.json()["half"])
+        written = everything_written(api.test_bank)
+        assert not any(half in written or half.replace("-", "") in written for half in halves)
 
-    assert first.headers["Cache-Control"] == "no-store"
-    assert outcome(again) == (409, "slip_over")
-    code = first.json()["one_time_code"]
-    written = everything_written(api.test_bank)
-    assert code not in written
-    assert one_time.as_typed(code) not in written
+    assert sign_in(api, password=" ".join(halves)).status_code == 200
+
+
+@pytest.mark.parametrize("drawer", ["admin", "quality"])
+def test_whoever_holds_one_half_and_reads_the_database_besides_opens_nothing(api: Api, drawer: str) -> None:
+    """An honest first half and a second person who means harm, or the other way round: neither becomes the login's owner."""
+    done = by_two(api.admin, api.quality, TECH, {}, "approved")
+    slip = done.json()["slip"]["id"]
+    other = half(api.quality if drawer == "admin" else api.admin, slip)
+    kept = half_in_table(api)
+    own = half(getattr(api, drawer), slip)
+
+    guesses = [own, f"{own} {own}", f"{own} {'0' * 16}", f"{own}{kept}", kept, f"{kept}-{one_time.digest_of(own).hex()}"]
+    for guess in (*guesses, one_time.of_halves(bytes.fromhex(kept), one_time.digest_of(own))):
+        assert sign_in(api, password=guess).status_code in (401, 422), guess
+    assert half_in_table(api) is None, "with both drawn not even the digest remains"
+    assert sign_in(api, password=f"{own} {other}").status_code == 200
+
+
+def test_two_who_signed_and_mean_harm_together_can_enrol_as_the_login_and_its_owner_is_told(api: Api) -> None:
+    """What remains possible, said plainly in SECURITY.md: two people together, with both badges in the log."""
+    code = reset(api, CODES["lab_tech"])
+    token = sign_in(api, password=code).json()["access_token"]
+    assert change(api, token, code, NEW).status_code == 204
+
+    events = events_of(api.test_bank, CODES["lab_tech"])
+    assert ("user.password_reset", CODES["quality"]) in events
+    assert sign_in(api).status_code == 401, "the owner's own password is refused, so they notice"
+
+
+def test_a_slip_that_somebody_gave_to_other_badges_in_the_table_is_drawn_by_nobody(api: Api) -> None:
+    done = by_two(api.admin, api.quality, TECH, {}, "approved")
+    slip = done.json()["slip"]["id"]
+    with psycopg.connect(api.test_bank.dsn()) as connection:
+        connection.execute("UPDATE app_user SET slip_for = %s WHERE slip_id = %s", (CODES["quality2"], slip))
+
+    assert outcome(api.quality2.post(f"/slips/{slip}/draw")) == (409, "slip_not_signed")
+    assert outcome(api.admin.post(f"/slips/{slip}/draw")) == (409, "slip_not_signed")
+
+
+def test_a_half_is_drawn_only_while_its_drawer_may_still_sign(api: Api) -> None:
+    done = by_two(api.admin, api.quality, TECH, {}, "approved")
+    slip = done.json()["slip"]["id"]
+    with psycopg.connect(api.test_bank.dsn()) as connection:
+        connection.execute("DELETE FROM user_role WHERE user_code IN (%s, %s)", (CODES["admin"], CODES["quality"]))
+
+    assert {c.post(f"/slips/{slip}/draw").status_code for c in (api.admin, api.quality)} == {403}
+
+
+def half_in_table(api: Api) -> Any:
+    with psycopg.connect(api.test_bank.dsn()) as connection:
+        row = connection.execute("SELECT encode(half_drawn, 'hex') FROM app_user WHERE username = 'lab_tech'").fetchone()
+    return row and row[0]
 
 
 def test_the_answer_that_is_repeated_holds_no_code(api: Api) -> None:
@@ -209,7 +263,7 @@ def test_a_password_proved_before_a_reset_opens_no_session_after_it(api: Api) ->
         "SET code_expires_at = now(), must_change_password = false",
         "SET password_hash = NULL",
         "SET slip_id = gen_random_uuid()",
-        "SET slip_id = gen_random_uuid(), slip_for = 'US-0000000'",
+        "SET slip_id = gen_random_uuid(), slip_for = 'US-0000000', slip_with = 'US-0000001'",
     ],
 )
 def test_the_database_knows_what_a_code_is(bank: TestBank, change_by_hand: str) -> None:
@@ -217,7 +271,7 @@ def test_the_database_knows_what_a_code_is(bank: TestBank, change_by_hand: str) 
         connection.execute(f"UPDATE app_user {change_by_hand} WHERE username = 'lab_tech'")
 
 
-CODE_HASH = hash_now("0" * 16).stored
+CODE = one_time.new_code()
 
 
 def proven(bank: TestBank, username: str) -> Proven:
@@ -230,7 +284,7 @@ def proven(bank: TestBank, username: str) -> Proven:
 def made_at_console(bank: TestBank, second: Proven | None = None, site: str | None = None, username: str = "newcomer") -> str:
     fields: dict[str, Any] = {"username": username, "printed_name": "New Comer", "grants": [RoleGrant(Role.ADMIN, site)]}
     act = Act.system(bank.bank, path="users create")
-    return str(bank.write(lambda s: set_up_user(s, act, **fields, code_hash=CODE_HASH, second=second)))
+    return str(bank.write(lambda s: set_up_user(s, act, **fields, one_time_code=CODE, second=second)))
 
 
 def nobody_from_quality(bank: TestBank) -> None:
@@ -247,9 +301,7 @@ def test_the_console_makes_the_first_logins_alone_while_nobody_from_quality_coul
         (f"user.{kind}", "SYSTEM") for kind in ("created", "role_granted", "enrolment_opened", "credentials_set")
     ]
     with pytest.raises(NotPermitted):
-        bank.write(
-            lambda s: set_up_user(s, bank.act("admin"), username="other", printed_name="O", grants=[], code_hash=CODE_HASH)
-        )
+        bank.write(lambda s: set_up_user(s, bank.act("admin"), username="other", printed_name="O", grants=[], one_time_code=CODE))
 
 
 def test_the_console_needs_somebody_from_quality_once_there_is_one(bank: TestBank) -> None:
@@ -277,23 +329,25 @@ def test_the_console_lets_the_last_administrator_in_again_with_a_second_person(a
         connection.execute("UPDATE app_user SET active = false WHERE username = 'admin'")
     act = Act.system(bank.bank, path="users password")
     plain = one_time.new_code()
-    hashed = hash_now(one_time.as_typed(plain)).stored
     with pytest.raises(SecondPersonNeeded):
-        bank.write(lambda s: reset_from_console(s, act, username="admin", code_hash=hashed))
+        bank.write(lambda s: reset_from_console(s, act, username="admin", one_time_code=plain))
 
     second = proven(bank, "quality")
-    bank.write(lambda s: reset_from_console(s, act, username="admin", code_hash=hashed, second=second))
+    bank.write(lambda s: reset_from_console(s, act, username="admin", one_time_code=plain, second=second))
 
-    assert sign_in(api, "admin", plain).json()["must_change_password"]
-    assert events_of(bank, CODES["admin"]) == [
-        (f"user.{kind}", "SYSTEM") for kind in ("reactivated", "password_reset", "enrolment_opened", "credentials_set")
-    ]
+    assert sign_in(api, "admin", plain).status_code == 401, "whoever sits at the console holds half a code"
+    slip = api.quality.get(f"/users/{CODES['admin']}").json()["slip"]
+    assert api.quality2.get(f"/users/{CODES['admin']}").json()["slip"] is None
+    code = f"{plain.split(' ')[0]} {half(api.quality, slip)}"
+    assert sign_in(api, "admin", code).json()["must_change_password"]
+    taken = [(f"user.{kind}", "SYSTEM") for kind in ("reactivated", "password_reset", "enrolment_opened", "credentials_set")]
+    assert events_of(bank, CODES["admin"]) == [*taken, ("user.credentials_set", CODES["quality"])]
 
 
 def test_nobody_signs_at_the_console_for_their_own_login(bank: TestBank) -> None:
     act = Act.system(bank.bank, path="users password")
     with pytest.raises(SecondPersonNeeded):
-        bank.write(lambda s: reset_from_console(s, act, username="quality", code_hash=CODE_HASH, second=proven(bank, "quality")))
+        bank.write(lambda s: reset_from_console(s, act, username="quality", one_time_code=CODE, second=proven(bank, "quality")))
 
 
 @pytest.mark.parametrize(
@@ -301,7 +355,13 @@ def test_nobody_signs_at_the_console_for_their_own_login(bank: TestBank) -> None
     [
         ("code_expires_at = now(), must_change_password = false", "a_code_is_replaced_at_the_first_sign_in"),
         ("password_hash = NULL, must_change_password = false", "who_has_no_password_chooses_one"),
-        ("slip_id = gen_random_uuid()", "a_slip_brings_a_code_to_be_drawn_by_somebody"),
+        ("slip_id = gen_random_uuid()", "a_slip_brings_a_code_to_be_drawn_by_two"),
+        (
+            "slip_id = gen_random_uuid(), slip_for = 'US-0000000', slip_with = 'US-0000000', code_expires_at = now(),"
+            " must_change_password = true",
+            "a_slip_brings_a_code_to_be_drawn_by_two",
+        ),
+        ("half_drawn = decode(repeat('00', 32), 'hex'), half_drawn_by = 'US-0000000'", "half_a_code_opens_nothing"),
     ],
 )
 def test_the_database_keeps_code_slip_and_first_sign_in_together(bank: TestBank, change: str, rule: str) -> None:

@@ -56,6 +56,7 @@ def test_an_administrator_makes_a_login_that_must_change_its_password(api: Api) 
         "active": True,
         "must_change_password": True,
         "person": code,
+        "slip": None,
         "created_at": "",
         "roles": [],
     }

@@ -1,5 +1,6 @@
 """Rules, allowances, answers and moves beside a furnished bank, so that every table that names its events has a row."""
 
+from tests.benches import stories as benches
 from tests.conftest import Api
 from tests.custody.test_performer_confirmations import confirm, helped
 from tests.donors.stories import band, consent
@@ -39,6 +40,7 @@ def furnish_rules(api: Api) -> None:
     _persons(api)
     _units(api)
     assert key_of(api, a_client(api, sites=["LAB"]))
+    _at_a_bench(api)
 
 
 def _persons(api: Api) -> None:
@@ -74,3 +76,16 @@ def _units(api: Api) -> None:
     use = {"use": "quality_control", "expected_seq": seq_of(api, vial)}
     answer = by_two(api.lab_tech, api.quality, f"/specimens/{vial}/use-up", use)
     assert answer.status_code == 200, answer.text
+
+
+def _at_a_bench(api: Api) -> None:
+    """A workstation is opened, something is handled there, and it is closed; a donor is allergic."""
+    donor = specimens.donor(api)
+    fat = specimens.raw_fat(api, donor)["code"]
+    bench = benches.workstation(api, "Bench that closes")
+    code = benches.opened(api, bench, donor=donor)
+    assert benches.scanning(api.lab_tech, code, fat).status_code in (200, 201)
+    closed = benches.closing(api.lab_tech, code, bench)
+    assert closed.json()["status"] == "done", closed.text
+    allergic = api.clinician.post(f"/donors/{donor}/allergies", json={"substance": "bovine_serum"})
+    assert allergic.status_code in (200, 201), allergic.text

@@ -23,7 +23,7 @@ from tests.withdrawals.stories import a_donor, a_story, sign_and_post
 Differing = dict[tuple[str, str], str]
 GUARDED = (
     *("event", "leaf", "tree_head", "hold", "custody", "specimen", "app_user", "user_role", "withdrawal", "withdrawal_item"),
-    *("withdrawal_pick", "bedside_check", "bedside_release", "donor", "adverse_event", "specimen_parent"),
+    *("withdrawal_pick", "bedside_check", "bedside_release", "donor", "adverse_event", "specimen_parent", "storage_container"),
 )
 
 
@@ -115,6 +115,13 @@ CHANGES = {
     "donor lives": ("UPDATE donor SET status = 'deceased' WHERE code = :donor", "donors", "status:"),
     "donor apart": ("UPDATE donor SET kept_apart = NOT kept_apart WHERE code = :donor", "donors", "kept apart:"),
     "donor led elsewhere": ("UPDATE donor SET merged_into = :other WHERE code = :donor", "donors", "merged into:"),
+    "place may be warmer": ("UPDATE storage_container SET highest_mc = 0 WHERE code = :place", "places", "highest mc:"),
+    "place elsewhere": ("UPDATE storage_container SET parent_code = 'CT-X' WHERE code = :place", "places", "parent code:"),
+    "place for another use": (
+        "UPDATE storage_container SET purpose = 'evacuation' WHERE code = :place",
+        "places",
+        "purpose:",
+    ),
     "judged milder": ("UPDATE adverse_event SET seriousness = 'not_serious'", "adverse", "seriousness:"),
     "hold lifted": ("UPDATE hold SET lifted_at = now(), lifted_by = 'US-1' WHERE id = :hold", "holds", "lifted by an event:"),
     "hold's reach": ("UPDATE hold SET blocks = '{}' WHERE id = :hold", "holds", "blocks:"),
@@ -153,6 +160,8 @@ def test_what_the_owner_of_the_database_changes_is_found_and_nothing_else(api: A
     hold = bank.write(lambda s: s.execute(text("SELECT id FROM hold WHERE reason = 'found_warm'")).scalar_one())
     seal(bank)
     names = {"tube": tube, "hold": hold, "login": bank.actor("clinic_staff").code, "withdrawal": story.code}
+    place = "SELECT container_code FROM custody WHERE code = :tube"
+    names |= {"place": bank.write(lambda s: s.execute(text(place), {"tube": tube}).scalar_one())}
     names |= {
         "auditor": bank.actor("auditor").code,
         "donor": story.donor,

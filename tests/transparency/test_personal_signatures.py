@@ -24,7 +24,7 @@ from biobank.acts.personal_signature import PersonalSignature, Said, hold, vouch
 from biobank.acts.proving import password_check_of
 from biobank.auth import one_time, personal_keys
 from biobank.auth.actor import RoleGrant
-from biobank.auth.passwords import hash_now, verify_now
+from biobank.auth.passwords import verify_now
 from biobank.auth.permissions import Role
 from biobank.auth.service import Proven, prove_password
 from biobank.auth.throttle import Asking
@@ -42,6 +42,7 @@ from biobank.transparency.verify import Evidence, header_of, in_words, verify
 from tests import seed
 from tests.conftest import Api
 from tests.enrolling import by_two, drawn
+from tests.enrolling import half as half_of
 from tests.factories import make_specimen
 from tests.keyed import PASSWORD, Keyed, any_id, key_of
 from tests.signing import signed
@@ -354,7 +355,7 @@ def test_an_act_of_two_people_bears_both_signatures(scene: Scene) -> None:
     grant = {"role": "lab_tech", "site": "LAB"}
     done = by_two(people.clients["adam"], people.clients["quade"], f"/users/{made}/roles", grant, "role_change")
     people.codes["nina"] = made
-    people.enrol("nina", drawn(people.clients["quade"], done))
+    people.enrol("nina", drawn(people.clients["adam"], people.clients["quade"], done))
     scene.audited.seal()
 
     first, last = entries(scene, "user.role_granted")[-1]["signatures"]
@@ -373,9 +374,10 @@ def test_what_was_proposed_falls_when_its_first_signers_login_may_have_changed_h
     system = Act.system(people.bank.bank, path="test")
     code = one_time.new_code()
     second = Proven(people.codes["quinn"], False, *scene.proved("quinn"))
-    hashed = hash_now(one_time.as_typed(code)).stored
-    people.bank.write(lambda s: reset_from_console(s, system, username="adam", code_hash=hashed, second=second))
-    people.enrol("adam", code)
+    people.bank.write(lambda s: reset_from_console(s, system, username="adam", one_time_code=code, second=second))
+    quinn = people.clients["quinn"]
+    slip = quinn.get(f"/users/{people.codes['adam']}").json()["slip"]
+    people.enrol("adam", f"{code.split(' ')[0]} {half_of(quinn, slip)}")
     clock.set_offset(LATER, test_mode=True)
     quade = people.sign_in("quade", PASSWORD)
     whole = body | {"pending_act": half["pending_act"]}
@@ -556,4 +558,4 @@ def reset(scene: Scene, name: str) -> str:
     """Reset somebody's password by two people; return the one-time code."""
     people = scene.people
     done = by_two(people.clients["adam"], people.clients["quade"], f"/users/{people.codes[name]}/password-reset", {}, "approved")
-    return drawn(people.clients["quade"], done)
+    return drawn(people.clients["adam"], people.clients["quade"], done)

@@ -142,8 +142,9 @@ def _day(actor: Actor, code: str) -> list[ActionLink]:
 
 def _acts(user: UserPublic, may_change: bool) -> list[ActionLink]:
     here = f"/users/{user.code}"
+    slip = [ActionLink("Draw your half of the code", f"/slips/{user.slip}", "print", "get", "main")] if user.slip else []
     if not may_change:
-        return []
+        return slip
     acts = (
         [ActionLink("Open it again", f"{here}/state", "lock")]
         if not user.active
@@ -155,7 +156,7 @@ def _acts(user: UserPublic, may_change: bool) -> list[ActionLink]:
             ActionLink("Shut the login", f"{here}/state", "octagon", "get", "grave"),
         ]
     )
-    return [*acts, ActionLink("Its badge", f"/labels/{user.code}", "print")]
+    return [*slip, *acts, ActionLink("Its badge", f"/labels/{user.code}", "print")]
 
 
 def managed(session: Session, actor: Actor, asked: Asked) -> UserPublic:
@@ -266,7 +267,8 @@ ActPage(
         title="Reset the password",
         submit="Sign and propose",
         icon="lock",
-        lead="Quality signs too. Then every session of it ends, its password opens nothing, and its owner gets a one-time code.",
+        lead="Quality signs too. Then every session of it ends, its password opens nothing. You "
+        "and quality draw half of a one-time code each, and its owner gets both.",
         statement=f"You propose to reset the password of {at.code}.",
         said="Its owner asked me in person.",
     ),
