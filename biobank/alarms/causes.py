@@ -25,6 +25,7 @@ from biobank.shipping.handover_queries import item as handover_item
 from biobank.shipping.shipment_queries import DUE, shipment
 from biobank.specimens.models import specimen
 from biobank.storage.limits import CLASSES
+from biobank.storage.models import storage_container
 from biobank.storage.queries import specimens_inside
 from biobank.transparency.models import event
 
@@ -62,7 +63,8 @@ def causes_at(session: Session, at: datetime, identities_per_hour: int) -> list[
 
 def _excursions(session: Session) -> Iterator[Cause]:
     """Places that have not read within their limits again, unless they are done with; and those whose excursion was over before
-    anybody was called (values of a sensor in one call, a file of last night), while something of it is left to assess.
+    anybody was called (values of a sensor in one call, a file of last night), while something of it is left to assess. Each is
+    of the site where the place stands now.
     """
     of = excursion.c
     called = select(alarm.c.code).where(
@@ -72,10 +74,12 @@ def _excursions(session: Session) -> Iterator[Cause]:
         excursion_item.c.excursion_code == of.code, excursion_item.c.removed_at.is_(None), excursion_item.c.decision.is_(None)
     )
     rows = session.execute(
-        select(excursion).where(of.annulled_at.is_(None), or_(of.ended_at.is_(None), and_(left.exists(), ~called.exists())))
+        select(excursion, storage_container.c.site_code.label("stands_at"))
+        .join(storage_container, storage_container.c.code == of.container_code)
+        .where(of.annulled_at.is_(None), or_(of.ended_at.is_(None), and_(left.exists(), ~called.exists())))
     )
     yield from (
-        Cause("excursion", row.code, row.site_code, row.began_at, steps_of(row.worst))
+        Cause("excursion", row.code, row.stands_at, row.began_at, steps_of(row.worst))
         for row in rows
         if row.ended_at is not None or not done_with(session, row)
     )

@@ -19,6 +19,7 @@ CauseName = Literal[
     "sensor_doubtful",
     "identities_read",
 ]
+Because = Literal["still_there", "got_worse", "taken_to_another_site"]
 WHO = r"^(US-[0-9A-Z]{7}|[a-z_]{2,20})$"
 
 
@@ -76,11 +77,13 @@ class AlarmSilenced(_OfAlarm):
 
 
 class AlarmCameBack(_OfAlarm):
-    """Its quiet time is over and its cause is still there, or it got worse than it was when somebody answered."""
+    """Its quiet time is over and its cause is still there, or it got worse than when somebody answered, or its place was moved
+    to another site, whose people are called.
+    """
 
     kind: Literal["system.alarm_came_back"] = "system.alarm_came_back"
 
-    because: Literal["still_there", "got_worse"]
+    because: Because
     told: tuple[str, ...] = Field(default=(), max_length=20)
 
 

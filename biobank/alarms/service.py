@@ -106,7 +106,8 @@ def record_step(
 
     Whoever is `told` by it is written to, where they chose that.
     """
-    done = record_on_stream(session, act, row.code, event, given, site=row.site_code)
+    site = changes.get("site_code", row.site_code)
+    done = record_on_stream(session, act, row.code, event, given, site=site)
     session.execute(
         insert(alarm_step).values(
             alarm_code=row.code,
@@ -123,7 +124,7 @@ def record_step(
         session.execute(update(alarm).where(alarm.c.code == row.code).values(**changes))
     if step in WRITTEN:
         # A rota that reaches nobody calls everybody who handles material there.
-        tell(session, act, WRITTEN[step], row.site_code, told or CALLED)
+        tell(session, act, WRITTEN[step], site, told or CALLED)
     return done
 
 

@@ -3,8 +3,8 @@
 Two workers raise one alarm: a timer runs at one worker at a time, and the database keeps one open alarm of a cause.
 """
 
-from datetime import timedelta
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -14,7 +14,7 @@ from biobank.acts.act import Act
 from biobank.acts.codes import new_code
 from biobank.acts.timers import timer
 from biobank.alarms.causes import Cause, causes_at
-from biobank.alarms.events import AlarmCameBack, AlarmEscalated, AlarmRaised, AlarmResolved
+from biobank.alarms.events import AlarmCameBack, AlarmEscalated, AlarmRaised, AlarmResolved, Because
 from biobank.alarms.models import alarm
 from biobank.alarms.rota import Rota, rota_of, rotas
 from biobank.alarms.service import record_step
@@ -43,18 +43,16 @@ def watch_for_alarms(session: Session, act: Act) -> int:
     known_rotas = rotas(session)
     steps = 0
     for row in known:
-        here = rota_of(known_rotas, row.cause, row.site_code)
         cause = causes.pop((row.cause, row.subject), None)
         if cause is None:
             _resolve(session, act, row)
             steps += 1
-        elif row.quiet_until is not None:
-            worse = not cause.steps.issubset(row.heard)
-            if worse or row.quiet_until <= act.at:
-                _come_back(session, act, row, here, cause, "got_worse" if worse else "still_there")
-                steps += 1
-        else:
-            steps += _escalate(session, act, row, here)
+        elif (because := _sounds_again(row, cause, act.at)) is not None:
+            site = cause.site if because == "taken_to_another_site" else row.site_code
+            _come_back(session, act, row, rota_of(known_rotas, row.cause, site), cause, because, site)
+            steps += 1
+        elif row.quiet_until is None:
+            steps += _escalate(session, act, row, rota_of(known_rotas, row.cause, row.site_code))
     return steps + sum(_raise(session, act, cause, rota_of(known_rotas, cause.kind, cause.site)) for cause in causes.values())
 
 
@@ -93,10 +91,22 @@ def _escalate(session: Session, act: Act, row: Any, rota: Rota) -> int:
     return 1
 
 
-def _come_back(
-    session: Session, act: Act, row: Any, rota: Rota, cause: Cause, because: Literal["still_there", "got_worse"]
-) -> None:
-    """Sound again, from the foot of the rota: who looked after it has to say so again."""
+def _sounds_again(row: Any, cause: Cause, at: datetime) -> Because | None:
+    """Return why an open alarm (its row) sounds again, None where it does not. Pure.
+
+    The alarm of a place is of the site where the place stands now: others are called there, and others may answer.
+    """
+    if row.cause == "excursion" and cause.site != row.site_code:
+        return "taken_to_another_site"
+    if row.quiet_until is None:
+        return None
+    if not cause.steps.issubset(row.heard):
+        return "got_worse"
+    return "still_there" if row.quiet_until <= at else None
+
+
+def _come_back(session: Session, act: Act, row: Any, rota: Rota, cause: Cause, because: Because, site: str) -> None:
+    """Sound again at a site, from the foot of its rota: who looked after it has to say so again."""
     due = rota.due(act.at, act.at)
     told = rota.told(0, due)
     record_step(
@@ -108,6 +118,7 @@ def _come_back(
         NOW,
         told=told,
         reason=because,
+        site_code=site,
         heard=sorted(cause.steps),
         quiet=None,
         quiet_until=None,

@@ -37,6 +37,7 @@ from biobank.monitoring.judging import (
     outside_of,
     require_level,
 )
+from biobank.monitoring.logger_use import place_of_file, require_stayed
 from biobank.monitoring.loggers import Dates, Logged, LoggerFile, read_logger
 from biobank.monitoring.models import logger_file, reading
 from biobank.monitoring.paces import judge_paces
@@ -162,15 +163,16 @@ def turns(found: Sequence[Judged]) -> list[Judged]:
 def record_logger_file(session: Session, act: Act, code: str, request: RecordLoggerFile, data: bytes) -> LoggerFileAnswer:
     """Record every value of a file, whose bytes are `data`. Outside the limits: everything that was inside then is held.
 
-    Raises NotFound, NotPermitted, LoggerFileKnown, ImplausibleTime, BeforeItExisted, ImplausibleReading, what `read_logger`
-    raises, and what `following.follow` raises.
+    Raises NotFound, NotPermitted, LoggerFileKnown, LoggerOfAJourney, ImplausibleTime, BeforeItExisted, ImplausibleReading, what
+    `read_logger` raises, and what `following.follow` raises.
     """
     place = get_container(session, act.actor, code, lock=True)
     act.require(Permission.STORAGE_RECORD, at=place.site_code)
     file = read_logger(data, zone=request.zone, dates=request.dates)
-    known = session.execute(select(logger_file.c.container_code).where(logger_file.c.sha256 == file.sha256)).scalar()
+    known = place_of_file(session, file.sha256)
     if known is not None:
         raise LoggerFileKnown(f"This file was read already, as readings of {known}.", subject=known)
+    require_stayed(session, file.sha256, code)
     first, last = file.readings[0].at, file.readings[-1].at
     _require_possible(session, act, code, file)
     limits = limits_over(session, code, first, last)

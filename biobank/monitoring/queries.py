@@ -1,10 +1,10 @@
-"""Questions about excursions. Whoever may know of the place may know of its excursions."""
+"""Questions about excursions. Whoever may know of the place may know of its excursions: where it stood, and where it stands."""
 
 import hashlib
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, func, or_, select, true, update
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor
@@ -21,6 +21,7 @@ from biobank.monitoring.presence import own_cold_inside
 from biobank.monitoring.schemas import AffectedDonor, AffectedSpecimen, ExcursionDetail, ExcursionList, ExcursionPublic
 from biobank.monitoring.spans import Span
 from biobank.specimens.models import specimen
+from biobank.storage.models import storage_container
 from biobank.storage.queries import tubes_inside
 
 SHOWN = 1000
@@ -71,11 +72,18 @@ _LEFT = (
 )
 
 
+def _known_to(actor: Actor) -> ColumnElement[bool]:
+    scope, of = actor.scope(Permission.SPECIMEN_READ), storage_container.c
+    if scope.everywhere:
+        return true()
+    return or_(scope.of(excursion.c.site_code), excursion.c.container_code.in_(select(of.code).where(scope.of(of.site_code))))
+
+
 def get_excursion(session: Session, actor: Actor, code: str, *, lock: bool = False) -> "Row[Any]":
     """Return an excursion's row; raise NotFound when the actor may not know of it."""
-    statement = select(excursion).where(excursion.c.code == code)
+    statement = select(excursion).where(excursion.c.code == code, _known_to(actor))
     row = session.execute(locked(statement, excursion) if lock else statement).first()
-    if row is None or not actor.may(Permission.SPECIMEN_READ, at=row.site_code):
+    if row is None:
         raise NotFound(f"There is no excursion {code} that you may see.", subject=code)
     return row
 
@@ -104,7 +112,7 @@ def list_excursions(
 ) -> ExcursionList:
     """Return excursions the actor may know of, newest first. Three statements."""
     actor.require(Permission.SPECIMEN_READ, at=ANYWHERE)
-    statement = select(excursion).where(actor.scope(Permission.SPECIMEN_READ).of(excursion.c.site_code))
+    statement = select(excursion).where(_known_to(actor))
     for column, value in (("container_code", container), ("site_code", site)):
         if value is not None:
             statement = statement.where(excursion.c[column] == value)

@@ -5,15 +5,14 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, Protocol
 
-from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict
 from biobank.monitoring.logger_files import kept_file
+from biobank.monitoring.logger_use import place_of_file
 from biobank.monitoring.loggers import Dates, LoggerFile, read_logger
-from biobank.monitoring.models import logger_file
 
 
 class LoggerOfAnotherTime(Conflict):
@@ -88,7 +87,7 @@ def read_record(session: Session, act: Act, request: NamesItsRecord) -> LoggerFi
     """
     if request.logger_sha256 is None:
         return None
-    if session.execute(select(logger_file.c.sha256).where(logger_file.c.sha256 == request.logger_sha256)).first() is not None:
+    if place_of_file(session, request.logger_sha256) is not None:
         raise LoggerOfAnotherJourney(
             "This file was read already as that of a tank or freezer, which stayed where it was. Attach the file of the logger "
             "that travelled, or go on without one and tell quality."

@@ -25,8 +25,8 @@ def label_facts(row: Any, custody: Projection, *, unit_count: int | None, zone: 
         amount=amount_text(custody.amount, row.unit),
         unit_number=row.unit_number,
         unit_count=unit_count,
-        banked_on=None if custody.banked_at is None else _day(datetime.fromisoformat(custody.banked_at), zone),
-        expires_on=_day(expiry_of(row.expires_at, custody.use_by), zone),
+        banked_on=None if custody.banked_at is None else day_of(datetime.fromisoformat(custody.banked_at), zone),
+        expires_on=day_of(expiry_of(row.expires_at, custody.use_by), zone),
         zone=zone.key,
         storage=storage_words(material, Condition(custody.condition)),
         recipient=row.donor_code,
@@ -52,5 +52,6 @@ def storage_words(material: Material, condition: Condition) -> str:
     return "2 to 25 °C"
 
 
-def _day(instant: datetime | None, zone: ZoneInfo) -> date | None:
+def day_of(instant: datetime | None, zone: ZoneInfo) -> date | None:
+    """Return the day that a calendar in a zone shows at an instant; None without one. Pure."""
     return None if instant is None else instant.astimezone(zone).date()

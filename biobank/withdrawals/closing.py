@@ -6,8 +6,10 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.permissions import Permission
+from biobank.custody.chronology import require_existed
 from biobank.custody.exposure import cold_at
 from biobank.custody.recording import Move
+from biobank.custody.states import StreamKind
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refused, raise_first
 from biobank.quality.adverse import Happened
@@ -119,6 +121,8 @@ def record_outcome(session: Session, act: Act, code: str, request: OutcomeReques
     observed = moment_of(act, request, request.observed_at)
     if request.result in (*OF_A_GIVING, *ADVERSE_RESULTS):
         require_since_giving(session, case, observed)
+    else:
+        require_existed(session, observed, [(StreamKind.WITHDRAWAL, code)], to_the_minute=True)
     event = OutcomeRecorded(result=request.result, observed_at=rfc3339(observed), words=None if words is None else words.hex())
     recorded = record_on_case(session, act, case, event, request)
     session.execute(

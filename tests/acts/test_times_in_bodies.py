@@ -89,6 +89,11 @@ def expanded(api: Api, **changes: Any) -> httpx.Response:
     return expand(growing.at_the_bench(api), outputs=[cells | changes])
 
 
+def nothing_came(api: Api, result: str, **more: Any) -> httpx.Response:
+    """What was seen of a withdrawal three days before anybody asked for it."""
+    return a_story(api).up_to("receive").outcome(result=result, observed_at=ago(days=3), **more)
+
+
 def looked_back(**changes: Any) -> Json:
     return {"operator": BADGE, "since": ago(hours=1), "until": ago(hours=0)} | changes
 
@@ -181,6 +186,8 @@ REFUSED: dict[str, list[Case]] = {
     "POST /withdrawals/{code}/outcome observed_at": [
         Case(lambda api: a_story(api).up_to("administer").outcome(observed_at=OLD), 409, "implausible_time"),
         Case(lambda api: a_story(api).up_to("administer").outcome(observed_at=ahead()), 409, "implausible_time"),
+        Case(lambda api: nothing_came(api, "not_administered", close=False), 409, "before_it_existed"),
+        Case(lambda api: nothing_came(api, "lost_to_follow_up", close=False), 409, "before_it_existed"),
     ],
     "POST /withdrawals/{code}/administer started_at": [
         Case(lambda api: a_story(api).up_to("check").administer(started_at=ahead()), 409, "implausible_time"),

@@ -4,9 +4,12 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import psycopg
+import pytest
 
 from biobank.foundation import clock
+from biobank.labels.data import dated
 from biobank.labels.files import data_of
+from biobank.specimens.label_facts import day_of
 from biobank.specimens.schemas import LabelFacts
 from tests.conftest import Api
 from tests.pages.visitor import Visit
@@ -67,3 +70,38 @@ def test_the_last_day_of_use_is_the_sites_too(api: Api) -> None:
     said = data_of(LabelFacts(**api.lab_tech.get(f"/specimens/{fat['code']}").json()["label"])).texts()
 
     assert said["expires"].startswith(ends.astimezone(zone).date().isoformat())
+
+
+def test_a_label_after_the_zone_of_the_site_was_changed_says_the_day_and_offset_of_the_new_one(api: Api) -> None:
+    now = clock.now()
+    code = a_tube(api)
+    said = []
+    for zone in (far_away(now), ZoneInfo("Asia/Kathmandu")):
+        assert api.admin.patch("/sites/LAB", json={"timezone": zone.key}).status_code == 200
+        told = api.lab_tech.get(f"/specimens/{code}").json()
+        banked = datetime.fromisoformat(told["custody"]["banked_at"])
+        said.append(data_of(LabelFacts(**told["label"])).texts()["banked"])
+        assert said[-1].startswith(f"{banked.astimezone(zone).date().isoformat()} UTC")
+
+    assert [one.partition(" UTC")[2] for one in said] in (["+14", "+5:45"], ["-11", "+5:45"])
+
+
+@pytest.mark.parametrize(
+    ("at", "label"),
+    [
+        ("2026-03-28T22:59:59", "2026-03-28 UTC+1"),
+        ("2026-03-28T23:00:00", "2026-03-29 UTC+2"),
+        ("2026-03-29T00:59:59", "2026-03-29 UTC+2"),
+        ("2026-03-29T01:00:00", "2026-03-29 UTC+2"),
+        ("2026-03-29T21:59:59", "2026-03-29 UTC+2"),
+        ("2026-03-29T22:00:00", "2026-03-30 UTC+2"),
+        ("2026-10-24T21:59:59", "2026-10-24 UTC+2"),
+        ("2026-10-24T22:00:00", "2026-10-25 UTC+1"),
+        ("2026-10-25T22:59:59", "2026-10-25 UTC+1"),
+        ("2026-10-25T23:00:00", "2026-10-26 UTC+1"),
+    ],
+)
+def test_in_the_nights_of_a_change_the_day_is_that_of_the_sites_clock(at: str, label: str) -> None:
+    instant, zone = datetime.fromisoformat(f"{at}Z"), ZoneInfo("Europe/Vienna")
+
+    assert dated(day_of(instant, zone), zone.key) == label

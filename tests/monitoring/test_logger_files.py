@@ -18,7 +18,7 @@ from biobank.monitoring.models import logger_file
 from biobank.storage.limits import PlaceLimits
 from tests.conftest import Api, TestBank
 from tests.exports.taking import taken_log
-from tests.monitoring.test_excursions import a_tank, frozen, held, put
+from tests.monitoring.test_excursions import a_tank, frozen, held, put, read
 from tests.storage.test_storing import a_box
 from tests.withdrawals.stories import later
 
@@ -83,6 +83,28 @@ def test_times_that_cannot_be_and_a_zone_that_is_not_said_are_refused_without_a_
     assert "Row 4" in refused[0]["detail"]
     assert api.lab_tech.get(f"/storage-containers/{tank}/logger-files").json()["items"] == []
     assert api.lab_tech.get(f"/storage-containers/{tank}/readings").json()["items"] == []
+
+
+def test_a_file_over_a_time_in_which_somebody_read_too_counts_beside_that_and_frees_nothing(api: Api) -> None:
+    tank = a_tank(api)
+    (tube,) = frozen(api)
+    put(api, tube, a_box(api, parent=tank))
+    later(api, minutes=5)
+    start = clock.now()
+    later(api, minutes=10)
+    read(api, tank, -90_000)
+    later(api, minutes=10)
+    read(api, tank, -185_000)
+    later(api, minutes=20)
+    cold = [(start + timedelta(minutes=n), "-185,0") for n in (1, 5, 14, 25, 35)]
+
+    done = send(api, tank, keep(api, a_file(cold)), confirmed=True)
+
+    assert done.status_code == 201, done.text
+    assert (held(api, tube), done.json()["removed"]) == (["excursion"], 0)
+    (one,) = api.quality.get("/excursions").json()["items"]
+    assert (one["peak"], one["ended_at"] is not None, one["annulled_at"]) == (-90_000, True, None)
+    assert len(api.lab_tech.get(f"/storage-containers/{tank}/readings").json()["items"]) == 7
 
 
 def test_the_database_refuses_a_file_without_readings(bank: TestBank) -> None:

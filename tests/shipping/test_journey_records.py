@@ -111,6 +111,33 @@ def test_the_file_of_a_tank_that_stayed_is_no_record_of_a_journey(api: Api, way:
     assert (answer.status_code, answer.json()["code"]) == (409, "logger_of_another_journey"), answer.text
 
 
+@pytest.mark.parametrize("way", ["receive", "refuse", "by hand", "take back"])
+def test_the_file_of_a_journey_is_no_reading_of_a_tank_that_stayed(api: Api, way: str) -> None:
+    tank, minutes = a_tank(api), list(range(5, 180, 20))
+    if way in ("receive", "refuse"):
+        pair = tubes(api, 1, frozen=True)
+        code = shipped(api, pair, temperature_class="ln2_vapour", logger="LOG-7")
+    else:
+        story = withdrawals.a_story(api).up_to("issue" if way == "by hand" else "receive")
+    left = clock.now()
+    withdrawals.later(api, hours=3)
+    named: dict[str, Any] = {"logger_sha256": a_file(api.lab_tech, left, minutes, site="LAB")}
+    for login, site in (("north_tech", "NORTH"), ("clinic_staff", "CLINIC"), ("quality", "LAB")):
+        assert a_file(getattr(api, login), left, minutes, site=site) == named["logger_sha256"]
+    if way == "receive":
+        answer = receive(api, code, pair, **named)
+    elif way == "refuse":
+        answer = api.lab_tech.post(f"/shipments/{code}/refuse", json={"reason": "too_warm"} | named)
+    else:
+        answer = story.receive(**named) if way == "by hand" else story.take_back(**named, quality="quarantined")
+    assert answer.status_code == 200, answer.text
+
+    given = api.lab_tech.post(f"/storage-containers/{tank}/logger-files", json=named | {"confirmed": True})
+
+    assert (given.status_code, given.json()["code"]) == (409, "logger_of_a_journey"), given.text
+    assert api.lab_tech.get(f"/storage-containers/{tank}/readings").json()["items"] == []
+
+
 def test_nor_does_a_patients_unit_arrive_or_come_back_before_it_warmed(api: Api) -> None:
     story = withdrawals.a_story(api).up_to("issue")
     left = clock.now()
