@@ -7,22 +7,24 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.custody.custodians import in_other_hands
+from biobank.custody.entry import parse_entry
 from biobank.custody.events import CheckedOut
 from biobank.custody.ledger import Appended
 from biobank.custody.legality import Snapshot
 from biobank.custody.recording import Circumstances, Move
-from biobank.custody.states import CustodianKind, State
+from biobank.custody.states import CustodianKind, State, StreamKind
 from biobank.foundation.codes import Prefix
 from biobank.foundation.errors import Conflict, MalformedRequest, Refusal, Refused, raise_first
 from biobank.registers.using import Use, keep_warnings, require_fit
 from biobank.shipping.carriers import require_courier
 from biobank.specimens.events import Thawed
+from biobank.transparency.models import event as _event
 from biobank.withdrawals.case import (
     Case,
     open_case,
@@ -237,6 +239,26 @@ def _confirm(session: Session, act: Act, judged: Handled, code: str, request: Pi
     return answered(session, act, judged, now, [confirmed, *told])
 
 
+def confirmations(session: Session, case: Case, tubes: Collection[str]) -> tuple[bytes, ...]:
+    """Return the second scans by which these tubes go on, oldest first: what comes after the pick by two is dated after both."""
+    own = select(_event.c.leaf_hash, _event.c.entry).where(
+        _event.c.stream_kind == StreamKind.WITHDRAWAL.value,
+        _event.c.stream_id == case.code,
+        _event.c.kind == PickConfirmed.model_fields["kind"].default,
+    )
+    first = {bytes(case.picks[tube]["picked_event"]).hex() for tube in tubes}
+    rows = session.execute(own.order_by(_event.c.seq))
+    return tuple(bytes(row.leaf_hash) for row in rows if parse_entry(bytes(row.entry))["body"]["picked"] in first)
+
+
+def _arrival(session: Session, tube: Snapshot) -> tuple[bytes, ...]:
+    """Return the receipt at the clinic, for what is thawed at the chair: by no stated time is that done on the way."""
+    if tube.state is not State.DELIVERED:
+        return ()
+    of_it = (_event.c.stream_kind == StreamKind.SPECIMEN.value, _event.c.stream_id == tube.code, _event.c.seq == tube.state_seq)
+    return tuple(bytes(leaf) for leaf in session.execute(select(_event.c.leaf_hash).where(*of_it)).scalars())
+
+
 def tell_when_ready(session: Session, act: Act, case: Case, by: Appended) -> None:
     """Tell whoever waits once nothing is left to do before the issue."""
     if next_steps(case.state, case.route, case.items) == [Step.ISSUE]:
@@ -260,7 +282,8 @@ def thaw(session: Session, act: Act, code: str, request: ThawRequest) -> Withdra
     consents, _ = consents_of(case, grounds, [tube])
     require_fit(session, act, use_of_thaw(case, request, tube, act.at))
     event = Thawed(method=request.method, bath_temperature_mc=request.bath_temperature_mc, duration_s=request.duration_s)
-    move = Move(case.tubes[tube], event, relies_on=(case.approval, *consents))
+    rests_on = (case.approval, *confirmations(session, case, [tube]), *_arrival(session, case.tubes[tube]), *consents)
+    move = Move(case.tubes[tube], event, relies_on=rests_on)
     appended = record_on_tubes(session, act, case, [move], request, lagging=grounds.lagging)
     told = told_afterwards(session, act, judged, request, [tube], "thawed")
     return answered(session, act, judged, case.moved_on(appended), [*appended, *told])
@@ -291,7 +314,7 @@ def issue(session: Session, act: Act, code: str, request: IssueRequest) -> Withd
     if request.courier is not None:
         # What a person holds, nobody else gives to a courier.
         raise_first([found for tube in case.tubes.values() if (found := in_other_hands(act.actor, tube)) is not None])
-    relies_on = (case.approval, *consents_of(case, grounds)[0])
+    relies_on = (case.approval, *confirmations(session, case, case.tubes), *consents_of(case, grounds)[0])
     moves = [Move(tube, _issued(act, code, request, tube), relies_on=relies_on) for _, tube in sorted(case.tubes.items())]
     appended = record_on_tubes(session, act, case, moves, request, lagging=grounds.lagging)
     left = SentOut(specimens=tuple(sorted(case.tubes)))
