@@ -122,7 +122,7 @@ def record_outcome(session: Session, act: Act, code: str, request: OutcomeReques
     if request.result in (*OF_A_GIVING, *ADVERSE_RESULTS):
         require_since_giving(session, case, observed)
     else:
-        require_existed(session, observed, [(StreamKind.WITHDRAWAL, code)], to_the_minute=True)
+        require_existed(session, request.observed_at, [(StreamKind.WITHDRAWAL, code)], to_the_minute=True)
     event = OutcomeRecorded(result=request.result, observed_at=rfc3339(observed), words=None if words is None else words.hex())
     recorded = record_on_case(session, act, case, event, request)
     session.execute(
