@@ -26,6 +26,7 @@ from tests.browser.chromium import find_chromium, launch
 from tests.browser.furnished import SENDS_TO, Furnished, furnish
 from tests.browser.watching import Watch
 from tests.conftest import Api, TestBank, drop_bank, open_bank, serve_now
+from tests.sealing import seal
 
 Open = Callable[..., Page]
 
@@ -111,6 +112,7 @@ def furnished_bank(
     url = serve_now(bank)
     api = Api(url, bank)
     things = furnish(api)
+    seal(bank)  # A file of the log, which pages offer, holds what is sealed.
     api.close()
     yield Furnished(bank, url, things)
     drop_bank(bank)

@@ -12,6 +12,7 @@ from tests.browser.scanning import scan
 from tests.conftest import Api
 from tests.factories import make_box, make_specimen
 from tests.pages.test_pages import a_tube
+from tests.sealing import seal
 from tests.withdrawals.stories import a_donor, a_story, everyone, place_of
 
 pytestmark = pytest.mark.browser
@@ -121,6 +122,7 @@ def press(page: Page, name: str) -> None:
 
 def test_the_log_is_searched_and_downloaded(api: Api, signed_in: Open, tmp_path: Any) -> None:
     tube = a_tube(api)
+    seal(api.test_bank)  # A file of the log holds what is sealed.
     page = signed_in("auditor")
     page.goto("/log")
     page.locator("summary", has_text="Filter").click()

@@ -19,7 +19,7 @@ from biobank.foundation import clock
 from biobank.foundation.terms import LOOKS
 from biobank.pages.ui import templating
 from biobank.pages.ui.assets import STATIC, STATIC_DIR, STATIC_PREFIX, VersionedStatic, folder_hash
-from biobank.pages.ui.nav import SECTIONS, crumbs_for, nav_for, parts_for
+from biobank.pages.ui.nav import SECTIONS, NavItem, crumbs_for, nav_for, parts_for
 from biobank.pages.ui.parts import ActionLink, BoxGrid, BoxPlace, Column, DrawnStep, Entry, Flash
 from biobank.pages.ui.styleguide_samples import sample_context
 
@@ -256,7 +256,8 @@ def test_a_list_stands_beside_the_other_lists_of_its_section_and_one_thing_does_
         "API clients",
         "Messages that failed",
     ]
-    assert beside(quality, "/users") == [], "one list alone is no choice"
+    alone = NavItem("Users", "/users", "users", True, (("Users", "/users", True),))
+    assert parts_for([alone], "/users") == [], "one list alone is no choice"
 
 
 def test_nobody_signed_in_sees_neither_menu_nor_find_box_nor_log_out() -> None:

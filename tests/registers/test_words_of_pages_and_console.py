@@ -47,6 +47,9 @@ WORDS = {
     **dict.fromkeys(("exchange fmt", "fhir kind", "fhir release"), "one of a few"),
     **dict.fromkeys(("label template", "export fmt", "keys change name", "bench name", "restore-drill by"), "one of a few"),
     **dict.fromkeys(("users create name", "users create username"), "a person's: kept in the vault, or their login"),
+    **dict.fromkeys((f"banks {verb} name" for verb in ("create", "start", "stop", "close", "reopen")), "a bank, looked up"),
+    **dict.fromkeys((f"banks {verb} server" for verb in ("create", "close", "reopen", "check")), "of the machine"),
+    **dict.fromkeys(("banks create host_name", "banks create log_origin"), "of a bank: no other has it"),
     "users create site": "a site's code, looked up",
     **dict.fromkeys(
         ("users create second", "users reset-password second", "users reset-password username"), "a login, looked up"
