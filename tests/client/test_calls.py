@@ -154,6 +154,9 @@ def test_an_answer_that_is_lost_is_asked_for_again_without_blocking_too(api: Api
 
 
 def test_the_log_streams_without_blocking(api: Api) -> None:
+    collected(api)
+    seal(api.test_bank)
+
     async def streamed() -> list[bytes]:
         async with AsyncBankClient(api.url) as bank:
             await bank.sign_in("auditor", seed.PASSWORD)
