@@ -14,6 +14,7 @@ from biobank.pages.home import read_today
 from biobank.reconciliation.walk import parts
 from biobank.registers.reasons import ALL
 from tests.conftest import TestBank
+from tests.sealing import seal
 from tests.transparency.audited import Audited
 
 NAMED = {
@@ -55,7 +56,10 @@ def test_every_role_of_the_example_bank_finds_something_to_do(
     audited = Audited(bank, tmp_path)
     passwords = dict.fromkeys(PEOPLE, "amber-basil-cedar-delta-ember-42")
 
-    made = data.fill(bank.bank, passwords, Console(quiet=True), lambda: None)
+    def sealed() -> None:
+        seal(bank)
+
+    made = data.fill(bank.bank, passwords, Console(quiet=True), sealed)
 
     rows = bank.write(lambda s: s.execute(text("SELECT username, code FROM app_user")).all())
     badges = {row.username: row.code for row in rows}
