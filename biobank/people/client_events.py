@@ -44,7 +44,7 @@ class ClientKeyGranted(TwoPeople):
 
 
 class ClientKeyDrawn(Event):
-    """The new key was shown, once, and is the only one of this client that works, until `expires_at`."""
+    """The new key was shown, once, and is the only one of this client that works, until its end."""
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.client_key_drawn"] = "system.client_key_drawn"
