@@ -56,7 +56,8 @@ def test_a_reaction_is_held_judged_reported_by_its_date_and_its_words_are_read_b
     }
     assert said["quality"]["units"] == story.vials[:1]
     assert "Judge an adverse reaction" in quality.get_page("/")
-    assert "no date is set for this site" in quality.get_page(f"/adverse-events/{code}")
+    drawn = quality.get_page(f"/adverse-events/{code}")
+    assert "no date is set for this site" in drawn and "&lt;function" not in drawn
 
     path = f"/adverse-events/{code}"
     refused(report(api, path), 409, "adverse_not_assessed")
