@@ -72,7 +72,7 @@ def _one(start: Mapping[str, Any], end: Mapping[str, Any] | None) -> PastExport:
         "format": body["format"],
         "filters": body["filters"],
         "by": start["by"],
-        "log_size": body["size"],
+        "log_size": body.get("size"),
         "started_at": datetime.fromisoformat(start["recorded_at"]),
     }
     if end is None:

@@ -15,6 +15,7 @@ READ_OUT: Final = ("placeholder", "aria-label", "alt", "data-confirm")
 SIGNS: Final = {
     "a member or word of the program": re.compile(r"(?<![\w./@-])[a-z0-9]+(?:_[a-z0-9]+)+(?![\w.@-])"),
     "a sign of the program": re.compile(r"`|\\|\^|[{}]|\bm°C\b"),
+    "a thing of the program": re.compile(r"\b0x[0-9a-f]{6,}|\bobject at\b"),
     "a route": re.compile(r"\b(?:GET|POST|PUT|PATCH|DELETE)\b|/api/v\d"),
     "a value of the program": re.compile(r"\b(?:until|to|from|by) None\b|\bNone (?:to|until)|\b[Nn]ull\b|\bTrue\b|\b[Ff]alse\b"),
     "an instant as programs write it": re.compile(r"\d{4}-\d\d-\d\dT\d\d"),
