@@ -45,11 +45,12 @@ def create_bank(
     host_name: Annotated[str, typer.Option(help="Host of its pages and of the codes on its labels; no other bank's.")],
     log_origin: Annotated[str, typer.Option(help="Name of its custody log, like bank.example/custody; it never changes.")],
     server: Server = None,
+    port: Annotated[int | None, typer.Option(help="Port of 127.0.0.1 that a proxy leads to; default the next.")] = None,
     folder: BANKS = Path("banks"),
 ) -> None:
     """Make a bank. What an interrupted try left is gone on with."""
     try:
-        bank = several_banks.create_bank(folder, name, host_name, log_origin, server)
+        bank = several_banks.create_bank(folder, name, host_name, log_origin, server, port)
     except FAULTS as fault:
         raise fail(str(fault)) from fault
     console.print(f"The bank {bank.name} is made; it listens on 127.0.0.1:{bank.port} while the banks run.")

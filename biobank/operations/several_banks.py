@@ -92,11 +92,11 @@ def environment_of(folder: Path, name: str, *, owner: bool = False) -> dict[str,
     return given
 
 
-def create_bank(folder: Path, name: str, host_name: str, log_origin: str, server: str | None) -> OneBank:
+def create_bank(folder: Path, name: str, host_name: str, log_origin: str, server: str | None, port: int | None = None) -> OneBank:
     """Make a bank: its folder, settings, databases, schema and secrets. What an interrupted try left is gone on with.
 
     `server`: the address of a role that may create roles and databases; None: a server of its own, embedded. Raises BankFault
-    when the name, the host or the log's origin is another bank's, ServerRefused, and WeakSettings for an unusable value.
+    when the name, host, log's origin or port is another bank's, ServerRefused, and WeakSettings for an unusable value.
     """
     from biobank.operations.supervisor import prepare, served_database
 
@@ -113,8 +113,11 @@ def create_bank(folder: Path, name: str, host_name: str, log_origin: str, server
             raise BankFault(f"{host_name} is the host of another bank: on a label it says whose the tube is.")
         if log_origin in {one.log_origin for one in others}:
             raise BankFault(f"{log_origin} is the log of another bank. Each bank's log has a name of its own, for ever.")
+        ports = {one.port for one in others}
+        if port in ports:
+            raise BankFault(f"Another bank listens on port {port}.")
         if bank is None:
-            port = max((one.port for one in others), default=FIRST_PORT - 1) + 1
+            port = port or max(ports, default=FIRST_PORT - 1) + 1
             bank = OneBank(name, host_name.upper(), log_origin, port, server is not None, "being_made")
             _begin(folder, bank, server)
         if server is not None:

@@ -26,6 +26,8 @@ from biobank.postgres.embedded import EmbeddedPostgres
 ROOT = Path(__file__).resolve().parents[2]
 PROXY = ROOT / "deploy" / "proxy" / "nginx.conf"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+# Below what the system chooses from, and other ones in each process of the tests.
+FIRST_PORT = 18101 + 10 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 PASSWORD = "correct horse battery staple of this bank"
 
 
@@ -86,12 +88,12 @@ def first_admin(service: Service, bank: str) -> None:
         "--bank", bank, "users", "create", f"admin_{bank}", "--name", f"Person of {bank}", "--role", "admin", "--role", "auditor"
     )
     assert made.returncode == 0, made.stderr
-    code = re.search(r"\b[0-9A-Z]{4}(?:-[0-9A-Z]{4}){2,}\b", made.stdout)
+    code = re.search(r"One-time code: (\S+ \S+)", made.stdout)
     assert code is not None, made.stdout
     client = service.client(bank)
-    first = client.post("/api/v1/auth/token", data={"username": f"admin_{bank}", "password": code.group()}).json()
+    first = client.post("/api/v1/auth/token", data={"username": f"admin_{bank}", "password": code.group(1)}).json()
     client.headers["Authorization"] = f"Bearer {first['access_token']}"
-    answer = client.post("/api/v1/auth/password", json={"password": code.group(), "new_password": PASSWORD})
+    answer = client.post("/api/v1/auth/password", json={"password": code.group(1), "new_password": PASSWORD})
     assert answer.status_code < 300, answer.text
 
 
@@ -105,7 +107,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         made = Service(home / "banks", server)
         for name in ("north", "south"):
             done = made.biobank(
-                *("banks", "create", name, "--host-name", f"{name}.example", "--log-origin", f"{name}.example/custody")
+                *("banks", "create", name, "--host-name", f"{name}.example", "--log-origin", f"{name}.example/custody"),
+                *(("--port", str(FIRST_PORT)) if name == "north" else ()),
             )
             assert done.returncode == 0, done.stderr
         running = subprocess.Popen([sys.executable, "-m", "biobank", "banks", "serve"], env=made.environ(), cwd=ROOT)
@@ -218,6 +221,10 @@ def test_the_look_at_the_boundary_says_who_could_cross_it(service: Service) -> N
         (("north", "--host-name", "new.example", "--log-origin", "new.example/custody"), "There is a bank north already."),
         (("east", "--host-name", "NORTH.example", "--log-origin", "east.example/custody"), "is the host of another bank"),
         (("east", "--host-name", "east.example", "--log-origin", "north.example/custody"), "is the log of another bank"),
+        (
+            ("east", "--host-name", "east.example", "--log-origin", "east.example/custody", "--port", str(FIRST_PORT)),
+            "Another bank listens on port",
+        ),
         (("East!", "--host-name", "east.example", "--log-origin", "east.example/custody"), "A bank's name is a small letter"),
         (("../east", "--host-name", "east.example", "--log-origin", "east.example/custody"), "A bank's name is a small letter"),
     ],
