@@ -12,10 +12,10 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import psycopg
-from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from biobank.postgres.embedded import Role
+from biobank.postgres.logins import make_login, run
 
 LOGINS: Final[tuple[Role, ...]] = ("owner", "app", "sealer", "auditor")
 CONNECTING: Final[Mapping[str, tuple[Role, ...]]] = {"": LOGINS, "_keys": ("owner", "app")}
@@ -54,23 +54,14 @@ def create_databases(server: str, name: str, passwords: Mapping[Role, str]) -> N
     with _connected(server) as connection:
         present = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles UNION ALL SELECT datname FROM pg_database")}
         for role in LOGINS:
-            login = f"bank_{name}_{role}"
             group = f"biobank_{role}" if role != "owner" else None
-            if group is not None and group not in present:
-                _run(connection, "CREATE ROLE {} NOLOGIN", group)
-            if login not in present:
-                _run(connection, "CREATE ROLE {} LOGIN", login)
-            # The verifier, not the password, so that no log or statistics view can ever show it.
-            verifier = connection.pgconn.encrypt_password(passwords[role].encode(), login.encode(), b"scram-sha-256").decode()
-            _run(connection, "ALTER ROLE {} PASSWORD {verifier}", login, verifier=verifier)
-            if group is not None:
-                _run(connection, "GRANT {} TO {}", group, login)
+            make_login(connection, present, f"bank_{name}_{role}", passwords[role], group)
         owner = f"bank_{name}_owner"
         if not _is_superuser(connection):
-            _run(connection, "GRANT {} TO CURRENT_USER", owner)
+            run(connection, "GRANT {} TO CURRENT_USER", owner)
         for end in CONNECTING:
             if f"bank_{name}{end}" not in present:
-                _run(connection, "CREATE DATABASE {} OWNER {}", f"bank_{name}{end}", owner)
+                run(connection, "CREATE DATABASE {} OWNER {}", f"bank_{name}{end}", owner)
         _let_connect(connection, name)
         beyond = _beyond(connection, name)
     if beyond:
@@ -95,7 +86,7 @@ def shut(server: str, name: str) -> None:
     with _connected(server) as connection:
         for end, roles in CONNECTING.items():
             for role in roles:
-                _run(connection, "REVOKE CONNECT ON DATABASE {} FROM {}", f"bank_{name}{end}", f"bank_{name}_{role}")
+                run(connection, "REVOKE CONNECT ON DATABASE {} FROM {}", f"bank_{name}{end}", f"bank_{name}_{role}")
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [f"bank_{name}{end}"])
 
 
@@ -119,11 +110,6 @@ def _connected(server: str) -> Iterator["psycopg.Connection[Any]"]:
         raise ServerRefused(f"The database server refused: {str(error).strip().splitlines()[0]}") from error
 
 
-def _run(connection: "psycopg.Connection[Any]", statement: str, *names: str, **literals: str) -> None:
-    quoted = {key: sql.Literal(value) for key, value in literals.items()}
-    connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names), **quoted))
-
-
 def _is_superuser(connection: "psycopg.Connection[Any]") -> bool:
     row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = CURRENT_USER").fetchone()
     return bool(row and row[0])
@@ -131,9 +117,9 @@ def _is_superuser(connection: "psycopg.Connection[Any]") -> bool:
 
 def _let_connect(connection: "psycopg.Connection[Any]", name: str) -> None:
     for end, roles in CONNECTING.items():
-        _run(connection, "REVOKE ALL ON DATABASE {} FROM PUBLIC", f"bank_{name}{end}")
+        run(connection, "REVOKE ALL ON DATABASE {} FROM PUBLIC", f"bank_{name}{end}")
         for role in roles:
-            _run(connection, "GRANT CONNECT ON DATABASE {} TO {}", f"bank_{name}{end}", f"bank_{name}_{role}")
+            run(connection, "GRANT CONNECT ON DATABASE {} TO {}", f"bank_{name}{end}", f"bank_{name}_{role}")
 
 
 def _beyond(connection: "psycopg.Connection[Any]", name: str) -> list[str]:

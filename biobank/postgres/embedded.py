@@ -23,10 +23,10 @@ from typing import Final, Literal, Self
 from urllib.parse import quote
 
 import psycopg
-from psycopg import sql
 
 from biobank.foundation.durable_files import write_private
 from biobank.postgres.cluster import PORT, Cluster, end
+from biobank.postgres.logins import make_login, run
 from biobank.postgres.programs import EmbeddedPostgresError, usable_by
 from biobank.postgres.programs import find as find_programs
 
@@ -194,29 +194,17 @@ class EmbeddedPostgres:
     def _bootstrap(self) -> None:
         """Create what is missing of roles and databases: a first start that was killed is finished by the next one."""
         with psycopg.connect(self.dsn("owner", "postgres"), autocommit=True) as connection:
-
-            def run(statement: str, *names: str, **literals: str) -> None:
-                quoted = {key: sql.Literal(value) for key, value in literals.items()}
-                connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names), **quoted))
-
             rows = connection.execute("SELECT rolname FROM pg_roles UNION ALL SELECT datname FROM pg_database")
             present = {name for (name,) in rows}
             for role, login in LOGINS.items():
-                if login in present:
-                    continue
-                group = f"biobank_{role}"
-                if group not in present:
-                    run("CREATE ROLE {} NOLOGIN", group)
-                # The verifier, not the password, so that no log or statistics view can ever show it.
-                password = self._passwords[role].encode()
-                verifier = connection.pgconn.encrypt_password(password, login.encode(), b"scram-sha-256").decode()
-                run("CREATE ROLE {} LOGIN PASSWORD {verifier} IN ROLE {}", login, group, verifier=verifier)
+                if login not in present:
+                    make_login(connection, present, login, self._passwords[role], f"biobank_{role}")
             for database, roles in DATABASES.items():
                 if database not in present:
-                    run("CREATE DATABASE {}", database)
-                run("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", database)
+                    run(connection, "CREATE DATABASE {}", database)
+                run(connection, "REVOKE CONNECT ON DATABASE {} FROM PUBLIC", database)
                 for role in roles:
-                    run("GRANT CONNECT ON DATABASE {} TO {}", database, LOGINS[role])
+                    run(connection, "GRANT CONNECT ON DATABASE {} TO {}", database, LOGINS[role])
 
 
 def _try_lock(path: Path) -> int | None:
