@@ -18,6 +18,8 @@ import psycopg
 import pytest
 
 from biobank.acts.bank import Bank, ensure_secrets
+from biobank.foundation.config import WeakSettings
+from biobank.foundation.connections import require_own_sessions
 from tests.conftest import TestBank, release_now, serve_now
 from tests.scratch import reachable_folder
 
@@ -89,3 +91,15 @@ def test_no_program_starts_behind_pooled_transactions(bank: TestBank, tmp_path: 
     assert [one.returncode for one in (*refused, halted)] == [1, 1, 4]
     for one in (*refused, halted):
         assert "pools sessions only" in " ".join(one.stderr.split()), one.stderr
+
+
+def test_pooled_transactions_are_seen_when_the_pooler_has_several_sessions_to_lend(bank: TestBank) -> None:
+    with pooled(bank, "transaction") as address, psycopg.connect(address) as one, psycopg.connect(address) as other:
+        sessions = {of.execute("SELECT pg_backend_pid()").fetchall()[0][0] for of in (one, other)}
+        one.commit()
+        other.commit()
+        assert len(sessions) == 2, "both were lent at once"
+        with pytest.raises(WeakSettings, match="pools sessions only"):
+            require_own_sessions(address)
+    with pooled(bank, "session") as address:
+        require_own_sessions(address)

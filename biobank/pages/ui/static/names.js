@@ -32,6 +32,7 @@ function beside(name) {
 function write(texts, shape, names, mark) {
   for (const text of texts) {
     const holder = text.parentElement;
+    if (!holder) continue; // it was drawn anew while the names were fetched
     if (holder.matches(".code")) {
       const name = names.get(shape.exec(text.data)[0]);
       if (!name) continue;
