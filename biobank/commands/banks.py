@@ -1,17 +1,19 @@
 """Several banks in one service: made, listed, run, stopped and closed."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from biobank.commands.console import ALREADY_RUNNING, console, fail
+from biobank.commands.console import ALREADY_RUNNING, REFUSED, console, fail
 from biobank.foundation.config import WeakSettings
 from biobank.foundation.stopping import on_signals
 from biobank.foundation.terms import counted, words
 from biobank.operations import several_banks
-from biobank.operations.several_banks import BankFault, OneBank
+from biobank.operations.several_banks import BankFault
 from biobank.postgres.bank_databases import ServerRefused
 from biobank.postgres.embedded import EmbeddedPostgresError
 
@@ -25,15 +27,21 @@ Server = Annotated[
         help="PostgreSQL, as a role that may create roles and databases. Default: embedded.",
     ),
 ]
-FAULTS = (BankFault, ServerRefused, WeakSettings, EmbeddedPostgresError)
+
+
+@contextmanager
+def _said(code: int = REFUSED) -> Iterator[None]:
+    """End with a sentence and `code` when what is done inside is refused. Raises Exit."""
+    try:
+        yield
+    except (BankFault, ServerRefused, WeakSettings, EmbeddedPostgresError) as fault:
+        raise fail(str(fault), code) from fault
 
 
 def use_bank(folder: Path, name: str, *, owner: bool) -> None:
     """Make the settings of one bank those of this process; nothing that was set before is left. Raises Exit."""
-    try:
+    with _said():
         environ = several_banks.environment_of(folder, name, owner=owner)
-    except BankFault as fault:
-        raise fail(str(fault)) from fault
     for key in [key for key in os.environ if key.startswith("BIOBANK_")]:
         del os.environ[key]
     os.environ.update(environ)
@@ -49,10 +57,8 @@ def create_bank(
     folder: BANKS = Path("banks"),
 ) -> None:
     """Make a bank. What an interrupted try left is gone on with."""
-    try:
+    with _said():
         bank = several_banks.create_bank(folder, name, host_name, log_origin, server, port)
-    except FAULTS as fault:
-        raise fail(str(fault)) from fault
     console.print(f"The bank {bank.name} is made; it listens on 127.0.0.1:{bank.port} while the banks run.")
     console.print(f"Its first logins: biobank --bank {bank.name} users create …", markup=False)
 
@@ -60,10 +66,8 @@ def create_bank(
 @banks.command("list")
 def list_banks(folder: BANKS = Path("banks")) -> None:
     """Show the banks there are."""
-    try:
+    with _said():
         found = several_banks.all_banks(folder)
-    except BankFault as fault:
-        raise fail(str(fault)) from fault
     for bank in found:
         where = "a server that was named" if bank.on_server else "an embedded server of its own"
         console.print(f"{bank.name}: {words(bank.state).lower()}, {bank.host_name}, port {bank.port}, on {where}", markup=False)
@@ -74,51 +78,47 @@ def list_banks(folder: BANKS = Path("banks")) -> None:
 @banks.command("serve")
 def serve_banks(folder: BANKS = Path("banks")) -> None:
     """Run every open bank; one that is made, stopped or closed meanwhile is started or ended."""
-    try:
+    with _said(ALREADY_RUNNING):
         several_banks.run_banks(folder, on_signals())
-    except BankFault as fault:
-        raise fail(str(fault), ALREADY_RUNNING) from fault
 
 
 @banks.command("stop")
 def stop_bank(name: str, folder: BANKS = Path("banks")) -> None:
     """Stop running a bank for a time."""
-    console.print(f"{_changed(folder, name, 'stopped', of=('open',)).name} is stopped.")
+    with _said():
+        several_banks.change_state(folder, name, "stopped", of=("open",))
+    console.print(f"{name} is stopped.")
 
 
 @banks.command("start")
 def start_bank(name: str, folder: BANKS = Path("banks")) -> None:
     """Run a stopped bank again."""
-    console.print(f"{_changed(folder, name, 'open', of=('stopped',)).name} is open.")
+    with _said():
+        several_banks.change_state(folder, name, "open", of=("stopped",))
+    console.print(f"{name} is open.")
 
 
 @banks.command("close")
 def close_bank(name: str, server: Server = None, folder: BANKS = Path("banks")) -> None:
     """Close a bank that keeps nothing any more: it is not run, and its logins reach no database. Nothing is deleted."""
-    try:
+    with _said():
         bank = several_banks.close_bank(folder, name, server)
-    except FAULTS as fault:
-        raise fail(str(fault)) from fault
     console.print(f"{bank.name} is closed. All of it is kept: {folder / name} and its databases.", markup=False)
 
 
 @banks.command("reopen")
 def reopen_bank(name: str, server: Server = None, folder: BANKS = Path("banks")) -> None:
     """Open a closed bank again."""
-    try:
+    with _said():
         bank = several_banks.reopen_bank(folder, name, server)
-    except FAULTS as fault:
-        raise fail(str(fault)) from fault
     console.print(f"{bank.name} is open.")
 
 
 @banks.command("check")
 def check_banks(server: Server = None, folder: BANKS = Path("banks")) -> None:
     """Look whether a login of one bank may connect to a database of another; exit 1 if so."""
-    try:
+    with _said():
         found = several_banks.boundary_faults(folder, server)
-    except FAULTS as fault:
-        raise fail(str(fault)) from fault
     if found:
         raise fail("; ".join(found))
     console.print(f"{counted(len(several_banks.all_banks(folder)), 'bank')}: none reaches another's databases.")
@@ -127,14 +127,5 @@ def check_banks(server: Server = None, folder: BANKS = Path("banks")) -> None:
 @banks.command("proxy")
 def print_proxy(folder: BANKS = Path("banks")) -> None:
     """Print what nginx includes to lead each host name to its bank; see docs/operations.md."""
-    try:
+    with _said():
         typer.echo(several_banks.proxy_map(several_banks.all_banks(folder)), nl=False)
-    except BankFault as fault:
-        raise fail(str(fault)) from fault
-
-
-def _changed(folder: Path, name: str, state: several_banks.BankState, *, of: tuple[several_banks.BankState, ...]) -> OneBank:
-    try:
-        return several_banks.change_state(folder, name, state, of=of)
-    except BankFault as fault:
-        raise fail(str(fault)) from fault
