@@ -6,6 +6,8 @@ ${imports if imports else ""}
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
+# None: it expands, and programs of the revision before go on working. A revision: it takes away what none from that one on uses.
+serves_from: str | None = None
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
 

@@ -32,7 +32,7 @@ RATE_AT_MOST = 4000
 """Scans per second for which specimens are made: each is scanned once, so that no two scans wait for each other."""
 
 
-_SESSION = "FROM pg_stat_activity WHERE application_name = 'biobank sealer'"
+_SESSION = "FROM pg_stat_activity WHERE application_name LIKE 'biobank sealer%'"
 
 
 class Bench:

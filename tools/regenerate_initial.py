@@ -18,6 +18,7 @@ from biobank.foundation.db import tables_marked
 from biobank.postgres.embedded import EmbeddedPostgres
 from biobank.postgres.migrate import config
 from biobank.registries.tables import metadata
+from tools import released_migrations
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ROOT / "alembic" / "versions"
@@ -39,7 +40,9 @@ def with_lists(migration: str) -> str:
 
 
 def main() -> None:
-    """Regenerate; two runs at once wait for each other."""
+    """Regenerate; two runs at once wait for each other. After a release it is refused."""
+    if released_migrations.held():
+        raise SystemExit("These migrations were released, and banks ran them. Write a new one: alembic revision --autogenerate.")
     with (Path(tempfile.gettempdir()) / "biobank-regenerate.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with tempfile.TemporaryDirectory() as scratch, EmbeddedPostgres(Path(scratch)) as postgres:

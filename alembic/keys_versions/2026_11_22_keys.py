@@ -9,6 +9,7 @@ from alembic import op
 
 revision = "keys"
 down_revision = None
+serves_from = "keys"
 branch_labels = None
 depends_on = None
 

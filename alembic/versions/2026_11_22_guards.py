@@ -10,6 +10,7 @@ from alembic import op
 
 revision = "guards"
 down_revision = "initial"
+serves_from = "guards"
 branch_labels = None
 depends_on = None
 

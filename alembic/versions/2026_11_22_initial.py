@@ -9,6 +9,8 @@ from sqlalchemy.dialects import postgresql
 
 revision = "initial"
 down_revision = None
+# None: it expands, and programs of the revision before go on working. A revision: it takes away what none from that one on uses.
+serves_from: str | None = None
 branch_labels = None
 depends_on = None
 

@@ -19,6 +19,7 @@ from biobank.foundation.config import Settings, WeakSettings, ensure_secret, rea
 from biobank.foundation.connections import REACH, listen_for_loss, sqlalchemy_url
 from biobank.foundation.db import Database
 from biobank.foundation.lifeline import Lifeline
+from biobank.foundation.schema_version import THIS, Schema
 from biobank.transparency.keys import ensure_keys, load_receipt_signer
 from biobank.transparency.note import Signer
 from biobank.transparency.tiles import UpperTiles
@@ -46,9 +47,10 @@ class Bank:
     """Everything an act needs besides its session. One per process."""
 
     settings: Settings
+    schema: Schema = THIS
 
     @classmethod
-    def open(cls, settings: Settings) -> "Bank":
+    def open(cls, settings: Settings, schema: Schema = THIS) -> "Bank":
         """Check that the settings are whole; raise WeakSettings with a sentence when not."""
         logs.set_up()
         if settings.database_url is None or settings.keys_database_url is None:
@@ -56,7 +58,7 @@ class Bank:
         for name, roles in (("SECOND_FACTOR", settings.roles_of_two_factors), ("PASSKEY", settings.roles_of_passkeys)):
             if unknown := roles - set(Role):
                 raise WeakSettings(f"BIOBANK_{name}_ROLES names no role of ours: {', '.join(sorted(unknown))}.")
-        bank = cls(settings)
+        bank = cls(settings, schema)
         for name in SECRETS:
             read_secret(settings.secrets, name)
         return bank
@@ -65,7 +67,7 @@ class Bank:
     def database(self) -> Database:
         """The engines of the bank's database."""
         assert self.settings.database_url is not None
-        return Database(self.settings.database_url, pool_size=self.settings.pool_size)
+        return Database(self.settings.database_url, pool_size=self.settings.pool_size, schema=self.schema)
 
     @cached_property
     def tokens(self) -> TokenRing:

@@ -89,10 +89,20 @@ def worker() -> None:
     run_worker(Bank.open(settings), stop)
 
 
-def migrate() -> None:
-    """Bring the schema and missing secrets to be. Safe to run twice, and twice at once."""
+def migrate(
+    although_others_work: Annotated[
+        bool, typer.Option(help="Also take away what programs use that are connected now. They stop working.")
+    ] = False,
+) -> None:
+    """Bring the schema and missing secrets to be. Safe to run twice, twice at once, and while the bank is at work."""
+    from biobank.postgres.migrate import AnotherMigrates
+    from biobank.postgres.rolling import OthersAtWork
+
     with served_database(settings_or_exit()) as settings:
-        prepare(settings)
+        try:
+            prepare(settings, although_others_work=although_others_work)
+        except (OthersAtWork, AnotherMigrates) as refused:
+            raise fail(str(refused)) from refused
     console.print("The schema is at its newest revision.")
 
 

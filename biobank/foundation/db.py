@@ -42,6 +42,7 @@ from sqlmodel import Session, SQLModel
 from biobank.foundation.batching import Batcher
 from biobank.foundation.connections import REACH, cut, hear_warnings, listen_for_loss, require_confirmed, sqlalchemy_url
 from biobank.foundation.errors import Unavailable
+from biobank.foundation.schema_version import THIS, Schema
 
 T = TypeVar("T")
 Q = TypeVar("Q")
@@ -119,7 +120,7 @@ def _session(connection: Connection) -> Session:
 class Database:
     """The engines of one process, built on first use."""
 
-    def __init__(self, url: str, *, pool_size: int = 10, read_url: str | None = None) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, read_url: str | None = None, schema: Schema = THIS) -> None:
         self._plain_url = url
         self._url = sqlalchemy_url(url)
         self._read_url = sqlalchemy_url(read_url or url)
@@ -131,7 +132,7 @@ class Database:
             # Parameters may be personal data; they never stand in an error text or a log.
             "hide_parameters": True,
             # Five executions before a statement is prepared by default; what a bank asks, it asks again.
-            "connect_args": REACH | {"application_name": "biobank", "prepare_threshold": 1},
+            "connect_args": REACH | {"application_name": schema.connection_name(), "prepare_threshold": 1},
         }
 
     @cached_property
@@ -147,7 +148,12 @@ class Database:
     @cached_property
     def direct(self) -> "Direct":
         """Connections for the scan path."""
-        return Direct(self._plain_url, self._pool["pool_size"], on_silence=self.forget_idle)
+        return Direct(
+            self._plain_url,
+            self._pool["pool_size"],
+            on_silence=self.forget_idle,
+            name=self._pool["connect_args"]["application_name"],
+        )
 
     @cached_property
     def sync_engine(self) -> Engine:
@@ -266,8 +272,11 @@ class Direct:
     trips: most of what a scan costs (docs/adr/0015).
     """
 
-    def __init__(self, url: str, size: int, on_silence: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, url: str, size: int, on_silence: Callable[[], None] = lambda: None, *, name: str = THIS.connection_name()
+    ) -> None:
         self._url = url
+        self._name = name
         self._on_silence = on_silence
         self._places = asyncio.Semaphore(size)
         self._idle: list[Cursor] = []
@@ -330,7 +339,7 @@ class Direct:
 
     async def _connect(self) -> Cursor:
         connection = await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, prepare_threshold=0, application_name="biobank", **REACH
+            self._url, autocommit=True, prepare_threshold=0, application_name=self._name, **REACH
         )
         await connection.cursor().execute(f"{SESSION}; SET lock_timeout = {LOCK_WAIT_MS}", prepare=False)
         hear_warnings(connection)

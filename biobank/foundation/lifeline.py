@@ -21,6 +21,7 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, event
 
 from biobank.foundation.connections import REACH, cut
+from biobank.foundation.schema_version import THIS
 from biobank.foundation.stopping import Stop
 
 ASK_EVERY_S = 5.0
@@ -106,7 +107,7 @@ class Lifeline:
     def _ask(self, held: "dict[psycopg.Connection[Any], int]") -> None:
         """Ask the server what it does for the held ones, and cut those that lead nowhere. Raises psycopg.Error."""
         if self._asking is None:
-            self._asking = psycopg.connect(self._url, autocommit=True, application_name="biobank lifeline", **REACH)
+            self._asking = psycopg.connect(self._url, autocommit=True, application_name=THIS.connection_name("lifeline"), **REACH)
         left, self._left = self._left, set()
         if left:
             self._asking.execute(_END, (list(left), ASK_EVERY_S), prepare=False)

@@ -13,7 +13,6 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 import structlog
-from alembic.script import ScriptDirectory
 from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy import text
@@ -28,9 +27,9 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import SILENCE_S
 from biobank.foundation.errors import NotPermitted, Unavailable
 from biobank.foundation.patience import within
+from biobank.foundation.schema_version import Schema
 from biobank.operations.clock_gate import APART, apart_s
 from biobank.operations.log_health import REGISTRY, log_unknown, look_at_the_log
-from biobank.postgres import migrate
 from biobank.reconciliation.queries import count_differences
 from biobank.viability.records import count_alarms, count_waiting
 
@@ -58,26 +57,18 @@ _SAID = ("database", "clock", "schema", "erasures", "sealer", "records")
 """What stands in the line about a process that is not ready."""
 
 
-def _expected_revision() -> str:
-    return str(ScriptDirectory.from_config(migrate.config("postgresql://")).get_current_head())
+_SERVES = text("SELECT serves FROM alembic_version")
+_OTHERS_SCHEMA = "serves other versions of the program: migrate, or install the newer version"
 
 
-class _Revision:
-    """The newest revision of this installation, read once."""
-
-    head: str | None = None
-
-
-def _look(session: Session, merge_delay_s: int) -> dict[str, Any]:
-    found = session.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-    if _Revision.head is None:
-        _Revision.head = _expected_revision()
+def _look(session: Session, merge_delay_s: int, schema: Schema) -> dict[str, Any]:
+    serves = session.execute(_SERVES).scalar_one_or_none() or []
     itself = session.execute(_ITSELF).one()
     apart = apart_s(itself.at)
     return {
         "database": "takes no writes" if itself.read_only else "ok",
         "clock": "ok" if abs(apart) <= APART.total_seconds() else f"{apart} s ahead of the database's",
-        "schema": "ok" if found == _Revision.head else "migration needed",
+        "schema": _OTHERS_SCHEMA if schema.works_on.isdisjoint(serves) else "ok",
         **look_at_the_log(session, merge_delay_s),
         "records": _look_at_differences(session),
     }
@@ -123,7 +114,7 @@ async def readyz(request: Request, bank: BankDep, response: Response) -> dict[st
     """
     checks: dict[str, Any] = {}
     try:
-        checks = await within(SILENCE_S, bank.database.read(lambda s: _look(s, bank.settings.merge_delay_s)))
+        checks = await within(SILENCE_S, bank.database.read(lambda s: _look(s, bank.settings.merge_delay_s, bank.schema)))
     except (SQLAlchemyError, OSError, Unavailable):
         checks = {"database": "does not answer"}
     if checks["database"] != "ok":

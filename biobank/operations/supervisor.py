@@ -58,8 +58,11 @@ def served_database(settings: Settings) -> Iterator[Settings]:
         )
 
 
-def prepare(settings: Settings) -> None:
-    """Bring schema and secrets to be. Needs the owner's addresses. Quick when there is nothing to do."""
+def prepare(settings: Settings, *, although_others_work: bool = False) -> None:
+    """Bring schema and secrets to be. Needs the owner's addresses. Quick when there is nothing to do.
+
+    Raises OthersAtWork when programs are at work that the new schema does not serve, unless `although_others_work`.
+    """
     from biobank.postgres import migrate
 
     if settings.owner_database_url is None or settings.keys_owner_database_url is None:
@@ -70,7 +73,7 @@ def prepare(settings: Settings) -> None:
     if made and migrate.is_current(settings.owner_database_url, settings.keys_owner_database_url):
         return
     ensure_secrets(settings.secrets, settings.log_origin, settings.log_secrets)
-    migrate.upgrade(settings.owner_database_url, settings.keys_owner_database_url)
+    migrate.upgrade(settings.owner_database_url, settings.keys_owner_database_url, although_others_work=although_others_work)
 
 
 def adopt_rules(settings: Settings) -> None:

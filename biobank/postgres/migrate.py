@@ -18,16 +18,25 @@ LOCK_TIMEOUT: Final = "3s"
 TRIES: Final = 30
 
 
+class AnotherMigrates(Exception):
+    """Another process migrates this database now."""
+
+    def __init__(self) -> None:
+        super().__init__("Another process has been migrating this database for minutes. Let it end, and migrate again.")
+
+
 def retried(run: Callable[[], None], *, pause: Callable[[float], None]) -> None:
     """Run a migration until it gets its locks: `TRIES` times, with `pause` (in seconds) between them, up to 5 s long.
 
-    Raises the OperationalError of the last try; any other error at once.
+    Raises the OperationalError or AnotherMigrates of the last try; any other error at once.
     """
     for attempt in range(1, TRIES + 1):
         try:
             return run()
-        except OperationalError as error:
-            if attempt == TRIES or not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+        except (OperationalError, AnotherMigrates) as error:
+            if attempt == TRIES or not isinstance(
+                getattr(error, "orig", error), (psycopg.errors.LockNotAvailable, AnotherMigrates)
+            ):
                 raise
             pause(min(attempt, 5))
 
@@ -68,8 +77,19 @@ def _revision(url: str, table: str) -> str | None:
         return None if row is None else str(row[0])
 
 
-def upgrade(owner_url: str, keys_owner_url: str, pause: Callable[[float], None] = time.sleep) -> None:
-    """Bring both databases to the newest revision. Idempotent; one at a time; tries again when a table is locked."""
+def upgrade(
+    owner_url: str,
+    keys_owner_url: str,
+    pause: Callable[[float], None] = time.sleep,
+    *,
+    although_others_work: bool = False,
+) -> None:
+    """Bring both databases to the newest revision. Idempotent; one at a time; tries again when a table is locked.
+
+    What comes before a migration that raises OthersAtWork (`biobank.postgres.rolling`) stays done. It is not asked
+    `although_others_work`.
+    """
     for made in (config(owner_url), config(keys_owner_url, keys=True)):
         made.attributes["pause"] = pause
+        made.attributes["although_others_work"] = although_others_work
         command.upgrade(made, "head")

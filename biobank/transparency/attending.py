@@ -23,6 +23,7 @@ import structlog
 from biobank.foundation import clock
 from biobank.foundation.connections import REACH
 from biobank.foundation.lifeline import Lifeline
+from biobank.foundation.schema_version import THIS
 from biobank.foundation.stopping import Stop
 from biobank.transparency.checkpoint import open_checkpoint
 from biobank.transparency.note import NoteError
@@ -126,7 +127,9 @@ class Attendant:
     def _run(self, stop: Stop) -> None:
         while not stop.is_set():
             try:
-                with psycopg.connect(self._dsn, autocommit=True, application_name="biobank attendant", **REACH) as connection:
+                with psycopg.connect(
+                    self._dsn, autocommit=True, application_name=THIS.connection_name("attendant"), **REACH
+                ) as connection:
                     self._on_connection(connection)
                     while not stop.is_set():
                         self.round(connection)

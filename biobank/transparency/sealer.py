@@ -19,6 +19,7 @@ import structlog
 
 from biobank.foundation.connections import LOST, REACH, SESSIONS_ONLY, hear_warnings, meet_in_one_session
 from biobank.foundation.errors import Unavailable
+from biobank.foundation.schema_version import THIS
 from biobank.foundation.stopping import Stop
 from biobank.transparency.keys import KeyFileError, key_stamp, load_log_signers
 from biobank.transparency.note import NoteSigner, NoteVerifier
@@ -205,7 +206,7 @@ class Sealer:
 
 
 def _connect(dsn: str) -> Connection:
-    connection: Connection = psycopg.connect(dsn, autocommit=True, application_name="biobank sealer", **REACH)
+    connection: Connection = psycopg.connect(dsn, autocommit=True, application_name=THIS.connection_name("sealer"), **REACH)
     hear_warnings(connection)
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (IDLE_TRANSACTION_TIMEOUT,))
