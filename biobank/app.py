@@ -16,7 +16,7 @@ from biobank.acts.head import HeadAsGet
 from biobank.acts.strict import as_documented
 from biobank.custody.scan_path.middleware import ScanPath
 from biobank.interchange.fhir.bundles import MEDIA_TYPE, outcome
-from biobank.operations import health, openapi_document, security_txt
+from biobank.operations import health, openapi_document, security_txt, telemetry
 from biobank.operations.clock_gate import ClockGate
 from biobank.operations.decision_log import DecisionLog
 from biobank.operations.doorman import Doorman
@@ -40,6 +40,7 @@ def create_app(bank: Bank, first: Callable[[Session, Act], object] | None = None
         watching = asyncio.create_task(bank.database.watch())
         yield
         watching.cancel()
+        await asyncio.to_thread(telemetry.finish)
         await bank.dispose()
 
     app = FastAPI(
@@ -78,5 +79,6 @@ def create_app(bank: Bank, first: Callable[[Session, Act], object] | None = None
     app.mount(SWAGGER.prefix, SWAGGER)
     app.add_middleware(Doorman, page=refusal_page, session_cookie=cookie_name)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(telemetry.FollowedRequests)
     app.add_middleware(RequestNames)
     return app

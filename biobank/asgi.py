@@ -19,7 +19,10 @@ def app() -> "FastAPI":
         from biobank.app import create_app
         from biobank.custody.rulebook import adopt_rules
         from biobank.foundation.config import Settings
+        from biobank.operations import telemetry
 
-        made = create_app(Bank.open(Settings.from_environment()), first=adopt_rules)
+        bank = Bank.open(Settings.from_environment())
+        telemetry.begin(bank)
+        made = create_app(bank, first=adopt_rules)
     gc.set_threshold(COLLECT_AFTER)
     return made

@@ -348,6 +348,8 @@ FOUND_BY_NAME = {
     "do_GET",
     "do_POST",
     "log_message",
+    # The SDK of OpenTelemetry calls it.
+    "force_flush",
     # The client's own users call them.
     "post_signed",
     "record_events",

@@ -79,14 +79,18 @@ def worker() -> None:
     settings = settings_or_exit()
     with collector_paused():
         from biobank.acts.bank import Bank
+        from biobank.operations import telemetry
         from biobank.operations.worker import run as run_worker
 
         stop = on_signals()
         try:
             adopt_rules_when_possible(settings, stop)
+            bank = Bank.open(settings)
+            telemetry.begin(bank)
         except WeakSettings as error:
             raise fail(str(error)) from error
-    run_worker(Bank.open(settings), stop)
+    run_worker(bank, stop)
+    telemetry.finish()
 
 
 def migrate(

@@ -69,6 +69,16 @@ class Settings(BaseModel):
     webhook_ca_file: Path | None = Field(
         None, description="Certificates (PEM) that vouch for the systems events are sent to. Default: the machine's."
     )
+    telemetry_address: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$",
+        description="Collector of OpenTelemetry that takes OTLP over HTTP, like `http://127.0.0.1:4318`: traces and metrics go "
+        "there, without personal data, codes hashed. Absent: none are made.",
+    )
+    telemetry_ca_file: Path | None = Field(
+        None, description="Certificates (PEM) that vouch for that collector. Default: the machine's."
+    )
+    telemetry_percent: int = Field(100, ge=0, le=100, description="Of how many requests in a hundred there are traces.")
     log_decisions: bool = Field(
         False, description="Write a line for every request with each decision about the caller's rights, granted ones too."
     )

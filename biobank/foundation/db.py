@@ -272,6 +272,9 @@ class Direct:
     trips: most of what a scan costs (docs/adr/0015).
     """
 
+    cursors: "type[psycopg.AsyncCursor[Any]]" = psycopg.AsyncCursor
+    """What statements are sent by; another one where somebody follows them."""
+
     def __init__(
         self, url: str, size: int, on_silence: Callable[[], None] = lambda: None, *, name: str = THIS.connection_name()
     ) -> None:
@@ -345,7 +348,7 @@ class Direct:
         hear_warnings(connection)
         # By default the type follows the number's size, and each size would be a prepared statement of its own.
         connection.adapters.register_dumper(int, Int8Dumper)
-        cursor = connection.cursor()
+        cursor = self.cursors(connection)
         self._current.add(cursor)
         return cursor
 

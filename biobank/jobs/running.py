@@ -22,6 +22,7 @@ from biobank.auth.identity import load_actor_of
 from biobank.foundation import clock
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.foundation.logs import REQUEST
+from biobank.foundation.tracing import span
 from biobank.jobs.queue import MadeFile, job, job_file
 
 T = TypeVar("T")
@@ -132,12 +133,16 @@ def run_next(bank: Bank, handlers: Mapping[str, Handler]) -> bool:
     row = bank.database.write_now(lambda session: _claim(session, handlers))
     if row is None:
         return False
-    with bound_contextvars(job=str(row.id), job_kind=row.kind, **({} if row.request_id is None else {REQUEST: row.request_id})):
-        _do(bank, handlers[row.kind], row)
+    with (
+        bound_contextvars(job=str(row.id), job_kind=row.kind, **({} if row.request_id is None else {REQUEST: row.request_id})),
+        span("job", {"job.kind": row.kind, "job.attempt": row.attempt}, request=row.request_id) as followed,
+    ):
+        followed.say("job.outcome", _do(bank, handlers[row.kind], row))
     return True
 
 
-def _do(bank: Bank, handler: Handler, row: "Row[Any]") -> None:
+def _do(bank: Bank, handler: Handler, row: "Row[Any]") -> str:
+    """Do a job; return what became of it, as the log says it."""
     run = JobRun(bank, row.id, row.attempt, row.kind, row.params, row.requested_by, row.done, row.total, row.answer)
     try:
         if run.attempt > 1 and not handler.resumable:
@@ -145,8 +150,10 @@ def _do(bank: Bank, handler: Handler, row: "Row[Any]") -> None:
         made = handler.run(run)
     except JobStopped:
         log.info("job_stopped")
+        return "job_stopped"
     except Refusal as refusal:
         _fail(run, refusal)
+        return "job_failed"
     except Exception as error:
         # The queue must outlive any one job: the fault is logged, and the job is tried again or given up.
         log.exception("job_broke", error=type(error).__name__)
@@ -154,9 +161,11 @@ def _do(bank: Bank, handler: Handler, row: "Row[Any]") -> None:
             _fail(run, JobBroke("Something went wrong inside the service; it was logged. Try again, or tell the administrator."))
         else:
             _set(run, state="queued")
+        return "job_broke"
     else:
         bank.database.write_now(lambda session: _finish(session, run, made))
         log.info("job_done")
+        return "job_done"
 
 
 def _claim(session: Session, handlers: Mapping[str, Handler]) -> "Row[Any] | None":

@@ -25,6 +25,7 @@ from biobank.custody.locks import locked
 from biobank.exports.as_cloud_event import Published, cloud_event, written
 from biobank.exports.feed import read_stretch, size_now
 from biobank.foundation import clock
+from biobank.foundation.tracing import span
 from biobank.transparency.models import event
 from biobank.webhooks.models import webhook, webhook_delivery
 from biobank.webhooks.posting import Outcome, Sent, post
@@ -76,7 +77,9 @@ def deliver_next(bank: Bank) -> bool:
         attempt = bank.database.write_now(lambda session: _prepare(session, bank, code, turn))
         if attempt is None:
             break
-        sent = post(bank.settings, attempt.url, attempt.headers, attempt.body)
+        with span("webhook", {"webhook.attempt": attempt.number}, codes={"webhook": code}) as followed:
+            sent = post(bank.settings, attempt.url, attempt.headers, attempt.body)
+            followed.say("webhook.outcome", sent.outcome.value)
         log.info("webhook", webhook=code, delivery=str(attempt.delivery), outcome=sent.outcome, status=sent.status)
         if not bank.database.write_now(lambda session, a=attempt, s=sent: _write_down(session, bank, code, a, s)):  # type: ignore[misc]
             break

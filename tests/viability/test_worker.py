@@ -127,10 +127,12 @@ def test_the_alarm_shows_in_the_report_the_metrics_on_the_start_page_and_to_scri
     assert (said.returncode, "ALARM" in said.stdout) == (1, True), said.stderr
 
 
-def test_a_web_worker_does_not_load_the_sampler() -> None:
+def test_a_web_worker_loads_neither_the_sampler_nor_what_sends_traces() -> None:
     """The application with every route and page, without scipy: reading an estimate costs no fit and no import of one."""
+    heavy = ("scipy", "opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.proto", "google.protobuf")
+    asked = f"print(any(name.startswith({heavy!r}) for name in sys.modules))"
     seen = subprocess.run(
-        [sys.executable, "-c", "import sys, biobank.app, biobank.operations.worker; print('scipy' in sys.modules)"],
+        [sys.executable, "-c", f"import sys, biobank.app, biobank.asgi, biobank.operations.worker; {asked}"],
         capture_output=True,
         text=True,
         check=True,
