@@ -3,6 +3,7 @@
 A cause that stands here and has no open alarm gets one; an open alarm whose cause no longer stands here is resolved.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -168,12 +169,25 @@ def _handovers(session: Session) -> Iterator[Cause]:
 
 
 def _differences(session: Session) -> Iterator[Cause]:
-    """What stands otherwise in the tables than in the log; what is at no site calls the first one that is in use."""
+    """What stands otherwise in the tables than in the log; what is at no site calls the first one, in use where one is.
+
+    A subject of several words or of one letter is named as an alarm may name it: no row may be called so that nobody is called.
+    """
     of = log_difference.c
-    first = select(func.min(site.c.code)).where(site.c.active).scalar_subquery()
-    where = func.min(func.coalesce(of.site_code, first)).label("site")
-    rows = session.execute(select(of.subject, where, func.min(of.found_at).label("since")).group_by(of.subject))
-    yield from (Cause("differs_from_log", row.subject[:40], row.site, row.since) for row in rows if row.site is not None)
+    of_sites = select(site.c.code).order_by(site.c.active.desc(), site.c.code).limit(1)
+    first = session.execute(of_sites).scalar()
+    found: dict[str, Cause] = {}
+    for row in session.execute(select(of.subject, of.site_code, of.found_at).order_by(of.found_at, of.part, of.subject)):
+        where, subject = row.site_code or first, subject_of(row.subject)
+        if where is not None and subject not in found:
+            found[subject] = Cause("differs_from_log", subject, where, row.found_at)
+    yield from found.values()
+
+
+def subject_of(named: str) -> str:
+    """Return what differs under a name that an alarm may bear: letters, digits and hyphens, 3 to 40 of them. Pure."""
+    plain = re.sub(r"[^A-Za-z0-9-]+", "-", named)[:40]
+    return plain if len(plain) >= 3 else f"row-{plain}"
 
 
 def _silent_sensors(session: Session, at: datetime) -> Iterator[Cause]:

@@ -185,9 +185,16 @@ class SensorKeyDrawn(Event):
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.sensor_key_drawn"] = "system.sensor_key_drawn"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.SENSOR_MANAGE
 
     sensor: str = Field(pattern=SENSOR)
+    key_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="What is kept of the key.")
+
+    @classmethod
+    def upcast(cls, payload: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 did not say what is kept of the key."""
+        return {"key_sha256": None} | payload
 
 
 class SensorWithdrawn(_SensorByTwo):

@@ -172,7 +172,8 @@ def draw_key(session: Session, act: Act, code: str) -> DrawnKey:
         .where(sensor.c.code == code)
         .values(key_sha256=key_hash(key), keyed_at=act.at, last_post_at=None, **machine_keys.DRAWN)
     )
-    done = record_about(session, act, code, SensorKeyDrawn(sensor=code), NOW, site=row.site_code)
+    drawn = SensorKeyDrawn(sensor=code, key_sha256=key_hash(key).hex())
+    done = record_about(session, act, code, drawn, NOW, site=row.site_code)
     return DrawnKey(code=code, name=row.name, key=key, receipt=acknowledge(act, [done]))
 
 

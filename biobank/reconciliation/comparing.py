@@ -78,9 +78,12 @@ def _said(value: Any) -> str:
 
 @dataclass
 class Slice:
-    """What one slice found. `last`: where the next begins; None: that was the end."""
+    """What one slice found. `last`: where the next begins; None: that was the end. `asked`: of how many rows; None: as many as
+    the walk asked for.
+    """
 
     last: str | None = None
+    asked: int | None = None
     looked_at: int = 0
     events: int = 0
     differing: dict[str, list[Differs]] = field(default_factory=dict)

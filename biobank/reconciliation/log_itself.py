@@ -13,6 +13,7 @@ from sqlmodel import Session
 from biobank.custody.entry import parse_entry
 from biobank.custody.models import custody, hold
 from biobank.reconciliation.comparing import Differs, Slice
+from biobank.reconciliation.following import lost
 from biobank.reconciliation.written import gone, newest
 from biobank.transparency.models import event, leaf, tree_head
 from biobank.transparency.tree import CompactRange, hash_leaf
@@ -47,6 +48,7 @@ def compare_log(session: Session, after: str, limit: int) -> Slice:
             told = [Differs("root_of_the_tree", bytes(root).hex(), tree.root().hex())]
             found.differing[f"tree-{tree.size}"] = told
     found.differing |= _gone(session, entries.values())
+    found.differing |= lost(session, entries.values())
     found.differing |= gone(session, {leaf: newest(entry) for leaf, entry in entries.items()})
     found.last = tree.to_bytes().hex()
     return found

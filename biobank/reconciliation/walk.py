@@ -10,7 +10,9 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.acts.timers import timer
+from biobank.reconciliation import following
 from biobank.reconciliation.comparing import Part, compare_custody, compare_holds, compare_logins
+from biobank.reconciliation.following import FOLLOWED
 from biobank.reconciliation.log_itself import compare_log
 from biobank.reconciliation.models import log_difference, log_walk
 from biobank.reconciliation.people_and_harm import compare_adverse, compare_donors
@@ -44,7 +46,8 @@ def is_compared(name: str) -> Callable[[Part], Part]:
 
 def parts() -> dict[str, Part]:
     """Return every part of the comparison. Whole once `registries.declarations` is imported."""
-    return _PARTS | {name: part_of(one) for name, one in WRITTEN.items()}
+    followed = {name: following.part_of(one) for name, one in FOLLOWED.items()}
+    return _PARTS | {name: part_of(one) for name, one in WRITTEN.items()} | followed
 
 
 @timer(every=timedelta(seconds=10))
@@ -68,7 +71,7 @@ def _step(session: Session, name: str, part: Part, at: datetime) -> int:
         )
     done = (state.looked_at if state.after else 0) + found.looked_at
     values: dict[str, Any] = {"after": found.last or "", "began_at": began, "looked_at": done}
-    if found.last is None or found.looked_at < AT_ONCE:
+    if found.last is None or found.looked_at < (AT_ONCE if found.asked is None else found.asked):
         session.execute(delete(log_difference).where(log_difference.c.part == name, log_difference.c.seen_at < began))
         values |= {"after": "", "rounds": state.rounds + 1, "ended_at": at}
     session.execute(update(log_walk).where(log_walk.c.part == name).values(**values))

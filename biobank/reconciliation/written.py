@@ -144,7 +144,7 @@ def _logged(written: Written, row: Mapping[str, Any], entries: Mapping[str, Entr
             expected[said.column] = None
         else:
             for column, member in said.others.get(entry["kind"], said.members).items():
-                value = _member(entry, member, row[column])
+                value = member_of(entry, member, row[column])
                 expected[column] = moves.led(value, row[column]) if written.moves and _is_donors(column) else value
         if said.marks is not None and (row[said.marks] is None) != (entry is None):
             expected[said.marks] = None if entry is None else entry["occurred_at"]
@@ -155,7 +155,8 @@ def _is_donors(column: str) -> bool:
     return column in ("donor_code", "recipient_code")
 
 
-def _member(entry: Entry, member: Member, stored: Any) -> Any:
+def member_of(entry: Entry, member: Member, stored: Any) -> Any:
+    """Return what an entry says in a member; of a function, what it makes of the entry and of what is stored."""
     if callable(member):
         return member(entry, stored)
     return entry["body"].get(member.removeprefix("body.")) if member.startswith("body.") else entry[member]
@@ -180,7 +181,7 @@ def _unnamed(session: Session, written: Written, said: Said, made: Mapping[str, 
         there = session.execute(select(column).where(column.in_([bytes.fromhex(leaf) for leaf in made]))).scalars()
         return sorted(made.keys() - {bytes(one).hex() for one in there})
     key = [written.table.c[name] for name in written.by_key]
-    names = {leaf: tuple(_member(entry, said.members[name], None) for name in written.by_key) for leaf, entry in made.items()}
+    names = {leaf: tuple(member_of(entry, said.members[name], None) for name in written.by_key) for leaf, entry in made.items()}
     statement = select(*key, event.c.seq).join(event, event.c.leaf_hash == column).where(tuple_(*key).in_(list(names.values())))
     last = {tuple(row[:-1]): row.seq for row in session.execute(statement)}
     return sorted(leaf for leaf, name in names.items() if last.get(name, 0) < made[leaf]["seq"])

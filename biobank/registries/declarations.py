@@ -6,6 +6,7 @@
 from biobank.acts import answers_and_attempts
 from biobank.acts.timers import TIMERS
 from biobank.acts.two_person import ACTS
+from biobank.alarms import against_the_log as compared_alarms
 from biobank.alarms import watch as alarms
 from biobank.benches import service as benches
 from biobank.custody import reversal
@@ -15,6 +16,7 @@ from biobank.importing import uploads
 from biobank.interchange.fhir import bulk as fhir_bulk
 from biobank.jobs import queue
 from biobank.jobs.running import JOB_KINDS
+from biobank.labels import against_the_log as compared_print_rules
 from biobank.labels import batches
 from biobank.labels import reconciling as label_reconciling
 from biobank.messages import sending
@@ -36,6 +38,7 @@ from biobank.quality import (
     reopening,
     reserves,
 )
+from biobank.reconciliation import followed as compared_streams
 from biobank.reconciliation import observed as compared_observations
 from biobank.reconciliation import tables as compared_tables
 from biobank.reconciliation import walk as reconciliation
@@ -52,9 +55,11 @@ from biobank.withdrawals import service as withdrawals
 MODULES = (
     answers_and_attempts,
     alarms,
+    compared_alarms,
     benches,
     reconciliation,
     compared_observations,
+    compared_streams,
     compared_tables,
     against_the_log,
     reversal,
@@ -65,6 +70,7 @@ MODULES = (
     uploads,
     batches,
     label_reconciling,
+    compared_print_rules,
     sensors,
     sending,
     roles,

@@ -1,5 +1,6 @@
 """Use cases of containers themselves: adding, counting. Moving one is in `moving.py`."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,6 +81,9 @@ def add_containers(session: Session, act: Act, requests: Sequence[ContainerCreat
         for p, (code, r, c) in zip(new_codes(session, "PS", len(cells)) if cells else (), cells, strict=True)
     ]
     insert_rows(session, storage_position, positions)
+    slots: dict[str, list[dict[str, Any]]] = {}
+    for one in positions:
+        slots.setdefault(one["container_code"], []).append(one)
     facts = []
     for row in made:
         event = ContainerAdded(
@@ -89,6 +93,9 @@ def add_containers(session: Session, act: Act, requests: Sequence[ContainerCreat
             purpose=row["purpose"],
             rows=row["rows"],
             cols=row["cols"],
+            temperature_class=row["temperature_class"],
+            isolated=row["isolated"],
+            slots_sha256=_digest_of_slots(slots[row["code"]]) if row["code"] in slots else None,
         )
         head = head_of(session, act, NOW, subject=None, site=row["site_code"])
         facts.append(Fact(StreamKind.CONTAINER, row["code"], event, head))
@@ -117,6 +124,12 @@ def _require_place(session: Session, act: Act, at: str, parent: str | None, requ
         if name_key(request.name) in seen:
             raise ContainerNameTaken("Two of these names look alike. Give names that nobody can take for each other.")
         seen.add(name_key(request.name))
+
+
+def _digest_of_slots(slots: Sequence[dict[str, Any]]) -> str:
+    """Return how the entry of a new container quotes its slots, given in order of rows (`ContainerAdded.slots_sha256`)."""
+    lines = "\n".join(f"{one['code']} {one['row']} {one['col']} {one['label']}" for one in slots)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _container_row(code: str, request: ContainerCreate) -> dict[str, Any]:

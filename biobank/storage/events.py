@@ -1,6 +1,6 @@
 """Events of places: a tube goes into a slot, moves, or its box moves."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -95,7 +95,7 @@ class ContainerAdded(Event):
 
     stream: ClassVar[StreamKind] = StreamKind.CONTAINER
     kind: Literal["container.added"] = "container.added"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     permission: ClassVar[Permission] = Permission.STORAGE_MANAGE
 
     container_kind: str = Field(pattern=r"^[a-z]{3,20}$")
@@ -104,6 +104,20 @@ class ContainerAdded(Event):
     purpose: str = Field(pattern=r"^[a-z]{3,20}$")
     rows: int | None = Field(default=None, ge=1, le=100)
     cols: int | None = Field(default=None, ge=1, le=100)
+    temperature_class: str | None = Field(
+        default=None, pattern=r"^[a-z0-9_]{3,20}$", description="As it was said; null: not said."
+    )
+    isolated: bool | None = Field(default=None, description="For material that is kept apart; null: not said.")
+    slots_sha256: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 of its slots, one a line in order of rows: code, row, column and label, with a space between.",
+    )
+
+    @classmethod
+    def upcast(cls, payload: dict[str, Any]) -> dict[str, Any]:
+        """Versions 1 and 2 said nothing of how cold it is, of what is kept apart, nor of its slots."""
+        return {"temperature_class": None, "isolated": None, "slots_sha256": None} | payload
 
 
 OF_ITS_PLACE: frozenset[str] = frozenset({"container.moved", "container.lifted", "container.put_back"})

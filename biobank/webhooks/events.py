@@ -1,6 +1,6 @@
 """What happens to subscriptions of other systems. Streams: their code. Of an address the log knows the host and a hash."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -44,11 +44,20 @@ class WebhookSecretMade(Event):
 
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.webhook_secret_made"] = "system.webhook_secret_made"
+    version: ClassVar[int] = 2
     permission: ClassVar[Permission] = Permission.LOG_EXPORT
 
     webhook: str = WEBHOOK
     number: int = Field(ge=1)
     former_ended: bool
+    salt_sha256: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="Of the salt that the secret follows from."
+    )
+
+    @classmethod
+    def upcast(cls, payload: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 did not name the salt."""
+        return {"salt_sha256": None} | payload
 
 
 class WebhookStopped(Event):

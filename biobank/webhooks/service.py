@@ -145,8 +145,9 @@ def make_secret(session: Session, act: Act, code: str, request: MakeSecret) -> S
     Raises NotFound, WebhookNotInThisState.
     """
     row = _get(session, act, code, "secret")
-    number, secret, former = add_secret(session, act.keystore, row.code, act.at, end_former=request.end_former)
-    event = events.WebhookSecretMade(webhook=row.code, number=number, former_ended=request.end_former and number > 1)
+    number, salt, secret, former = add_secret(session, act.keystore, row.code, act.at, end_former=request.end_former)
+    ended = request.end_former and number > 1
+    event = events.WebhookSecretMade(webhook=row.code, number=number, former_ended=ended, salt_sha256=salt)
     receipt = _record(session, act, row, event)
     return ShownSecret(code=row.code, name=row.name, secret=secret, former_until=former, receipt=receipt)
 

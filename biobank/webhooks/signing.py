@@ -5,6 +5,7 @@ it away, and it can be computed again for every message. During a change two sec
 """
 
 import base64
+import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -34,8 +35,8 @@ def secret_of(key: bytes, salt: bytes) -> str:
 
 def add_secret(
     session: Session, keystore: Keystore, webhook: str, at: datetime, *, end_former: bool
-) -> tuple[int, str, datetime | None]:
-    """Make a new secret; return its number, itself, and until when the one before signs too."""
+) -> tuple[int, str, str, datetime | None]:
+    """Make a new secret; return its number, the SHA-256 of its salt, itself, and until when the one before signs too."""
     table = webhook_secret.c
     last = session.execute(select(func.max(table.number)).where(table.webhook_code == webhook)).scalar() or 0
     until = at if end_former else at + OVERLAP
@@ -44,7 +45,7 @@ def add_secret(
     number, salt = last + 1, secrets.token_bytes(_BYTES)
     session.execute(insert(webhook_secret).values(webhook_code=webhook, number=number, salt=salt, made_at=at))
     key = keystore.keys_for([webhook])[webhook]
-    return number, secret_of(key, salt), until if ended and not end_former else None
+    return number, hashlib.sha256(salt).hexdigest(), secret_of(key, salt), until if ended and not end_former else None
 
 
 def signing_now(session: Session, keystore: Keystore, webhook: str, at: datetime) -> list[str]:

@@ -117,6 +117,9 @@ CHANGES = {
     "donor led elsewhere": ("UPDATE donor SET merged_into = :other WHERE code = :donor", "donors", "merged into:"),
     "place may be warmer": ("UPDATE storage_container SET highest_mc = 0 WHERE code = :place", "places", "highest mc:"),
     "place elsewhere": ("UPDATE storage_container SET parent_code = 'CT-X' WHERE code = :place", "places", "parent code:"),
+    "place said to be colder": ("UPDATE storage_container SET temperature_class = 'cold' WHERE code = :place", "places", "temp"),
+    "place said to be apart": ("UPDATE storage_container SET isolated = NOT isolated WHERE code = :place", "places", "isolated:"),
+    "place at another site": ("UPDATE storage_container SET site_code = 'CLINIC' WHERE code = :place", "places", "site:"),
     "place for another use": (
         "UPDATE storage_container SET purpose = 'evacuation' WHERE code = :place",
         "places",
@@ -170,8 +173,8 @@ def test_what_the_owner_of_the_database_changes_is_found_and_nothing_else(api: A
     }
 
     sound = bank.write(lambda s: go_round(s, bank))
-    # The people of a test bank are written past the application: that is found, and only that.
-    assert {part for part, _ in sound} == {"logins"}
+    # The people and registers of a test bank are written past the application: that is found, and only that.
+    assert {part for part, _ in sound} == {"logins", "register_entry", "register_authorisation"}
     for what, (statement, part, words) in CHANGES.items():
         with as_owner(bank) as session:
             assert session.execute(text(statement), names).rowcount > 0, what  # type: ignore[attr-defined]
@@ -186,6 +189,10 @@ def test_what_differs_is_said_raises_an_alarm_and_ends_with_the_next_round(api: 
     with psycopg.connect(bank.dsn()) as connection:
         connection.execute("SET session_replication_role = replica")
         connection.execute("DELETE FROM user_role WHERE user_code <> %s", (bank.actor("quality").code,))
+        for seeded in ("register_authorisation", "register_entry"):
+            connection.execute(f"ALTER TABLE {seeded} DISABLE TRIGGER no_delete")
+            connection.execute(f"DELETE FROM {seeded}")
+            connection.execute(f"ALTER TABLE {seeded} ENABLE ALWAYS TRIGGER no_delete")
         connection.execute("UPDATE app_user SET must_change_password = true, password_hash = NULL WHERE username <> 'quality'")
     before = httpx.get(f"{api.url}/readyz")
     bank.write(lambda s: go_round(s, bank))
