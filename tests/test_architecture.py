@@ -154,7 +154,9 @@ def test_every_module_that_declares_a_timer_a_job_or_an_act_of_two_people_is_imp
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in SOURCES
         for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "is_written"
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and ast.unparse(node.value.func) in ("is_written", "follows")
     }
 
     assert declared == {module.__name__ for module in declarations.MODULES}

@@ -30,6 +30,7 @@ FOUND: Final[dict[str, tuple[str, ...]]] = {
     "compared": ("app_user", "custody", "hold", "passkey", "personal_key", "second_factor", "user_role"),
     "folded": ("adverse_event", "donor", "specimen", "specimen_parent", "storage_container", "withdrawal", "withdrawal_item"),
     "repeated": (
+        *("alarm_step", "excursion_item"),
         *("administration", "api_client", "bank_closing", "bedside_check", "bedside_release", "bench_handling", "bench_session"),
         *("class_limit", "consent", "culture_record", "deviation", "donor_agreement", "donor_allergy", "excursion"),
         *("handover_item", "kit", "sensor_doubt", "shipment_item", "stock_count", "storage_reading"),
@@ -37,6 +38,11 @@ FOUND: Final[dict[str, tuple[str, ...]]] = {
         *("material_limit", "named_performer", "open_act_limit", "recall", "recall_closing", "reporting_rule"),
         *("split_storage_rule", "unit_disposition", "use_up_allowed", "viability_assay", "viability_criterion"),
         *("withdrawal_pick", "wristband"),
+    ),
+    "followed": (
+        *("alarm", "bank_closing_unit", "deviation_subject", "print_rule", "recall_item", "register_authorisation"),
+        *("register_entry", "register_rule", "register_warning", "rota_line", "sensor", "sensor_place", "shipment"),
+        *("shipment_box", "site", "storage_position", "webhook", "webhook_secret"),
     ),
     "signed": ("pending_act", "signature"),
     "committed": ("vault_document",),
@@ -77,13 +83,20 @@ WORDS: Final = {
     "made, for which lot and bank, its expiry and legal basis; of a withdrawal its state, donor, clinic, approvals, "
     "tubes, confirmed picks, passed checks and used releases; of a donor alive or not, kept apart or not, by which "
     "document known, where a merged record leads; of an adverse event how it is judged; of a container its limits, "
-    "what it is, in what it stands, whether it was lifted (not its temperature class, nor what is kept apart, which "
-    "no entry says). Other columns are not compared. `reconciliation/test_walk.py: "
+    "how "
+    "cold it is, what is kept apart in it, what it is, in what and where it stands, whether it was lifted. Other columns are "
+    "not compared. "
+    "`reconciliation/test_walk.py: "
     "test_what_the_owner_of_the_database_changes_is_found_and_nothing_else`",
     "repeated": "What it repeats of the events that its rows name, column by column, and that its rows are there: by the worker "
     "as above. What it adds to them (until when a check waits, whether a release was ended) is not compared. "
     "`reconciliation/test_rows.py: "
     "test_a_change_of_any_column_that_an_event_says_is_found_and_so_is_a_row_that_was_deleted`",
+    "followed": "The events of its stream are replayed, and every row, every column that they write, and every row that is not "
+    "there is compared: by the worker as above. Of a list that an entry quotes by its SHA-256, and of the slots of a box, the "
+    "digest is computed again. `reconciliation/test_rows.py: "
+    "test_a_change_of_any_column_that_an_event_says_is_found_and_so_is_a_row_that_was_deleted`, "
+    "`reconciliation/test_followed.py: test_each_column_is_compared_or_said_to_be_worth_nothing_to_change`",
     "signed": "When it is used: what its signer's key did not sign is completed by nobody. "
     "`transparency/test_personal_signatures.py: "
     "test_a_first_signature_that_somebody_wrote_into_the_table_is_completed_by_nobody`",
@@ -96,9 +109,8 @@ WORDS: Final = {
 
 UNCOMPARED: Final[dict[str, str]] = {
     **dict.fromkeys(
-        ("alarm", "alarm_step", "act_timed_out", "notice"),
-        "Who was called about what: it allows nothing. What is still so is looked at every 30 s by what it rests on, and "
-        "what was raised and answered stands in the entries. A call that somebody hid is not repeated.",
+        ("act_timed_out", "notice"),
+        "Who is told what on their pages, and what took too long: it allows nothing, and what it is about stands in the entries.",
     ),
     **dict.fromkeys(
         ("attachment", "attachment_context", "deviation_attachment", "logger_file", "paper_form"),
@@ -109,9 +121,9 @@ UNCOMPARED: Final[dict[str, str]] = {
         "What was refused: it allows nothing and no rule reads it. A row that was added is not found; none can be changed."
     ),
     **dict.fromkeys(
-        ("bank_closing_unit", "deviation_subject", "deviation_unit", "recall_item", "excursion_item", "excursion_item_past"),
-        "Lists that an entry names by number or SHA-256. What they bring about (holds, reservations, custody) is "
-        "compared. Whoever hides a unit from such a list hides it from a page; its hold stands.",
+        ("deviation_unit", "excursion_item_past"),
+        "What a deviation asks about beside what it named, and how a line of an excursion stood before. What they bring about "
+        "(holds, custody) and what they follow from (the lists that entries quote) is compared.",
     ),
     **dict.fromkeys(
         ("donor_document", "donor_index"),
@@ -124,35 +136,13 @@ UNCOMPARED: Final[dict[str, str]] = {
         "(`custody`, `specimen`); the rest misleads whoever reads the page, until somebody reads the entry.",
     ),
     **dict.fromkeys(
-        ("handover", "shipment", "shipment_box", "stock_count_line"),
+        ("handover", "stock_count_line"),
         "The frame of what is compared unit by unit: who holds it and where it is (`custody`), by which offer or "
-        "departure. Times, seals and the courier mislead whoever reads the page, until somebody reads the entry.",
+        "departure. Its times mislead whoever reads the page, until somebody reads the entry.",
     ),
     **dict.fromkeys(
         ("label_reconciliation", "outcome_measure", "outcome_result", "paper_check", "withdrawal_outcome"),
         "What was told afterwards, and sheets of paper: it allows nothing. The entry says it, or its hash or commitment.",
-    ),
-    **dict.fromkeys(
-        ("print_rule", "rota_line", "register_rule"),
-        "**Harms:** where labels are printed, who is called, whether the registers warn or refuse. Each change through "
-        "the program is an entry; one past it is seen by whoever looks at the page of rules.",
-    ),
-    **dict.fromkeys(
-        ("register_entry", "register_authorisation", "register_warning"),
-        "**Harms:** a lot or device that expired, was recalled or retired passes as fit, or a person as trained. Each use "
-        "is an entry that names it; whoever compares the entries of the register finds it.",
-    ),
-    **dict.fromkeys(
-        ("sensor", "sensor_place"),
-        "**Harms:** another key, or other places, for values that are believed. Keys given and taken are entries; each "
-        "value that was sent is one with its sensor; a sensor that is silent is an alarm.",
-    ),
-    "site": (
-        "Names, zones and whether a site is in use. Each change is an entry. A wrong zone misleads on paper; what is "
-        "recorded is in UTC."
-    ),
-    "storage_position": (
-        "**Harms:** a slot that is blocked or kept for somebody is given. In which slot a unit stands is compared (`custody`)."
     ),
     "stream_head": (
         "The end of each stream, which the database computes: one that is wrong makes the next entry of the stream fail."
@@ -165,10 +155,9 @@ UNCOMPARED: Final[dict[str, str]] = {
         "Computed from entries and parameters with a kept seed: computing again finds it. A report bears its own hash, "
         "signature and acknowledgement.",
     ),
-    **dict.fromkeys(
-        ("webhook", "webhook_delivery", "webhook_secret"),
-        "**Harms:** events go to another system, or do not go. Only to addresses of `BIOBANK_WEBHOOK_ADDRESSES`, which no "
-        "database can change; what is sent names codes and no person. What two people let go is an entry.",
+    "webhook_delivery": (
+        "What is on its way to other systems: an event that was hidden here is not sent, and is in the feed. Only to "
+        "addresses of `BIOBANK_WEBHOOK_ADDRESSES`, which no database can change."
     ),
 }
 """Tables that nothing compares with the log: what a change of each does, and what would find it."""

@@ -26,7 +26,7 @@ from biobank.foundation.terms import words
 from biobank.labels.reconciling import RECONCILE
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage, Shown
 from biobank.pages.ui.code_pages import page_of
-from biobank.pages.ui.entries import facts_of, opened
+from biobank.pages.ui.entries import facts_of, opened, said_of
 from biobank.pages.ui.listing import Listing, Wanted
 from biobank.pages.ui.parts import Column
 from biobank.quality import identity_changes
@@ -114,14 +114,14 @@ def _draw(at: Opened[Read]) -> Shown:
         held = (role.partition("@") for role in body["roles"])
         body["roles"] = ", ".join(f"{words(role).lower()} {_where(site)}" for role, _, site in held)
     files = {name: body.pop(name) for name in file_members(known.model) if name in body}
-    proposal = "; ".join(f"{words(name).lower()} {words(value)}" for name, value in body.items())
+    proposal = said_of(body, whole=True)
     return OwnPage(
         "pending_act.html",
         one=one,
         label=ACTS[one.act].label,
         subject_href=page_of(one.subject),
         facts=[
-            *facts_of(body),
+            *facts_of(body, whole=True),
             *opened(files, seen),
             *_needs(one),
         ],

@@ -2,24 +2,21 @@
 
 import hashlib
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import FromClause, Text, collate, func, literal, or_, select
-from sqlalchemy import cast as cast_to
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import or_
 
-from biobank.auth.models import site
+from biobank.auth.machine_keys import DRAWN_WITHIN
+from biobank.auth.models import api_client, site
 from biobank.foundation.clock import rfc3339
-from biobank.foundation.db import table_of
-from biobank.monitoring.models import excursion, excursion_item, sensor, sensor_place
-from biobank.quality.models import bank_closing_unit, deviation_subject, recall, recall_item
+from biobank.monitoring.models import sensor, sensor_place
 from biobank.reconciliation.following import Follows, Rows, always, changes, follows, sets
 from biobank.reconciliation.tables import repeated
 from biobank.reconciliation.written import Entry
 from biobank.registers.models import register_authorisation, register_entry, register_rule, register_warning
-from biobank.shipping.models import ShipmentBox
+from biobank.shipping.boxes import shipment_box
 from biobank.shipping.shipment_queries import shipment
-from biobank.storage.models import storage_container, storage_position
+from biobank.storage.models import storage_position
 from biobank.webhooks.models import webhook, webhook_secret
 from biobank.webhooks.signing import OVERLAP
 
@@ -69,8 +66,20 @@ def _reads(rows: Rows, entry: Entry) -> None:
         rows[name] = {"since": entry["occurred_at"]}
 
 
+_NONE_TO_DRAW: Final = {"key_for": None, "key_until": None}
+
+
+def _granted(rows: Rows, entry: Entry) -> None:
+    until = datetime.fromisoformat(entry["occurred_at"]) + DRAWN_WITHIN
+    rows[()] = rows.get((), {}) | {"key_for": entry["by"], "key_until": rfc3339(until)}
+
+
+def _drawn(rows: Rows, _entry: Entry) -> None:
+    rows[()] = rows.get((), {}) | _NONE_TO_DRAW
+
+
 def _keyed(rows: Rows, entry: Entry) -> None:
-    row = {"keyed_at": entry["occurred_at"]}
+    row = {"keyed_at": entry["occurred_at"]} | _NONE_TO_DRAW
     said = entry["body"]["key_sha256"]
     rows[()] |= row if said is None else row | {"key_sha256": said}
 
@@ -94,67 +103,7 @@ def _marked(rows: Rows, entry: Entry) -> None:
             rows[(position,)] = {"blocked": body["reason"], "kept_for": body["kept_for"]}
 
 
-def _slots(rows: Rows, entry: Entry) -> None:
-    if entry["body"]["slots_sha256"] is not None:
-        rows[()] = {"slots_sha256": entry["body"]["slots_sha256"]}
-
-
-def _set_of_excursion(rows: Rows, entry: Entry) -> None:
-    body = entry["body"]
-    rows.pop((body["excursion"],), None)
-    if body["specimens"]:
-        rows[(body["excursion"],)] = {"sha256": body["specimens_sha256"]}
-
-
-def _subjects(rows: Rows, entry: Entry) -> None:
-    if entry["body"]["subjects"]:
-        rows[()] = {"sha256": entry["body"]["subjects_sha256"]}
-
-
-def _hex_digest(lines: Any, order: Any) -> Any:
-    """Return the SHA-256 of lines in an order, as entries quote a set, computed by the database."""
-    joined = func.string_agg(lines, aggregate_order_by(literal("\n"), order))
-    return func.encode(func.sha256(func.convert_to(joined, "UTF8")), "hex")
-
-
-def _digests(of: Any, member: Any, *key: Any, where: Any = None, joined: Any = None) -> FromClause:
-    """Return a query with one row for each set: what names its stream, its key, and the digest of its members."""
-    statement = select(of, *key, _hex_digest(member, collate(member, "C")).label("sha256")).group_by(of, *key)
-    if joined is not None:
-        statement = statement.select_from(joined)
-    return (statement if where is None else statement.where(where)).subquery()
-
-
 _slot = storage_position.c
-_line = _slot.code + " " + cast_to(_slot.row, Text) + " " + cast_to(_slot.col, Text) + " " + _slot.label
-_slots_of = (
-    select(
-        _slot.container_code,
-        func.encode(
-            func.sha256(func.convert_to(func.string_agg(_line, aggregate_order_by(literal("\n"), _slot.row, _slot.col)), "UTF8")),
-            "hex",
-        ).label("slots_sha256"),
-    )
-    .group_by(_slot.container_code)
-    .subquery()
-)
-_item = excursion_item.c
-_affected = _digests(
-    excursion.c.container_code,
-    _item.specimen_code,
-    _item.excursion_code,
-    where=_item.removed_at.is_(None),
-    joined=excursion_item.join(excursion, excursion.c.code == _item.excursion_code),
-)
-_subject = deviation_subject.c.subject_id
-_recalled = _digests(
-    recall.c.deviation_code,
-    recall_item.c.specimen_code,
-    recall_item.c.recall_id,
-    joined=recall_item.join(recall, recall.c.id == recall_item.c.recall_id),
-)
-_closing = cast_to(bank_closing_unit.c.closing_id, Text).label("closing")
-_closing_units = _digests(_closing, bank_closing_unit.c.specimen_code)
 
 follows(
     # What is used at benches, by whom, and what a site does about a problem.
@@ -198,16 +147,17 @@ follows(
             "system.sensor_made": sets(
                 {
                     **{"site_code": "body.site", "silent_after_min": "body.silent_after_min", "made_at": "occurred_at"},
-                    **dict.fromkeys(("keyed_at", "key_sha256", "withdrawn_at"), always(None)),
+                    **dict.fromkeys(("keyed_at", "key_sha256", "withdrawn_at", *_NONE_TO_DRAW), always(None)),
                 }
             ),
             "system.sensor_changed": changes(repeated("silent_after_min")),
+            "system.sensor_key_granted": _granted,
             "system.sensor_key_drawn": _keyed,
             "system.sensor_withdrawn": changes(
-                {"withdrawn_at": "occurred_at", "keyed_at": always(None), "key_sha256": always(None)}
+                {"withdrawn_at": "occurred_at", **dict.fromkeys(("keyed_at", "key_sha256", *_NONE_TO_DRAW), always(None))}
             ),
         },
-        ("site_code", "silent_after_min", "made_at", "keyed_at", "key_sha256", "withdrawn_at"),
+        ("site_code", "silent_after_min", "made_at", "keyed_at", "key_sha256", "withdrawn_at", *_NONE_TO_DRAW),
         of="code",
         site="site_code",
     ),
@@ -218,6 +168,19 @@ follows(
         ("since",),
         of="sensor_code",
         key=("container_code", "measure"),
+    ),
+    Follows(
+        api_client,
+        "system",
+        {
+            "system.client_made": sets(dict.fromkeys(_NONE_TO_DRAW, always(None))),
+            "system.client_key_granted": _granted,
+            "system.client_key_drawn": _drawn,
+            "system.client_revoked": _drawn,
+        },
+        tuple(_NONE_TO_DRAW),
+        of="code",
+        part="api_client_grants",
     ),
     # Sites; those that were there before the first entry about them are not judged.
     Follows(
@@ -275,17 +238,6 @@ follows(
         key=("code",),
         where=or_(_slot.blocked.is_not(None), _slot.kept_for.is_not(None)),
     ),
-    Follows(
-        _slots_of,
-        "container",
-        {"container.added": _slots},
-        ("slots_sha256",),
-        of="container_code",
-        unsaid=True,
-        part="slots",
-        streams=storage_container.c.code,
-        share=10,
-    ),
     # Journeys.
     Follows(
         shipment,
@@ -308,50 +260,11 @@ follows(
         site="from_site",
     ),
     Follows(
-        table_of(ShipmentBox),
+        shipment_box,
         "shipment",
         {"shipment.box_sealed": sets(repeated("seal"), key=("body.box",))},
         ("seal",),
         of="shipment_code",
         key=("box",),
-    ),
-    # Sets that an entry quotes by their digest.
-    Follows(
-        _affected,
-        "container",
-        {"container.excursion_opened": _set_of_excursion, "container.excursion_changed": _set_of_excursion},
-        ("sha256",),
-        of="container_code",
-        key=("excursion_code",),
-        part="excursion_item_sets",
-        streams=excursion.c.container_code,
-    ),
-    Follows(
-        _digests(deviation_subject.c.deviation_code, _subject),
-        "system",
-        {"system.deviation_opened": _subjects},
-        ("sha256",),
-        of="deviation_code",
-        part="deviation_subject",
-        streams=deviation_subject.c.deviation_code,
-    ),
-    Follows(
-        _recalled,
-        "system",
-        {"system.recall_started": sets({"sha256": "body.subjects_sha256"}, key=("body.recall",))},
-        ("sha256",),
-        of="deviation_code",
-        key=("recall_id",),
-        part="recall_item",
-        streams=recall.c.deviation_code,
-    ),
-    Follows(
-        _closing_units,
-        "system",
-        {"system.closing_announced": sets({"sha256": "body.units_sha256"})},
-        ("sha256",),
-        of="closing",
-        part="bank_closing_unit",
-        streams=_closing,
     ),
 )

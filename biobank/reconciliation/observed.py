@@ -4,7 +4,7 @@ from typing import Any
 
 from biobank.benches.models import bench_handling, bench_session
 from biobank.donors.models import donor_allergy
-from biobank.monitoring.models import excursion, reading, sensor_doubt
+from biobank.monitoring.models import excursion, excursion_item, reading, sensor_doubt
 from biobank.quality.models import bank_closing
 from biobank.reconciliation.written import ANY, Entry, Said, Written, is_written
 from biobank.shipping.handover_queries import item as handover_item
@@ -20,6 +20,15 @@ def _read_one_by_one(member: str) -> Any:
         return entry["body"][member] if entry["kind"] == "container.reading_recorded" else stored
 
     return read
+
+
+def _assessed(entry: Entry, _stored: Any) -> str | None:
+    """Return what was decided of a line of an excursion. A line that came in again is undecided, so the log does not miss one."""
+    return entry["body"]["decision"] if entry["kind"] == "container.excursion_assessed" else None
+
+
+def _excursion(entry: Entry, _stored: Any) -> str | None:
+    return entry["body"]["excursion"] if entry["kind"] == "container.excursion_assessed" else None
 
 
 def _counted(entry: Entry, _stored: Any) -> str | None:
@@ -50,6 +59,10 @@ is_written(
             ),
         ),
         site="site_code",
+    ),
+    Written(
+        excursion_item,
+        (Said("assessed_event", ANY, {"excursion_code": _excursion, "decision": _assessed}, marks="assessed_at"),),
     ),
     Written(
         sensor_doubt,

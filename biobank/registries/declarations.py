@@ -40,6 +40,7 @@ from biobank.quality import (
 )
 from biobank.reconciliation import followed as compared_streams
 from biobank.reconciliation import observed as compared_observations
+from biobank.reconciliation import quoted_sets as compared_sets
 from biobank.reconciliation import tables as compared_tables
 from biobank.reconciliation import walk as reconciliation
 from biobank.shipping import arrivals, handovers
@@ -60,6 +61,7 @@ MODULES = (
     reconciliation,
     compared_observations,
     compared_streams,
+    compared_sets,
     compared_tables,
     against_the_log,
     reversal,

@@ -9,7 +9,7 @@ from tests.conftest import Api
 from tests.monitoring.test_excursions import a_tank
 from tests.monitoring.test_sensors import cold, send
 from tests.pages.visitor import Visit
-from tests.withdrawals.stories import later
+from tests.withdrawals.stories import later, sign_and_post
 
 SIGNED = {"password": seed.PASSWORD}
 
@@ -66,3 +66,18 @@ def test_a_sensor_is_added_keyed_heard_doubted_and_withdrawn_in_the_browser(api:
     visit("quality").submit(f"{here}/withdraw", {"reason": "Broken"} | SIGNED)
     sign_waiting(visit, "admin")
     assert api.lab_tech.get("/sensors").json()["items"][0]["state"] == "withdrawn"
+
+
+def test_the_second_person_reads_every_place_that_they_sign_for(api: Api, visit: Visit) -> None:
+    tanks = [a_tank(api, f"Tank {n}") for n in range(20)]
+    form = {"name": "Probe 9", "containers": " ".join(tanks[:1]), "measures": "temperature_mc", "silent_after_min": "60"}
+    assert visit("quality").submit("/sensors/new", form, follow_redirects=True).status_code == 200
+    (one,) = api.lab_tech.get("/sensors").json()["items"]
+    body = {"containers": tanks, "measures": ["temperature_mc"], "silent_after_min": 60}
+    path = f"/sensors/{one['code']}/change"
+    proposed = sign_and_post(api.admin, "decided", path, body)
+    assert proposed.status_code == 200, proposed.text
+
+    page = visit("quality").get_page(f"/pending/{proposed.json()['pending_act']}")
+
+    assert [tank for tank in tanks if page.count(tank) < 2] == [], "among the facts and in what is signed"

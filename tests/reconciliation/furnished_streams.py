@@ -1,14 +1,20 @@
 """What a furnished bank still lacks, so that every kind which a followed table follows has been said in it."""
 
+from typing import Any
+
+import httpx
+
 from tests import seed
 from tests.conftest import Api
+from tests.monitoring import test_excursions as excursions
+from tests.monitoring.stories import assess
 from tests.monitoring.test_excursions import a_tank
 from tests.registers import test_registers as registers
 from tests.shipping import stories as shipping
 from tests.shipping import test_journey_records as journeys
 from tests.shipping import test_shipments as shipments
 from tests.storage.test_storing import a_box
-from tests.withdrawals.stories import by_two, sign_and_post
+from tests.withdrawals.stories import by_two, later, sign_and_post
 
 
 def furnish_streams(api: Api) -> None:
@@ -29,6 +35,7 @@ def furnish_streams(api: Api) -> None:
     body = {"name": "Probe that went", "containers": [tank], "measures": ["temperature_mc"], "silent_after_min": 60}
     sensor = _done(api.quality.post("/sensors", json=body))["code"]
     _done(by_two(api.admin, api.quality, f"/sensors/{sensor}/withdraw", {"reason": "broken"}))
+    _assessed(api)
     sent = shipping.tubes(api, 2, frozen=True)
     journey = _done(journeys.boxed(api, sent))["code"]
     looked_at = [{"box": str(n + 1), "seal": f"S-{n + 1}", "seal_intact": True} for n in range(2)]
@@ -37,10 +44,21 @@ def furnish_streams(api: Api) -> None:
     _done(api.quality.post(f"/alarms/{alarm['code']}/acknowledge", json={}))
 
 
+def _assessed(api: Api) -> None:
+    """What was in a tank that was too warm for a while is released again."""
+    tank = excursions.a_tank(api, "Tank that was warm")
+    excursions.put(api, excursions.frozen(api)[0], a_box(api, parent=tank))
+    excursions.read(api, tank, -50_000)
+    later(api, minutes=5)
+    excursions.read(api, tank, -190_000)
+    (one,) = api.quality.get("/excursions", params={"container": tank}).json()["items"]
+    _done(assess(api.quality, one["code"]))
+
+
 def _registers(api: Api) -> None:
     """A reagent that was never qualified is used; a procedure has its first person; a shipper is qualified and retired."""
     syringe, fresh = registers.fat(api), registers.entered(api, expires_on="2029-01-01")
-    assert registers.made(registers.wash(api, syringe, reagent_lots=[fresh]))["warnings"]
+    assert _done(registers.wash(api, syringe, reagent_lots=[fresh]))["warnings"]
     rule = {"site": "LAB", "problem": "unqualified", "answer": "warn"}
     _done(api.quality.post("/register-rules", json=rule))
     procedure = registers.entered(api, "procedure", "SOP-990 v1")
@@ -52,7 +70,6 @@ def _registers(api: Api) -> None:
     registers.changed(api, shipper, "retired", reason="broken")
 
 
-def _done(answer: "object") -> "dict[str, str]":
-    status, text = answer.status_code, answer.text
-    assert status in (200, 201), text
-    return answer.json() or {}  # type: ignore[no-any-return]
+def _done(answer: httpx.Response) -> Any:
+    assert answer.status_code in (200, 201), answer.text
+    return answer.json()

@@ -219,3 +219,19 @@ def test_what_differs_is_said_raises_an_alarm_and_ends_with_the_next_round(api: 
     bank.write(lambda s: watch_for_alarms(s, Act.system(bank.bank, path="timer/watch_for_alarms")))
     ended = bank.write(lambda s: s.execute(select(alarm.c.resolved_at)).scalars().all())
     assert ended and None not in ended
+
+
+def test_a_row_whose_name_no_alarm_may_bear_calls_all_the_same_and_so_does_a_bank_whose_sites_were_all_shut(api: Api) -> None:
+    bank = api.test_bank
+    limit = {"site": "LAB", "temperature_class": "ln2_vapour", "highest_mc": -150_000}
+    assert sign_and_post(api.quality, "decided", "/place-limits", limit).status_code == 200
+    with psycopg.connect(bank.dsn()) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("UPDATE class_limit SET highest_mc = 0")
+        connection.execute("UPDATE site SET active = false")
+    bank.write(lambda s: go_round(s, bank))
+
+    bank.write(lambda s: watch_for_alarms(s, Act.system(bank.bank, path="timer/watch_for_alarms")))
+
+    called = {one["subject"] for one in api.quality.get("/alarms", params={"cause": "differs_from_log"}).json()["items"]}
+    assert "LAB-ln2-vapour" in called and bank.actor("clinic_staff").code in called

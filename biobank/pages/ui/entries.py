@@ -103,23 +103,26 @@ def opened(files: Mapping[str, str], readable: Collection[str]) -> Iterator[tupl
             yield words(name.removesuffix("_sha256")), link
 
 
-def facts_of(body: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Return what an event's body says, without hashes and ids that only a program compares; instants as RFC 3339."""
+def facts_of(body: Mapping[str, Any], *, whole: bool = False) -> Iterable[tuple[str, Any]]:
+    """Return what an event's body says, without hashes and ids that only a program compares; instants as RFC 3339.
+
+    `whole`: of what somebody signs, every line of a list, and what stands within one: nothing is cut off.
+    """
     units = {unit for name, unit in _UNIT_BESIDE.items() if isinstance(body.get(name), int)}
     for name, value in body.items():
         if name in units:
             continue
         beside = body.get(_UNIT_BESIDE.get(name, ""))
         unit = _unit_in(beside) or beside if beside else _unit_in(name)
-        shown = _shown(value) if unit is None or not isinstance(value, int) else quantity(value, unit)
+        shown = _shown(value, whole) if unit is None or not isinstance(value, int) else quantity(value, unit)
         if shown is not None:
             label = next((name.removesuffix(end) for end in _UNITS if name.endswith(end) and isinstance(value, int)), name)
             yield words(label), shown
 
 
-def said_of(body: Mapping[str, Any]) -> str:
+def said_of(body: Mapping[str, Any], *, whole: bool = False) -> str:
     """Return the same as one line of text, with instants in UTC."""
-    return "; ".join(f"{label}: {_plain(value)}" for label, value in facts_of(body))
+    return "; ".join(f"{label}: {_plain(value)}" for label, value in facts_of(body, whole=whole))
 
 
 def _plain(value: Any) -> str:
@@ -133,7 +136,7 @@ def _unit_in(name: str) -> str | None:
 _PERMISSIONS: Final = frozenset(one.value for one in Permission)
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: Any, whole: bool = False) -> Any:
     if value is None or value == [] or value == {}:
         return None
     if isinstance(value, bool):
@@ -141,7 +144,9 @@ def _shown(value: Any) -> Any:
     if isinstance(value, int):
         return grouped(value)
     if isinstance(value, dict):
-        return None
+        return said_of(value, whole=True) or None if whole else None
+    if isinstance(value, list) and whole:
+        return ", ".join(filter(None, (_plain(_shown(part, whole) or "") for part in value))) or None
     if isinstance(value, list):
         if all(isinstance(part, str) and part in _PERMISSIONS for part in value):
             return ", ".join(Permission(part).words for part in value)  # whole: somebody signs for it
