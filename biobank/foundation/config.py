@@ -96,6 +96,17 @@ class Settings(BaseModel):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
     workers: int = Field(1, ge=1, le=64, description="Web processes.")
     host_name: str = Field("BANK.EXAMPLE", description="Host printed in label payloads `HTTPS://HOST/S/<code>`.")
+    isbt_facility: str | None = Field(
+        None,
+        pattern=r"^[A-NP-Z1-9][0-9A-Z]{4}$",
+        description="The five characters of this bank's registration with ICCBBA. Absent: no label says ISBT 128.",
+    )
+    sec_establishment: str | None = Field(
+        None,
+        pattern=r"^[A-Z]{2}[0-9A-Z]{6}$",
+        description="Country and number of this bank as a tissue establishment of the EU, `DE000123`. Absent: no label says a "
+        "Single European Code.",
+    )
     former_host_names: str = Field("", description="Hosts of old labels, comma separated: still ours.")
     printers: str = Field(
         "", description="Label printers that may be printed to: `name=host:port/dpi`, separated by spaces. Nothing else is."

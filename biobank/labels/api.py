@@ -13,6 +13,7 @@ from biobank.jobs.schemas import JobPublic
 from biobank.labels import batches, files, prints, reconciling, rules
 from biobank.labels.catalogue import catalogue
 from biobank.labels.printers import printers
+from biobank.labels.registered import House
 from biobank.labels.render import MEDIA_TYPES
 from biobank.labels.schemas import (
     BatchRequest,
@@ -56,7 +57,7 @@ async def preview_label(
     code: CodePath, reading: Reading, template: Template = None, format: OneFormat = "png", dpi: Dpi = "300"
 ) -> Response:
     """The label as it would be printed now. A preview has no serial: printing is POST /label-sheets."""
-    return await _drawn(await reading(files.preview, code.upper(), template, reading.bank.settings.host_name), format, dpi)
+    return await _drawn(await reading(files.preview, code.upper(), template, House.of(reading.bank.settings)), format, dpi)
 
 
 @router.get("/labels/{code}/preview", response_class=Response, responses=BYTES)  # type: ignore[arg-type]
@@ -64,7 +65,7 @@ async def preview_any_label(
     code: CodePath, reading: Reading, template: Template = None, format: OneFormat = "png", dpi: Dpi = "300"
 ) -> Response:
     """The label of anything that has one: a specimen, container, position, kit, label of a kit, wristband or badge."""
-    return await _drawn(await reading(files.preview, code.upper(), template, reading.bank.settings.host_name), format, dpi)
+    return await _drawn(await reading(files.preview, code.upper(), template, House.of(reading.bank.settings)), format, dpi)
 
 
 @router.get("/specimens/{code}/labels")
@@ -94,7 +95,7 @@ async def printed_file(
 ) -> Response:
     """The file of numbered prints."""
     numbers = [min(int(s), 2**62) for s in serials.split(",")]
-    drawing = await reading(files.printed, numbers, reading.bank.settings.host_name)
+    drawing = await reading(files.printed, numbers, House.of(reading.bank.settings))
     return _file(await asyncio.to_thread(drawing.file, format, int(dpi)))
 
 

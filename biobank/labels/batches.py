@@ -24,6 +24,7 @@ from biobank.labels.events import Labelled
 from biobank.labels.files import Drawing, printed, template_for
 from biobank.labels.printers import connected, printer_named
 from biobank.labels.prints import number_prints
+from biobank.labels.registered import House, require_registered
 from biobank.labels.schemas import BatchRequest, SendRequest
 from biobank.labels.things import is_thing, thing_of
 from biobank.storage.queries import get_container
@@ -74,10 +75,13 @@ class NothingToPrint(Conflict):
 
 
 def request_batch(session: Session, act: Act, request: BatchRequest) -> JobPublic:
-    """Check the batch and queue it. Raises NothingToPrint, NotFound, NotPermitted, WrongTemplate, UnknownPrinter."""
+    """Check the batch and queue it.
+
+    Raises NothingToPrint, NotFound, NotPermitted, WrongTemplate, NotRegistered, UnknownPrinter.
+    """
     codes = _codes(session, act, request)
     for code in codes:
-        template_for(request.template, code)
+        require_registered(template_for(request.template, code), House.of(act.bank.settings))
     _require_printable(session, act, codes)
     if request.printer is not None:
         printer_named(act.bank.settings, request.printer)
@@ -91,7 +95,7 @@ def request_sending(session: Session, act: Act, request: SendRequest) -> JobPubl
     """Queue the sending of numbered prints to a printer. Raises NotFound, WrongTemplate, NotPermitted, UnknownPrinter."""
     printer_named(act.bank.settings, request.printer)
     serials = sorted(set(request.serials))
-    printed(session, act.actor, serials, act.bank.settings.host_name)
+    printed(session, act.actor, serials, House.of(act.bank.settings))
     return enqueue(session, act, SEND_KIND, {"serials": serials, "printer": request.printer}, total=len(serials))
 
 
@@ -142,7 +146,7 @@ def _number(
 
 
 def _printed(session: Session, act: Act, serials: Sequence[int]) -> Drawing:
-    return printed(session, act.actor, serials, act.bank.settings.host_name)
+    return printed(session, act.actor, serials, House.of(act.bank.settings))
 
 
 @job_kind(SEND_KIND, resumable=False)

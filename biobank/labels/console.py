@@ -13,6 +13,7 @@ from biobank.foundation.codes import parse_code
 from biobank.foundation.listed import require_words
 from biobank.labels.files import Drawing, WrongTemplate, preview, printed, template_for
 from biobank.labels.prints import number_prints
+from biobank.labels.registered import House
 
 AT_THE_CONSOLE = Actor(SYSTEM_CODE, frozenset(RoleGrant(role, None) for role in Role))
 """The bank itself, at the console of its machine."""
@@ -28,15 +29,15 @@ def draw_labels(bank: Bank, codes: Sequence[str], template: str | None, fmt: str
     if template is None and len({parse_code(code).prefix for code in codes}) > 1:
         raise WrongTemplate("These codes are of different kinds. Name a --template that fits all, or write them apart.")
     act = Act.of(AT_THE_CONSOLE, bank, path="cli/label")
-    host = bank.settings.host_name
+    house = House.of(bank.settings)
 
     def unit(session: Session) -> Drawing:
         if reason is not None:
             require_words(session, [reason])
             done = number_prints(session, act, codes, name, reason, NOW)
-            return printed(session, act.actor, done.serials, host)
-        drawn = [preview(session, act.actor, code, name, host) for code in codes]
-        return Drawing(drawn[0].template, tuple(label for drawing in drawn for label in drawing.labels), host)
+            return printed(session, act.actor, done.serials, house)
+        drawn = [preview(session, act.actor, code, name, house) for code in codes]
+        return Drawing(drawn[0].template, tuple(label for drawing in drawn for label in drawing.labels), house.host)
 
     drawing = bank.database.write_now(unit)
     if fmt in ("pdf", "zpl", "sheet"):

@@ -18,6 +18,7 @@ FIELDS: Final = frozenset(
         *("material", "passage", "amount", "unit", "banked", "expires", "storage"),
         *("banked_short", "expires_short"),
         *("title", "location", "facility"),
+        *("donation", "european_donation", "european_product"),
     }
 )
 """The names a template may use between braces; see `LabelData.texts`."""
@@ -53,6 +54,9 @@ class LabelData:
     :ivar title: name of a box, kind of kit, role on a badge
     :ivar location: where a box or position is, such as `T1 / R3 / B07`
     :ivar facility: name and address of the bank
+    :ivar donation: ISBT 128 donation number, flags and check character, such as `G1234 17 654321 00 A`
+    :ivar european_donation: the first half of a Single European Code, 21 characters
+    :ivar european_product: its second half, 19 characters
     :ivar recipient: the donor's code (`DN-…`), who is also the recipient
     :ivar print_serial: number of this print in the print ledger, printed as `#1234`
     :ivar print_number: the how-manyth label of its code this is, which its symbol says; None on a preview
@@ -73,6 +77,9 @@ class LabelData:
     title: str = ""
     location: str = ""
     facility: str = ""
+    donation: str = ""
+    european_donation: str = ""
+    european_product: str = ""
     recipient: Code | None = None
     print_serial: int | None = None
     print_number: int | None = None
@@ -107,6 +114,9 @@ class LabelData:
             "title": self.title,
             "location": self.location,
             "facility": self.facility,
+            "donation": self.donation,
+            "european_donation": self.european_donation,
+            "european_product": self.european_product,
             "recipient": "" if self.recipient is None else self.recipient.text,
             "print": "" if self.print_serial is None else f"#{self.print_serial}{copy}",
         }

@@ -21,6 +21,7 @@ from biobank.jobs.queue import MadeFile
 from biobank.labels.catalogue import catalogue
 from biobank.labels.data import LabelData
 from biobank.labels.models import LabelPrint
+from biobank.labels.registered import House, identified
 from biobank.labels.render import MEDIA_TYPES, Format, render, render_accompanying_sheet, render_roll, render_sheet
 from biobank.labels.statements import StatementPolicy, required_statements
 from biobank.labels.template import Template
@@ -81,11 +82,6 @@ def template_for(name: str | None, code: str) -> Template:
     return template
 
 
-def label_data(session: Session, actor: Actor, code: str) -> LabelData:
-    """Return what the label of a specimen says now, without numbers; raise NotFound when the actor may not know of it."""
-    return data_of(describe_specimen(session, actor, code).label)
-
-
 def data_of(facts: LabelFacts) -> LabelData:
     """Return what the label of a specimen with these facts says, without a serial. Pure."""
     recipient = None if facts.recipient is None else parse_code(facts.recipient)
@@ -105,22 +101,32 @@ def data_of(facts: LabelFacts) -> LabelData:
     )
 
 
-def preview(session: Session, actor: Actor, code: str, template: str | None, host: str) -> Drawing:
-    """Return the label of anything as it would be printed now, without a serial."""
+def preview(session: Session, actor: Actor, code: str, template: str | None, house: House) -> Drawing:
+    """Return the label of anything as it would be printed now, without a serial. Raises NotRegistered, NoNumberOfOurs."""
     chosen = template_for(template, code)
-    data = thing_of(session, None, actor, code).data if is_thing(session, code) else label_data(session, actor, code)
-    return Drawing(chosen, (data,), host)
+    if is_thing(session, code):
+        data = identified(thing_of(session, None, actor, code).data, chosen, (), house)
+    else:
+        data = specimen_data(session, actor, code, chosen, house)
+    return Drawing(chosen, (data,), house.host)
 
 
-def printed(session: Session, actor: Actor, serials: Sequence[int], host: str) -> Drawing:
+def specimen_data(session: Session, actor: Actor, code: str, template: Template, house: House) -> LabelData:
+    """Return what the label of a specimen says on this template. Raises NotFound, NotRegistered, NoNumberOfOurs."""
+    found = describe_specimen(session, actor, code)
+    return identified(data_of(found.label), template, found.aliases, house)
+
+
+def printed(session: Session, actor: Actor, serials: Sequence[int], house: House) -> Drawing:
     """Return numbered prints, drawn as they were numbered. Raises NotFound, WrongTemplate, NotPermitted."""
     rows = session.execute(select(prints).where(prints.c.serial.in_(serials)).order_by(prints.c.serial)).all()
     if len(rows) != len(set(serials)):
         raise NotFound("One of these prints does not exist.")
     if len({r.template for r in rows}) != 1:
         raise WrongTemplate("One file holds labels of one template. Fetch them apart.")
-    labels = [_printed_one(session, actor, row) for row in rows]
-    return Drawing(catalogue()[rows[0].template], tuple(labels), host)
+    template = catalogue()[rows[0].template]
+    labels = [_printed_one(session, actor, row, template, house) for row in rows]
+    return Drawing(template, tuple(labels), house.host)
 
 
 def accompanying(session: Session, actor: Actor, codes: Sequence[str], host: str) -> Drawing:
@@ -146,11 +152,11 @@ def printing_of(session: Session, actor: Actor, code: str) -> tuple[str | None, 
     return specimen.home_site_code, actor.may(Permission.LABEL_PRINT, at=specimen.sites), False
 
 
-def _printed_one(session: Session, actor: Actor, row: Row[Any]) -> LabelData:
+def _printed_one(session: Session, actor: Actor, row: Row[Any], template: Template, house: House) -> LabelData:
     code, numbers = row.code, {"print_serial": row.serial, "copy_number": row.copy_number, "print_number": row.print_number}
     if is_thing(session, code):
         thing = thing_of(session, None, actor, code)
         thing.require_printer(actor)
-        return replace(thing.data, **numbers)
+        return replace(identified(thing.data, template, (), house), **numbers)
     actor.require(Permission.LABEL_PRINT, at=get_visible(session, actor, code).sites, subject=code)
-    return replace(label_data(session, actor, code), **numbers)
+    return replace(specimen_data(session, actor, code, template, house), **numbers)

@@ -22,9 +22,12 @@ from biobank.custody.snapshots import get_all_visible, get_visible
 from biobank.foundation.codes import MOST_PRINTS, resolve_payload
 from biobank.foundation.errors import Conflict, NotFound, Refusal, Refused
 from biobank.foundation.paging import Paging, read_page
+from biobank.labels.catalogue import catalogue
+from biobank.labels.data import LabelData
 from biobank.labels.events import Labelled, LabelVerified
-from biobank.labels.files import label_data, prints, template_for
+from biobank.labels.files import prints, specimen_data, template_for
 from biobank.labels.outdated import against_print
+from biobank.labels.registered import House, require_registered
 from biobank.labels.schemas import PrintAnswer, PrintList, PrintPublic, PrintRequest, VerifyAnswer, VerifyRequest
 from biobank.labels.things import is_thing, thing_of
 from biobank.quality.streams import record_on_stream
@@ -101,12 +104,12 @@ def number_prints(
     `workstation`: where they are put on; they belong to the session that is open there.
 
     Specimens or things, not both: they are recorded on different streams. Raises UnknownTemplate, WrongTemplate, NotFound,
-    NotPermitted, MixedLabels, PrintedTooOften, ReprintWithoutReason when a copy says "first_print", and where a
-    workstation is named AnotherPersonsMaterial, NoOpenSession, NotAWorkstation.
+    NotPermitted, NotRegistered, NoNumberOfOurs, MixedLabels, PrintedTooOften, ReprintWithoutReason when a copy says
+    "first_print", and where a workstation is named AnotherPersonsMaterial, NoOpenSession, NotAWorkstation.
     """
     wanted = list(dict.fromkeys(code.upper() for code in codes))
     for code in wanted:
-        template_for(template, code)
+        require_registered(template_for(template, code), House.of(act.bank.settings))
     things = [code for code in wanted if is_thing(session, code)]
     if things and len(things) != len(wanted):
         raise MixedLabels("Print labels of specimens and of other things apart.")
@@ -178,6 +181,11 @@ def _rows(
 
 def _keep_specimens(session: Session, act: Act, rows: list[dict[str, Any]], given: Circumstances) -> list[Appended]:
     specimens = get_all_visible(session, act.actor, [row["code"] for row in rows], lock=True)
+    house = House.of(act.bank.settings)
+
+    def said(row: dict[str, Any]) -> LabelData:
+        return specimen_data(session, act.actor, row["code"], catalogue()[row["template"]], house)
+
     moves = [
         Move(
             specimen,
@@ -187,7 +195,7 @@ def _keep_specimens(session: Session, act: Act, rows: list[dict[str, Any]], give
                 copy_number=row["copy_number"],
                 print_number=row["print_number"],
                 reason=row["reason"],
-                statements=tuple(s.key for s in label_data(session, act.actor, specimen.code).statements),
+                statements=tuple(s.key for s in said(row).statements),
             ),
         )
         for specimen, row in zip(specimens, rows, strict=True)

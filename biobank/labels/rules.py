@@ -15,6 +15,7 @@ from biobank.labels.events import PrintRuleSet
 from biobank.labels.files import WrongTemplate
 from biobank.labels.models import PrintRule
 from biobank.labels.printers import printer_named
+from biobank.labels.registered import House, require_registered
 from biobank.labels.schemas import RuleList, RulePublic, RuleRequest
 from biobank.people.queries import get_site
 from biobank.quality.streams import record_on_stream
@@ -30,13 +31,18 @@ class UnknownPrefix(MalformedRequest):
 
 
 def set_rule(session: Session, act: Act, request: RuleRequest) -> RuleList:
-    """Set or take away one rule; return the site's rules. Raises NotPermitted, NotFound, WrongTemplate, UnknownPrinter."""
+    """Set or take away one rule; return the site's rules.
+
+    Raises NotPermitted, NotFound, WrongTemplate, NotRegistered, UnknownPrinter.
+    """
     act.require(Permission.SITE_MANAGE, at=request.site)
     get_site(session, request.site)
     if request.prefix not in {p.value for p in Prefix}:
         raise UnknownPrefix(f"No code begins with {request.prefix}. Codes begin with {', '.join(p.value for p in Prefix)}.")
     if request.template is not None and Prefix(request.prefix) not in catalogue()[request.template].prefixes:
         raise WrongTemplate(f"{request.template} is not a label for {request.prefix} codes.")
+    if request.template is not None:
+        require_registered(catalogue()[request.template], House.of(act.bank.settings))
     if request.printer is not None:
         printer_named(act.bank.settings, request.printer)
     event = PrintRuleSet(

@@ -17,6 +17,10 @@ MIN_QUIET_TENTHS: Final = {Shape.RECTANGLE: 40, Shape.CIRCLE: 35}
 """Quiet zone in tenths of a module: four modules on every side (ISO/IEC 18004); on a cap dot three and a half at the
 four corners, where the circle is tightest, which decoded as well in the trial behind ADR 0005."""
 
+DONATION: Final = frozenset({"donation"})
+EUROPEAN: Final = frozenset({"european_donation", "european_product"})
+"""Fields that say codes of others: see `labels/registered.py`."""
+
 
 class TemplateError(ValueError):
     """A template file is wrong; the sentence says what to mend. A fault of the installation, never of a request."""
@@ -106,6 +110,11 @@ class Template:
         """The stock as a box of micrometres."""
         return Box(0, 0, self.width_um, self.height_um)
 
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that its texts name."""
+        return frozenset(field for block in self.texts for row in block.rows for field in self._fields_of(row))
+
     def _demand(self, condition: bool, sentence: str) -> None:
         if not condition:
             raise TemplateError(f"label template {self.name!r}: {sentence}")
@@ -144,6 +153,9 @@ class Template:
             )
             for row in block.rows:
                 used |= self._fields_of(row)
+        self._demand(
+            used & EUROPEAN in (frozenset(), EUROPEAN), "a Single European Code is its donation and its product, or it is none"
+        )
         self._demand(used <= FIELDS, f"there is no field {sorted(used - FIELDS)}; the fields are {sorted(FIELDS)}")
         readable = self.shape is Shape.CIRCLE or "code" in used or {"head", "tail"} <= used
         self._demand(readable, "people must be able to read the code: show {code}, or {head} and {tail}")

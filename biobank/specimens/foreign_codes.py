@@ -6,7 +6,8 @@ follow (ICCBBA ST-001, 6.2.2). The check character is ISO/IEC 7064 MOD 37-2, wri
 
 The Single European Code has 40 characters and no check character (2006/86/EC, Annex VII): only its form can be checked.
 
-Tables of facilities and products belong to ICCBBA and to the EU; none is kept here. Who prints ISBT 128 registers with ICCBBA.
+Tables of facilities and products belong to ICCBBA and to the EU; none is kept here. Who prints ISBT 128 registers with ICCBBA:
+labels say such a code only of the bank's own registration (`labels/registered.py`).
 """
 
 import re
@@ -44,6 +45,13 @@ class DonationNumber:
     year: str
     number: str
     checked: bool
+    flags: str = "00"
+
+    @property
+    def printed(self) -> str:
+        """As it is printed for people: parted, then its flags, then the check character that is typed with it."""
+        whole = self.facility + self.year + self.number
+        return f"{self.facility} {self.year} {self.number} {self.flags} {check_character(whole)}"
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,12 @@ class EuropeanCode:
     product: str
     split: str
     expires: date | None
+
+    @property
+    def printed(self) -> tuple[str, str]:
+        """As it is printed for people: the sequence of the donation, and that of the product."""
+        day = "0" * 8 if self.expires is None else f"{self.expires:%Y%m%d}"
+        return f"{self.country}{self.establishment}{self.donation}", f"{self.system}{self.product}{self.split}{day}"
 
 
 def parse_donation_number(text: str) -> DonationNumber:
@@ -74,7 +88,8 @@ def parse_donation_number(text: str) -> DonationNumber:
         given = _ALPHABET[int(rest) - _TYPE_3]
     if given is not None and given != check_character(facility + year + number):
         raise ForeignCodeWrong("The check character of this donation number does not agree with it. Read or scan it again.")
-    return DonationNumber(facility, year, number, given is not None)
+    flags = rest if rest is not None and len(rest) == 2 and int(rest) < _TYPE_3 else "00"
+    return DonationNumber(facility, year, number, given is not None, flags)
 
 
 def check_character(number: str) -> str:

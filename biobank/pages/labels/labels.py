@@ -21,6 +21,7 @@ from biobank.labels import batches, files, prints, rules
 from biobank.labels.catalogue import catalogue
 from biobank.labels.data import LabelData
 from biobank.labels.printers import printers
+from biobank.labels.registered import House, offered
 from biobank.labels.schemas import (
     BatchRequest,
     PrintList,
@@ -94,7 +95,7 @@ def _read_rules(session: Session, actor: Actor, _asked: Asked) -> Ruled:
 
 async def _draw_templates(at: Opened[Ruled]) -> OwnPage:
     """Draw every template with an example, the print rules, and the form that sets one."""
-    templates = [(t.name, f"{t.title} ({t.name})") for t in catalogue().values()]
+    templates = [(t.name, f"{t.title} ({t.name})") for t in offered(catalogue().values(), House.of(at.bank.settings))]
     typed = at.form
     fields = [
         Field("site", "Site", "select", typed.get("site", ""), True, options=at.read.sites),
@@ -156,7 +157,7 @@ async def fetch_file(
 ) -> Response:
     """The file of numbered prints."""
     numbers = [min(int(one), 2**62) for one in serials.split(",")]
-    drawing = await reading(files.printed, numbers, reading.bank.settings.host_name)
+    drawing = await reading(files.printed, numbers, House.of(reading.bank.settings))
     made = await asyncio.to_thread(drawing.file, format, int(dpi))  # type: ignore[arg-type]  # the pattern above
     headers = NO_STORE | {"Content-Disposition": f'inline; filename="{made.name}"'}
     return Response(made.content, media_type=made.media_type, headers=headers)
@@ -169,7 +170,7 @@ def _printer(_session: Session, actor: Actor, _asked: Asked) -> Actor:
 
 
 def _draw_batch(at: Opened[Actor]) -> OwnPage:
-    templates, typed = [(t.name, t.title) for t in catalogue().values()], at.form
+    templates, typed = [(t.name, t.title) for t in offered(catalogue().values(), House.of(at.bank.settings))], at.form
     ticked = typed.all_of("codes")
     which = [
         Field("selection", "Which", "select", typed.get("selection", ""), True, options=SELECTIONS),
@@ -228,7 +229,7 @@ def _read_label(session: Session, actor: Actor, asked: Asked) -> Labelled:
     return Labelled(
         prints.prints_of(session, actor, code),
         chosen,
-        files.preview(session, actor, code, chosen, asked.bank.settings.host_name),
+        files.preview(session, actor, code, chosen, House.of(asked.bank.settings)),
         thing,
         may_print,
     )
@@ -237,7 +238,7 @@ def _read_label(session: Session, actor: Actor, asked: Asked) -> Labelled:
 async def _draw_label(at: Opened[Labelled]) -> OwnPage:
     """Draw a thing's label, the form that prints it, and every print there was."""
     kept, chosen, typed = at.read.prints.items, at.read.chosen, at.form
-    fitting = catalogue().for_prefix(parse_code(at.code).prefix)
+    fitting = offered(catalogue().for_prefix(parse_code(at.code).prefix), House.of(at.bank.settings))
     standing = any(one.template == chosen and one.superseded_at is None for one in kept)
     why = typed.get("reason") or ("damaged" if standing else "first_print")
     waiting = [one for one in kept if prints.standing_of(one) == "not_scanned_back"]
