@@ -25,6 +25,7 @@ from biobank.commands import (
 )
 from biobank.commands.banks import BANKS, banks, use_bank
 from biobank.commands.console import console, fail
+from biobank.commands.files import files
 from biobank.commands.keys import keys
 from biobank.commands.log import log
 from biobank.commands.logins import users
@@ -64,6 +65,7 @@ app.add_typer(banks, name="banks")
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.add_typer(log, name="log")
+app.add_typer(files, name="files")
 app.add_typer(receipt, name="receipt")
 app.add_typer(viability, name="viability")
 

@@ -18,6 +18,7 @@ from biobank.foundation.changing_secrets import secrets_of
 from biobank.foundation.config import Settings, WeakSettings, ensure_secret, read_secret
 from biobank.foundation.connections import REACH, listen_for_loss, sqlalchemy_url
 from biobank.foundation.db import Database
+from biobank.foundation.file_store import FileStore, Folder, Moving, store_of
 from biobank.foundation.lifeline import Lifeline
 from biobank.foundation.schema_version import THIS, Schema
 from biobank.transparency.keys import ensure_keys, load_receipt_signer
@@ -28,6 +29,8 @@ from biobank.vault import Keystore
 SECRETS = ("vault-master", "blind-index", "throttle", "second-factor", "digests", "device-keys", "client-keys")
 """Random secret files; `ensure_secrets` makes the missing ones."""
 MONITOR_TOKEN = "monitor-token"  # noqa: S105  (the name of a file)
+FILE_STORE = "file-store"
+"""Name of the file with the login of the store of files: the key's name and the key, a line each."""
 
 
 def ensure_secrets(folder: Path, log_origin: str, log_folder: Path | None = None) -> None:
@@ -118,6 +121,23 @@ class Bank:
         """The text that monitors send as bearer token from afar: the file `monitor-token`, when there is one."""
         present = (self.settings.secrets / MONITOR_TOKEN).exists()
         return read_secret(self.settings.secrets, MONITOR_TOKEN).strip() if present else None
+
+    @cached_property
+    def files(self) -> FileStore:
+        """Where attachments lie. What lay in the state folder before a bucket was set is found until it is moved."""
+        here = Folder(self.settings.state_dir / "attachments")
+        if self.settings.file_store is None:
+            return here
+        return Moving(self.store_at(f"{self.settings.file_store.rstrip('/')}/attachments"), here)
+
+    def store_at(self, address: str) -> FileStore:
+        """Return the store at `s3://…` or in a folder, reached as the settings and the secret `file-store` say."""
+        lines = []
+        if (self.settings.secrets / FILE_STORE).exists():
+            lines = read_secret(self.settings.secrets, FILE_STORE).decode().split()
+            if len(lines) != 2:
+                raise WeakSettings("The secret 'file-store' has two lines: the name of the key, and the key.")
+        return store_of(address, self.settings.file_store_endpoint, (lines[0], lines[1]) if lines else None)
 
     @cached_property
     def client_keys(self) -> ClientKeys:

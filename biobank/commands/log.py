@@ -26,19 +26,24 @@ def policy() -> None:
 
 
 @log.command("tiles")
-def tiles(folder: Annotated[Path, typer.Argument(help="Folder in the C2SP tlog-tiles layout; extended when it exists.")]) -> None:
-    """Write the log as files, or what is new of it. Refused when the folder holds another history."""
+def tiles(
+    place: Annotated[str, typer.Argument(help="Folder, or `s3://bucket/prefix`, in the C2SP tlog-tiles layout; extended.")],
+) -> None:
+    """Write the log as files, or what is new of it. Refused when another history is there."""
     import psycopg
 
     from biobank.exports.cut import address_of
     from biobank.exports.tile_mirror import mirror
+    from biobank.foundation.file_store import StoreAway
     from biobank.transparency.stored_tiles import TileMissing
 
     with open_bank() as bank, psycopg.connect(address_of(bank), autocommit=True) as connection:
         try:
-            done = mirror(lambda sql, values: connection.execute(sql, values, binary=True).fetchall(), folder)
+            done = mirror(lambda sql, values: connection.execute(sql, values, binary=True).fetchall(), bank.store_at(place))
         except TileMissing as error:
             raise fail(f"The stored log is damaged: {error}") from error
+        except StoreAway as error:
+            raise fail(str(error)) from error
     console.print(f"{done.size} entries, {done.files} files written.")
 
 

@@ -1,20 +1,20 @@
-"""The log as files: a folder in the C2SP tlog-tiles layout that any static web server can serve and any tlog tool can read.
+"""The log as files in the C2SP tlog-tiles layout, in a folder or a bucket.
+
+Any static web server can serve them, and any tlog tool can read them:
 
     checkpoint                      the newest checkpoint with its cosignatures, replaced last
     tile/<L>/<N>[.p/W]              hashes
     tile/entries/<N>[.p/W]          entries
 
-It is made once and then extended: full tiles never change, so a second run writes what is new. A folder that already holds a
+It is made once and then extended: full tiles never change, so a second run writes what is new. A place that already holds a
 checkpoint is a witness of a kind: the log must be shown to extend it, or nothing is written.
 """
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from biobank.foundation.config import WeakSettings
+from biobank.foundation.file_store import FileStore
 from biobank.transparency import stored_log
 from biobank.transparency.checkpoint import Checkpoint
 from biobank.transparency.note import split_note
@@ -24,7 +24,7 @@ from biobank.transparency.tree import ProofError, hash_leaf, verify_consistency
 
 
 class MirrorContradicted(WeakSettings):
-    """The folder holds a checkpoint that the log does not extend: one of them is another history. Keep both."""
+    """The mirror holds a checkpoint that the log does not extend: one of them is another history. Keep both."""
 
 
 @dataclass(frozen=True)
@@ -35,37 +35,37 @@ class Mirrored:
     files: int
 
 
-def mirror(fetch: Fetch, folder: Path) -> Mirrored:
-    """Bring `folder` to the newest checkpoint.
+def mirror(fetch: Fetch, store: FileStore) -> Mirrored:
+    """Bring `store` to the newest checkpoint, which is replaced when all that it covers is there.
 
-    Raises MirrorContradicted, TileMissing when the stored log is damaged, OSError.
+    Raises MirrorContradicted, TileMissing when the stored log is damaged, StoreAway.
     """
     newest = stored_log.newest_checkpoint(fetch)
     if newest is None:
         raise WeakSettings("The log has published no checkpoint yet. Start `biobank sealer`.")
     new = Checkpoint.from_text(split_note(newest.note)[0])
-    old_size = _extended(fetch, folder, new)
+    old_size = _extended(fetch, store, new)
     files = 0
     for name in _new_tiles(old_size, new.size):
-        _write(folder / name.path(), _checked(fetch, name))
+        store.put(name.path(), _checked(fetch, name), durable=False)
         files += 1
         if name.width == TILE_WIDTH:
-            shutil.rmtree(folder / f"{name.path()}.p", ignore_errors=True)
-    os.sync()
-    _write(folder / "checkpoint", newest.note.encode(), durable=True)
+            store.remove(f"{name.path()}.p")
+    store.settle()
+    store.put("checkpoint", newest.note.encode())
     return Mirrored(new.size, files)
 
 
-def _extended(fetch: Fetch, folder: Path, new: Checkpoint) -> int:
-    """Return how many entries the folder has; the log was shown to begin with them."""
+def _extended(fetch: Fetch, store: FileStore, new: Checkpoint) -> int:
+    """Return how many entries the mirror has; the log was shown to begin with them."""
     try:
-        old = Checkpoint.from_text(split_note((folder / "checkpoint").read_text(encoding="utf-8"))[0])
+        old = Checkpoint.from_text(split_note(store.get("checkpoint").decode())[0])
     except FileNotFoundError:
         return 0
     if old.origin != new.origin or old.size > new.size:
         raise MirrorContradicted(
-            f"{folder} holds {old.size} entries of {old.origin}; the database has {new.size} of {new.origin}. "
-            "Keep the folder: if the name is the same, the log was set back."
+            f"The mirror holds {old.size} entries of {old.origin}; the database has {new.size} of {new.origin}. "
+            "Keep it: if the name is the same, the log was set back."
         )
     if old.size:
         try:
@@ -73,7 +73,7 @@ def _extended(fetch: Fetch, folder: Path, new: Checkpoint) -> int:
             verify_consistency(old.size, new.size, old.root, new.root, proof)
         except ProofError as error:
             raise MirrorContradicted(
-                f"The log does not extend the {old.size} entries in {folder} ({error}). Keep the folder: its checkpoint and the "
+                f"The log does not extend the {old.size} entries of the mirror ({error}). Keep it: its checkpoint and the "
                 "log's are proof of two histories."
             ) from error
     return old.size
@@ -98,14 +98,3 @@ def _checked(fetch: Fetch, name: TileName) -> bytes:
         if [hash_leaf(entry) for entry in decode_bundle(data)] != leaves:
             raise MirrorContradicted(f"Entries of {name.path()} are not those that were sealed: the database was changed.")
     return data
-
-
-def _write(path: Path, data: bytes, *, durable: bool = False) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.new")
-    with fresh.open("wb") as file:
-        file.write(data)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    fresh.replace(path)

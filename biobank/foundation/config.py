@@ -55,6 +55,14 @@ class Settings(BaseModel):
     virus_scanner: str | None = Field(
         None, pattern=r"^\S+:\d{1,5}$", description="`host:port` of a clamd that looks at every file before it is kept."
     )
+    file_store: str | None = Field(
+        None,
+        pattern=r"^s3://[^/\s]+(/\S*)?$",
+        description="Bucket of an S3-compatible store that keeps attachments, `s3://bucket/prefix`; the state folder otherwise.",
+    )
+    file_store_endpoint: str | None = Field(
+        None, pattern=r"^https?://\S+$", description="Address of that store's server, when it is not Amazon's."
+    )
     database_tls: bool = Field(
         False, description="Refuse an address of a database over a network that does not say `sslmode=verify-full`."
     )

@@ -70,14 +70,18 @@ def _look(session: Session, merge_delay_s: int, schema: Schema) -> dict[str, Any
         "clock": "ok" if abs(apart) <= APART.total_seconds() else f"{apart} s ahead of the database's",
         "schema": _OTHERS_SCHEMA if schema.works_on.isdisjoint(serves) else "ok",
         **look_at_the_log(session, merge_delay_s),
-        "records": _look_at_differences(session),
+        **_look_at_differences(session),
     }
 
 
-def _look_at_differences(session: Session) -> str:
-    count, since = count_differences(session)
-    DIFFERENCES.set(count)
-    return "ok" if since is None else f"{count} differ from the log, known since {rfc3339(since)}"
+def _look_at_differences(session: Session) -> dict[str, str]:
+    """Say what differs. A lost file is an alarm and no reason to take no work: cold first."""
+    (records, since), (files, lost_since) = (count_differences(session, of_files=of_files) for of_files in (False, True))
+    DIFFERENCES.set(records + files)
+    return {
+        "records": "ok" if since is None else f"{records} differ from the log, known since {rfc3339(since)}",
+        "files": "ok" if lost_since is None else f"{files} are lost, known since {rfc3339(lost_since)}",
+    }
 
 
 def _look_at_forecasts(session: Session) -> None:

@@ -4,10 +4,11 @@ A file may show a name, so it is kept like everything personal: encrypted under 
 bank's own. Given about two people, it is kept twice; each reads it where it was given to them. Erasing a person makes their copy
 unreadable and leaves the other; its hash, which the log quotes, stays.
 
-    <state_dir>/attachments/<first two hex digits>/<sha256>.<subject>
+    attachments/<first two hex digits>/<sha256>.<subject>
         = nonce (12) || AES-256-GCM(key of the subject, bytes, associated data = sha256 in hex)
 
-Hashing, encrypting and disk access run in a thread: ten megabytes take far longer than an event loop may wait.
+They lie in the state folder or in a bucket (`foundation/file_store.py`), and are there before they are acknowledged. Hashing,
+encrypting and storing run in a thread: ten megabytes take far longer than an event loop may wait.
 """
 
 import base64
@@ -15,8 +16,8 @@ import binascii
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from anyio import to_thread
@@ -36,6 +37,7 @@ from biobank.donors.models import donor, donor_marker
 from biobank.donors.visibility import visible
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import MalformedRequest, NotFound, PayloadTooLarge
+from biobank.foundation.file_store import StoreAway
 from biobank.foundation.from_above import FromAbove
 from biobank.monitoring.logger_files import kept_file
 from biobank.quality.attachment_limits import require_room
@@ -66,7 +68,7 @@ class AttachmentGone(NotFound):
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file that stands on disk, encrypted."""
+    """A file that is stored, encrypted."""
 
     sha256: str
     size_bytes: int
@@ -84,9 +86,9 @@ def decoded(request: AttachmentRequest) -> bytes:
     return data
 
 
-def path_of(bank: Bank, sha256: str, subject: str) -> Path:
-    """Return where the file stands."""
-    return bank.settings.state_dir / "attachments" / sha256[:2] / f"{sha256}.{subject}"
+def name_of(sha256: str, subject: str) -> str:
+    """Return the name under which a file is stored."""
+    return f"{sha256[:2]}/{sha256}.{subject}"
 
 
 async def keep(bank: Bank, request: AttachmentRequest, register: Callable[[StoredFile], Awaitable[T]]) -> T:
@@ -99,7 +101,8 @@ async def keep(bank: Bank, request: AttachmentRequest, register: Callable[[Store
     try:
         return await register(stored)
     except Exception:
-        await bank.database.write(lambda session: _forget_unregistered(session, bank, stored))
+        with suppress(StoreAway):
+            await bank.database.write(lambda session: _forget_unregistered(session, bank, stored))
         raise
 
 
@@ -108,44 +111,38 @@ def _forget_unregistered(session: Session, bank: Bank, stored: StoredFile) -> No
     session.execute(_ONE_BY_ONE)
     here = (context.c.sha256 == stored.sha256, context.c.subject == stored.subject)
     if session.execute(select(context.c.id).where(*here).limit(1)).first() is None:
-        path_of(bank, stored.sha256, stored.subject).unlink(missing_ok=True)
+        bank.files.remove(name_of(stored.sha256, stored.subject))
 
 
 def keep_file(bank: Bank, request: AttachmentRequest) -> StoredFile:
-    """Encrypt the file and put it on disk, whole or not at all. Runs in a thread; the same file twice is one file.
+    """Encrypt the file and store it, whole or not at all. Runs in a thread; the same file twice is one file.
 
     `may_attach` has said yes before: only then does a subject get a key. Raises AttachmentGone when the person was erased,
-    FileNotClean, ScannerAway.
+    FileNotClean, ScannerAway, StoreAway.
     """
     data = decoded(request)
     require_clean(data, bank.settings.virus_scanner)
     sha256 = hashlib.sha256(data).hexdigest()
     subject = request.donor or BANK_SUBJECT
-    target = path_of(bank, sha256, subject)
+    name = name_of(sha256, subject)
     try:
         key = bank.keystore_sync.keys_for([subject])[subject]
     except KeyDestroyed:
         raise AttachmentGone("This person was erased; nothing new can be kept about them.") from None
-    if not target.exists():
+    if not bank.files.holds(name):
         nonce = os.urandom(NONCE_BYTES)
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = target.with_name(f"{target.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
-        with part.open("wb") as file:
-            file.write(nonce + AESGCM(key).encrypt(nonce, data, sha256.encode()))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
+        bank.files.put(name, nonce + AESGCM(key).encrypt(nonce, data, sha256.encode()))
     return StoredFile(sha256, len(data), subject)
 
 
 def read_file(bank: Bank, sha256: str, *subjects: str) -> bytes:
     """Read and decrypt a stored file, the copy of the first subject whose it still is. Runs in a thread.
 
-    Raises AttachmentGone when the keys or the bytes of all of them are gone.
+    Raises AttachmentGone when the keys or the bytes of all of them are gone, StoreAway.
     """
     for subject in subjects:
         try:
-            sealed = path_of(bank, sha256, subject).read_bytes()
+            sealed = bank.files.get(name_of(sha256, subject))
             key = bank.keystore_sync.find_key(subject)
         except (FileNotFoundError, KeyDestroyed):
             continue
@@ -166,10 +163,10 @@ def may_attach(session: Session, actor: Actor, request: AttachmentRequest, setti
 
 
 def register_file(session: Session, act: Act, request: AttachmentRequest, stored: StoredFile) -> AttachmentPublic:
-    """Write down in which context a file that stands on disk was given; given there before, it keeps what was said first."""
+    """Write down in which context a stored file was given; given there before, it keeps what was said first."""
     # The quotas are judged by one giver after another: two at once would both find room for the last file.
     session.execute(_ONE_BY_ONE)
-    if not path_of(act.bank, stored.sha256, stored.subject).exists():
+    if not act.bank.files.holds(name_of(stored.sha256, stored.subject)):
         keep_file(act.bank, request)  # somebody else's same file was refused meanwhile, and taken away
     given = {"sha256": stored.sha256, "subject": stored.subject, "site_code": request.site, "stored_by": act.actor.code}
     same = select(context.c.id).where(*(context.c[name].is_not_distinct_from(value) for name, value in given.items()))

@@ -38,6 +38,9 @@ class LogDifference(SQLModel, table=True):
     seen_at: datetime = Field(sa_column=when())
 
 
+FILES = "files"
+"""The part that says which kept files are lost: an alarm as any, and no reason to take no work."""
+
 # The tables, by the names under which everybody imports them.
 log_walk = table_of(LogWalk)
 log_difference = table_of(LogDifference)

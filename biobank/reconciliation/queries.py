@@ -9,7 +9,7 @@ from sqlmodel import Session
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
-from biobank.reconciliation.models import log_difference, log_walk
+from biobank.reconciliation.models import FILES, log_difference, log_walk
 
 SHOWN = 500
 
@@ -54,7 +54,10 @@ def read_differences(session: Session, actor: Actor) -> DifferenceList:
     )
 
 
-def count_differences(session: Session) -> tuple[int, datetime | None]:
-    """Return how much differs, and since when the oldest of it is known."""
-    row = session.execute(select(func.count(), func.min(log_difference.c.found_at)).select_from(log_difference)).one()
+def count_differences(session: Session, *, of_files: bool | None = None) -> tuple[int, datetime | None]:
+    """Return how much differs, and since when the oldest of it is known; `of_files`: lost files alone, or all but those."""
+    asked = select(func.count(), func.min(log_difference.c.found_at)).select_from(log_difference)
+    if of_files is not None:
+        asked = asked.where((log_difference.c.part == FILES) == of_files)
+    row = session.execute(asked).one()
     return int(row[0]), row[1]

@@ -53,14 +53,15 @@ def parts() -> dict[str, Part]:
 @timer(every=timedelta(seconds=10))
 def reconcile_with_the_log(session: Session, act: Act) -> int:
     """Compare the next slice of every part with the log; return how much differs in them. A timer's work."""
-    return sum(_step(session, name, part, act.at) for name, part in parts().items())
+    return sum(step(session, name, part, act.at) for name, part in parts().items())
 
 
-def _step(session: Session, name: str, part: Part, at: datetime) -> int:
+def step(session: Session, name: str, part: Part, at: datetime, most: int = AT_ONCE) -> int:
+    """Compare the next `most` of a part, and write down how far it came and what differs; return how much in this slice."""
     session.execute(insert(log_walk).values(part=name, began_at=at).on_conflict_do_nothing())
     state: Any = session.execute(select(log_walk).where(log_walk.c.part == name)).one()
     began = state.began_at if state.after else at
-    found = part(session, state.after, AT_ONCE)
+    found = part(session, state.after, most)
     for subject, told in found.differing.items():
         says = " ".join(one.words() for one in told)
         row = insert(log_difference).values(
@@ -71,7 +72,7 @@ def _step(session: Session, name: str, part: Part, at: datetime) -> int:
         )
     done = (state.looked_at if state.after else 0) + found.looked_at
     values: dict[str, Any] = {"after": found.last or "", "began_at": began, "looked_at": done}
-    if found.last is None or found.looked_at < (AT_ONCE if found.asked is None else found.asked):
+    if found.last is None or found.looked_at < (most if found.asked is None else found.asked):
         session.execute(delete(log_difference).where(log_difference.c.part == name, log_difference.c.seen_at < began))
         values |= {"after": "", "rounds": state.rounds + 1, "ended_at": at}
     session.execute(update(log_walk).where(log_walk.c.part == name).values(**values))

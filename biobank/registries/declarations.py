@@ -39,6 +39,7 @@ from biobank.quality import (
     reserves,
 )
 from biobank.reconciliation import followed as compared_streams
+from biobank.reconciliation import kept_files
 from biobank.reconciliation import observed as compared_observations
 from biobank.reconciliation import quoted_sets as compared_sets
 from biobank.reconciliation import tables as compared_tables
@@ -59,6 +60,7 @@ MODULES = (
     compared_alarms,
     benches,
     reconciliation,
+    kept_files,
     compared_observations,
     compared_streams,
     compared_sets,

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from biobank.cli import app
 from biobank.exports.tile_mirror import MirrorContradicted, Mirrored, mirror
+from biobank.foundation.file_store import Folder
 from biobank.transparency.checkpoint import Checkpoint
 from biobank.transparency.note import split_note
 from biobank.transparency.tiles import TileName, decode_bundle, tile_names
@@ -19,7 +20,7 @@ from tests.exports.test_log_keys import environment
 
 def run(bank: TestBank, folder: Path) -> Mirrored:
     with psycopg.connect(bank.dsn("auditor"), autocommit=True) as connection:
-        return mirror(lambda sql, values: connection.execute(sql, values, binary=True).fetchall(), folder)
+        return mirror(lambda sql, values: connection.execute(sql, values, binary=True).fetchall(), Folder(folder))
 
 
 @pytest.fixture
