@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from biobank.foundation.formula_cells import defused
 from biobank.importing.plan import CheckedRow
 
 if TYPE_CHECKING:
@@ -41,11 +42,11 @@ def line_of(one: CheckedRow, result: "Result | None" = None) -> ReportLine:
 
 
 def csv_of(lines: Iterable[ReportLine]) -> str:
-    """Return the report as CSV with its headings."""
+    """Return the report as CSV with its headings; what a file or a sheet was called may be meant to be run."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(ReportLine._fields)
-    writer.writerows(lines)
+    writer.writerows([defused(cell) for cell in line] for line in lines)
     return text.getvalue()
 
 

@@ -25,9 +25,10 @@ from biobank.exports import formats
 from biobank.exports.formats.csv_bom import encode as for_excel
 from biobank.exports.formats.format import EventRow
 from biobank.exports.formats.parquet import encode as as_parquet
-from biobank.exports.formats.xlsx import TOO_LONG, encode
+from biobank.exports.formats.xlsx import encode
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
+from biobank.foundation.formula_cells import TOO_LONG
 from tests import seed
 from tests.conftest import Api
 from tests.exports.taking import take_log, taken_log

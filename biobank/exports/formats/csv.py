@@ -4,16 +4,14 @@ from psycopg import sql
 
 from biobank.custody.sentences import sentences
 from biobank.exports.formats.format import FROM, ORDER, Format, copied
-from biobank.foundation.formula_cells import STARTS_A_FORMULA
-
-_FORMULA = f"^[{STARTS_A_FORMULA}]"
+from biobank.foundation.formula_cells import FORMULA
 
 
 def _defused(column: str) -> sql.Composed:
     """A cell that a spreadsheet would run as a formula gets an apostrophe in front."""
     return sql.SQL("CASE WHEN {0} ~ {1} THEN '''' || {0} ELSE {0} END").format(
         sql.SQL(column),
-        sql.Literal(_FORMULA),
+        sql.Literal(FORMULA),
     )
 
 
@@ -23,7 +21,7 @@ def statement(where: sql.Composed) -> sql.Composed:
     flags = sql.SQL(", ").join(
         sql.SQL("CASE WHEN {0} ~ {1} THEN {2} END").format(
             sql.SQL(c),
-            sql.Literal(_FORMULA),
+            sql.Literal(FORMULA),
             sql.Literal(c[2:]),
         )
         for c in guarded

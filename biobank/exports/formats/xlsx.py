@@ -6,15 +6,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from biobank.exports.formats.format import CHUNK, READ_BY_PEOPLE, EventRow, Format, Names, encoded, for_people
+from biobank.foundation.formula_cells import held
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
 
 ROWS_OF_A_SHEET = 1_048_576
 """Of a worksheet, its heading included (Microsoft, "Excel specifications and limits")."""
-LONGEST_CELL = 32_767
-"""Characters that a cell can hold (same page)."""
-TOO_LONG = "Too long for a cell of a workbook. The CSV and JSON Lines exports hold it."
 
 
 def encode(rows: Iterator[EventRow], names: Names, *, rows_of_a_sheet: int = ROWS_OF_A_SHEET) -> Iterator[bytes]:
@@ -54,17 +52,13 @@ def _new_sheet(book: "Workbook", number: int) -> Any:
 
 def _cell(sheet: Any, value: Any) -> Any:
     """Return what a cell holds: an instant without its zone, because Excel knows none; a text is never a formula."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).replace(tzinfo=None)
-    if isinstance(value, str):
-        if len(value) > LONGEST_CELL:
-            return TOO_LONG
-        if value.startswith("="):
-            from openpyxl.cell import WriteOnlyCell
+    value = held(value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value)
+    if isinstance(value, str) and value.startswith("="):
+        from openpyxl.cell import WriteOnlyCell
 
-            cell = WriteOnlyCell(sheet, value)
-            cell.data_type = "s"
-            return cell
+        cell = WriteOnlyCell(sheet, value)
+        cell.data_type = "s"
+        return cell
     return value
 
 

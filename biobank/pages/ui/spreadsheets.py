@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from markupsafe import Markup
 
 from biobank.foundation import clock
-from biobank.foundation.formula_cells import defused
+from biobank.foundation.formula_cells import defused, held
 from biobank.foundation.terms import words
 from biobank.pages.ui.parts import Column
 
@@ -34,7 +34,7 @@ def as_xlsx(address: str, columns: Sequence[Column], rows: Sequence[Mapping[str,
     book = Workbook(write_only=True)
     sheet = book.create_sheet("List")
     for line in _lines(columns, rows, zone, whole):
-        sheet.append([defused(cell) for cell in line])
+        sheet.append([held(defused(cell)) for cell in line])
     out = io.BytesIO()
     book.save(out)
     return _file(address, "xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", out.getvalue())
