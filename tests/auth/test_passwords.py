@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from biobank.auth.passwords import MINIMUM_LENGTH, WeakPassword, hash_now, require_strong, verify_now
+from biobank.auth.passwords import MINIMUM_LENGTH, WeakPassword, _run, hash_now, require_strong, verify_now
 
 GOOD = "slow river eleven lamps"
 
@@ -57,6 +57,50 @@ def test_a_long_password_of_any_characters_is_taken(password: str) -> None:
 
 def test_a_new_password_differs_from_the_old_one() -> None:
     assert reason_of(GOOD, unlike=GOOD) == "unchanged"
+    assert reason_of(GOOD, unlike=GOOD + "s") is None
+
+
+COMMON = [
+    "passwort2024!",
+    "passw0rd-2025",
+    "P4ssword.1234",
+    "letmein letmein",
+    "Welcome-2026!",
+    "iloveyou-1234",
+    "qwertyqwerty",
+    "qwertz-123456",
+    "azerty-123456",
+    "asdfgh-123456",
+    "zxcvbn-123456",
+    "abcdef-123456",
+    "abcdefgh-1234",
+    "administrator1",
+    "changeme-12345",
+    "default-123456",
+    "secret-2026-10",
+    "monkey monkey",
+    "dragon-2026-11",
+    "football-12345",
+    "baseball-12345",
+    "superman-12345",
+    "princess-12345",
+    "sunshine-12345",
+    "trustno-123456",
+    "Laboratory 12",
+    "hospital-2026",
+    "1234567890-1234567890",
+    "0123456789-0123456789",
+    "987654321/987654321",
+    "1111-1111-1111",
+    "0000.0000.0000",
+    "1q2w3e4r1q2w3e4r",
+    "1qaz2wsx-1qaz2wsx",
+]
+
+
+@pytest.mark.parametrize("password", COMMON)
+def test_what_many_people_choose_is_refused(password: str) -> None:
+    assert reason_of(password) == "too_common"
 
 
 @given(st.text(max_size=MINIMUM_LENGTH - 1))
@@ -71,6 +115,20 @@ def test_a_password_is_genuine_in_every_unicode_form_of_it() -> None:
     composed, decomposed = "Gr\u00f6\u00dfe ist relativ", "Gro\u0308\u00dfe ist relativ"
 
     assert verify_now(decomposed, hash_now(composed).stored).genuine
+
+
+def test_four_different_characters_are_enough_and_three_are_not() -> None:
+    assert reason_of("abdcabdacbdabcda") is None
+    assert reason_of("abccabacbcabcbab") == "too_common"
+
+
+def test_what_a_password_unlocks_is_nowhere_written_with_it() -> None:
+    made = hash_now(GOOD)
+    verified = verify_now(GOOD, made.stored)
+
+    assert verified.unlocks == made.unlocks
+    assert repr(made.unlocks) not in repr(made)
+    assert repr(made.unlocks) not in repr(verified)
 
 
 def test_the_hash_is_argon2id_with_a_salt_of_its_own() -> None:
@@ -89,6 +147,17 @@ def test_an_old_hash_is_replaced_when_the_parameters_have_changed() -> None:
     assert verified.rehashed is not None
     assert verify_now(GOOD, verified.rehashed.stored).rehashed is None
     assert verify_now("wrong", old).rehashed is None
+
+
+def test_a_hash_of_a_cost_that_is_asked_no_more_is_replaced_for_its_owner_alone() -> None:
+    cheap = _run(GOOD.encode(), b"16 bytes of salt", 1, 8192, 1).stored
+
+    verified, wrong = verify_now(GOOD, cheap), verify_now("wrong", cheap)
+
+    assert verified.genuine
+    assert verified.rehashed is not None
+    assert verify_now(GOOD, verified.rehashed.stored).rehashed is None
+    assert (wrong.genuine, wrong.rehashed, wrong.unlocks) == (False, None, None)
 
 
 def test_a_login_that_does_not_exist_is_never_genuine() -> None:
