@@ -2,9 +2,9 @@
 
     python -m tools.mutants [PART…] [--list] [--match TEXT] [--tests PATH…] [--jobs N] [--minutes N]
 
-A part is a module (`custody/legality`) or a package (`withdrawals`); none means every module in the table of rules below. What is
-broken, and how: `tools/mutation.py`. Who survives without a reason in `tools/mutants_explained.txt` makes the run fail; so does a
-reason for what is killed.
+A part is a module (`custody/legality`) or a package (`withdrawals`). None means every module in the table of rules below and
+every one that `docs/architecture.md` names under "Where a rule lives". What is broken, and how: `tools/mutation.py`. Who survives
+without a reason in `tools/mutants_explained.txt` makes the run fail; so does a reason for what is killed.
 
 One process imports the program and starts one PostgreSQL with migrated templates. Each mutant is a fork of it in which one
 function has other code or one table another value, so nothing on disk is ever changed. A first run notes which test calls
@@ -17,6 +17,7 @@ The part `database` drops the guards of the database one at a time, each in a te
 
 import argparse
 import os
+import re
 import signal
 import sys
 import time
@@ -37,6 +38,7 @@ RULES: dict[str, tuple[str, ...]] = {
         "tests/withdrawals/test_refusals.py",
         "tests/withdrawals/test_refusals_at_the_clinic.py",
         "tests/quality/test_holds.py",
+        "tests/storage/test_no_way_around.py",
     ),
     "custody/states": ("tests/custody", "tests/quality", "tests/withdrawals"),
     "custody/events": ("tests/custody", "tests/quality"),
@@ -52,7 +54,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "auth/service": ("tests/auth", "tests/people"),
     "auth/sessions": ("tests/auth", "tests/people"),
     "auth/tokens": ("tests/auth", "tests/people"),
-    "auth/passwords": ("tests/auth/test_passwords.py",),
+    "auth/passwords": ("tests/auth/test_passwords.py", "tests/auth/test_breaches.py"),
     "acts/signing": ("tests/acts", "tests/withdrawals/test_refusals.py"),
     "acts/two_person": ("tests/acts", "tests/people", "tests/quality"),
     "acts/answers_and_attempts": ("tests/acts", "tests/custody", "tests/quality"),
@@ -109,7 +111,10 @@ RULES: dict[str, tuple[str, ...]] = {
     "exports/log_queries": ("tests/exports",),
     "exports/bundling": ("tests/exports",),
 }
-"""Each module that holds rules → the tests that are about it."""
+"""Modules that hold rules → the tests that are about them; of any other it is the tests of its package."""
+
+EVERYWHERE = ("tests/auth/test_two_sites.py",)
+"""What tries every act and every list at two sites: it also says who asks for a right at the wrong place."""
 
 
 @dataclass
@@ -132,17 +137,24 @@ def explanations() -> dict[str, str]:
     return {before.strip(): reason.strip() for before, mark, reason in split if mark}
 
 
+def modules_with_rules() -> list[str]:
+    """Return the modules of the table above, and those that the page of the architecture names for a rule."""
+    page = (ROOT / "docs" / "architecture.md").read_text().partition("## Where a rule lives")[2].partition("\n## ")[0]
+    named = [match.removesuffix(".py") for match in re.findall(r"[a-z_]+(?:/[a-z_]+)+\.py", page)]
+    return list(dict.fromkeys([*RULES, *(module for module in named if (ROOT / "biobank" / f"{module}.py").exists())]))
+
+
 def modules_of(parts: Sequence[str]) -> list[str]:
     """Return the modules that the parts name; every module with rules when none is named. Raises SystemExit."""
     if not parts:
-        return [*RULES, DATABASE]
+        return [*modules_with_rules(), DATABASE]
     found: list[str] = []
     for part in parts:
         if part == DATABASE:
             found.append(part)
             continue
         part = part.removeprefix("biobank/").removesuffix(".py").rstrip("/")
-        inside = [m for m in RULES if m == part or m.startswith(part + "/")]
+        inside = [m for m in modules_with_rules() if m == part or m.startswith(part + "/")]
         if not inside and (ROOT / "biobank" / f"{part}.py").exists():
             inside = [part]
         if not inside:
@@ -153,7 +165,8 @@ def modules_of(parts: Sequence[str]) -> list[str]:
 
 def tests_of(module: str) -> tuple[str, ...]:
     """Return the test folders and files about a module; those of its package when the table does not name it."""
-    return RULES.get(module, (f"tests/{module.partition('/')[0]}",))
+    about = RULES.get(module, (f"tests/{module.partition('/')[0]}",))
+    return about if about[0].startswith("tests/auth") else (*about, *EVERYWHERE)
 
 
 def listed(module: str, match: str) -> list[Mutant]:
