@@ -41,6 +41,7 @@ PUBLIC = {
     "/api/v1/auth/refresh",
     # Signing in, and the pages a browser needs for it.
     "/login",
+    "/station",
     # What a browser shows without network: the same for everybody, and it says nothing of anybody.
     "/scan/offline",
     "/styleguide",

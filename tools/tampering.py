@@ -27,7 +27,7 @@ FOUND: Final[dict[str, tuple[str, ...]]] = {
     "publication": ("tile", "checkpoint", "root_signature", "cosignature"),
     "queue": ("pending",),
     "rules": ("rule_table",),
-    "compared": ("app_user", "custody", "hold", "passkey", "personal_key", "second_factor", "user_role"),
+    "compared": ("app_user", "badge_pin", "custody", "hold", "passkey", "personal_key", "second_factor", "user_role"),
     "folded": ("adverse_event", "donor", "specimen", "specimen_parent", "storage_container", "withdrawal", "withdrawal_item"),
     "repeated": (
         *("alarm_step", "excursion_item"),
@@ -36,7 +36,7 @@ FOUND: Final[dict[str, tuple[str, ...]]] = {
         *("handover_item", "kit", "sensor_doubt", "shipment_item", "stock_count", "storage_reading"),
         *("donor_marker", "donor_move", "donor_reserve", "ending_notice", "ending_rule", "identification", "lot_test"),
         *("material_limit", "named_performer", "open_act_limit", "recall", "recall_closing", "reporting_rule"),
-        *("split_storage_rule", "unit_disposition", "use_up_allowed", "viability_assay", "viability_criterion"),
+        *("split_storage_rule", "station", "unit_disposition", "use_up_allowed", "viability_assay", "viability_criterion"),
         *("withdrawal_pick", "wristband"),
     ),
     "followed": (
@@ -49,6 +49,7 @@ FOUND: Final[dict[str, tuple[str, ...]]] = {
     "no record": (
         *("idempotency", "job", "job_file", "label_print", "log_difference", "log_lock", "log_report", "log_walk"),
         *(
+            "badge_failure",
             "login_attempt",
             "login_session",
             "message",

@@ -30,16 +30,17 @@ NEVER_DELETED = (
     "consent", "custody", "deviation", "donor", "excursion", "excursion_item", "handover", "handover_item", "harvest",
     "hold", "identification", "kit", "kit_binding", "kit_label", "lot", "named_performer", "notice", "outcome_measure",
     "pending_act", "personal_key", "register_authorisation", "register_entry", "sensor", "sensor_doubt", "shipment",
-    "signature", "specimen", "specimen_parent", "stock_count", "storage_reading", "stream_head", "unit_disposition",
-    "webhook", "webhook_secret", "withdrawal", "withdrawal_item", "withdrawal_pick", "wristband",
+    "signature", "specimen", "specimen_parent", "station", "stock_count", "storage_reading", "stream_head",
+    "unit_disposition", "webhook", "webhook_secret", "withdrawal", "withdrawal_item", "withdrawal_pick", "wristband",
 )
 SEALER_ONLY = (
     "checkpoint", "cosignature", "leaf", "log_lock", "log_quarantine", "log_report", "root_signature", "tile", "tree_head",
 )
 APP_MAY_DELETE = (
-    "donor_allergy", "donor_document", "donor_index", "donor_marker", "idempotency", "job_file", "log_difference",
-    "login_attempt", "message", "passkey", "passkey_challenge", "print_rule", "refresh_token", "rota_line", "saved_view",
-    "second_factor", "sensor_place", "specimen_alias", "user_role", "vault_document", "webhook_delivery",
+    "badge_failure", "badge_pin", "donor_allergy", "donor_document", "donor_index", "donor_marker", "idempotency",
+    "job_file", "log_difference", "login_attempt", "message", "passkey", "passkey_challenge", "print_rule", "refresh_token",
+    "rota_line", "saved_view", "second_factor", "sensor_place", "specimen_alias", "user_role", "vault_document",
+    "webhook_delivery",
 )
 MOVES_WITH_ITS_DONOR = (
     "administration", "bench_handling", "donor_agreement", "processing", "processing_input", "viability_thaw",

@@ -441,6 +441,15 @@ def upgrade() -> None:
     op.create_index("ix_attachment_context_giver", "attachment_context", ["stored_by", "stored_at"], unique=False)
     op.create_index("ix_attachment_context_subject", "attachment_context", ["subject", "stored_at"], unique=False)
     op.create_table(
+        "badge_pin",
+        sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("pin", sa.LargeBinary(), nullable=False),
+        sa.Column("set_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_badge_pin_user_code")),
+        sa.PrimaryKeyConstraint("user_code", name=op.f("pk_badge_pin")),
+        info={"app_may_delete": True},
+    )
+    op.create_table(
         "bank_closing",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("site_code", sa.Text(), nullable=False),
@@ -602,25 +611,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("part", "subject", name=op.f("pk_log_difference")),
         info={"app_may_delete": True},
     )
-    op.create_table(
-        "login_session",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("user_code", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("secret_hash", sa.LargeBinary(), nullable=True),
-        sa.Column("csrf_token", sa.Text(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("revoked_because", sa.Text(), nullable=True),
-        sa.Column("flashes", sa.Text(), nullable=True),
-        sa.CheckConstraint("kind IN ('token','page')", name=op.f("session_kind")),
-        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_login_session_user_code")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_login_session")),
-        sa.UniqueConstraint("secret_hash", name=op.f("uq_login_session_secret_hash")),
-    )
-    op.create_index(op.f("ix_login_session_user_code"), "login_session", ["user_code"], unique=False)
     op.create_table(
         "material_limit",
         sa.Column("site_code", sa.Text(), nullable=False),
@@ -1440,18 +1430,6 @@ def upgrade() -> None:
     op.create_index(op.f("ix_lot_donor_code"), "lot", ["donor_code"], unique=False)
     op.create_index("ix_lot_started", "lot", ["started_at", "code"], unique=False)
     op.create_table(
-        "refresh_token",
-        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("session_id", sa.Uuid(), nullable=False),
-        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(["session_id"], ["login_session.id"], name=op.f("fk_refresh_token_session_id")),
-        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_refresh_token")),
-        info={"app_may_delete": True},
-    )
-    op.create_index(op.f("ix_refresh_token_session_id"), "refresh_token", ["session_id"], unique=False)
-    op.create_table(
         "register_authorisation",
         sa.Column("entry_key", sa.Text(), nullable=False),
         sa.Column("user_code", sa.Text(), nullable=False),
@@ -1562,6 +1540,31 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_signature_user_code")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_signature")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_signature_token_hash")),
+        info={"never_deleted": True},
+    )
+    op.create_table(
+        "station",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("workstation", sa.Text(), nullable=False),
+        sa.Column("site_code", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("secret_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("next_hash", sa.LargeBinary(), nullable=True),
+        sa.Column("prior_hash", sa.LargeBinary(), nullable=True),
+        sa.Column("enrolled_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("enrolled_by", sa.Text(), nullable=False),
+        sa.Column("enrolled_event", sa.LargeBinary(), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_event", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint("(ended_at IS NULL) = (ended_event IS NULL)", name=op.f("a_station_ends_by_an_event")),
+        sa.ForeignKeyConstraint(["ended_event"], ["event.leaf_hash"], name=op.f("fk_station_ended_event")),
+        sa.ForeignKeyConstraint(["enrolled_event"], ["event.leaf_hash"], name=op.f("fk_station_enrolled_event")),
+        sa.ForeignKeyConstraint(["site_code"], ["site.code"], name=op.f("fk_station_site_code")),
+        sa.ForeignKeyConstraint(["workstation"], ["register_entry.key"], name=op.f("fk_station_workstation")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_station")),
+        sa.UniqueConstraint("next_hash", name=op.f("uq_station_next_hash")),
+        sa.UniqueConstraint("prior_hash", name=op.f("uq_station_prior_hash")),
+        sa.UniqueConstraint("secret_hash", name=op.f("uq_station_secret_hash")),
         info={"never_deleted": True},
     )
     op.create_table(
@@ -1695,6 +1698,16 @@ def upgrade() -> None:
         info={"never_deleted": True},
     )
     op.create_table(
+        "badge_failure",
+        sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("station_id", sa.Uuid(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["station_id"], ["station.id"], name=op.f("fk_badge_failure_station_id")),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_badge_failure_user_code")),
+        sa.PrimaryKeyConstraint("user_code", "station_id", name=op.f("pk_badge_failure")),
+        info={"app_may_delete": True},
+    )
+    op.create_table(
         "deviation",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("severity", sa.Text(), nullable=False),
@@ -1803,6 +1816,32 @@ def upgrade() -> None:
     op.create_index("ix_label_print_batch", "label_print", ["batch"], unique=False)
     op.create_index(op.f("ix_label_print_bench_session"), "label_print", ["bench_session"], unique=False)
     op.create_index("ix_label_print_code", "label_print", ["code"], unique=False)
+    op.create_table(
+        "login_session",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("user_code", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("secret_hash", sa.LargeBinary(), nullable=True),
+        sa.Column("csrf_token", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_because", sa.Text(), nullable=True),
+        sa.Column("flashes", sa.Text(), nullable=True),
+        sa.Column("station_id", sa.Uuid(), nullable=True),
+        sa.Column("station_site", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "(station_id IS NULL) = (station_site IS NULL) AND (station_id IS NULL OR kind = 'page')",
+            name=op.f("who_signed_in_by_badge_is_at_a_station"),
+        ),
+        sa.CheckConstraint("kind IN ('token','page')", name=op.f("session_kind")),
+        sa.ForeignKeyConstraint(["station_id"], ["station.id"], name=op.f("fk_login_session_station_id")),
+        sa.ForeignKeyConstraint(["user_code"], ["app_user.code"], name=op.f("fk_login_session_user_code")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_login_session")),
+        sa.UniqueConstraint("secret_hash", name=op.f("uq_login_session_secret_hash")),
+    )
+    op.create_index(op.f("ix_login_session_user_code"), "login_session", ["user_code"], unique=False)
     op.create_table(
         "lot_test",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -2238,6 +2277,18 @@ def upgrade() -> None:
         info={"append_only": True},
     )
     op.create_index(op.f("ix_recall_deviation_code"), "recall", ["deviation_code"], unique=False)
+    op.create_table(
+        "refresh_token",
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["session_id"], ["login_session.id"], name=op.f("fk_refresh_token_session_id")),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_refresh_token")),
+        info={"app_may_delete": True},
+    )
+    op.create_index(op.f("ix_refresh_token_session_id"), "refresh_token", ["session_id"], unique=False)
     op.create_table(
         "specimen",
         sa.Column("code", sa.Text(), nullable=False),
@@ -3146,6 +3197,8 @@ def downgrade() -> None:
     op.drop_index("ix_specimen_expires", table_name="specimen")
     op.drop_index("ix_specimen_donor", table_name="specimen")
     op.drop_table("specimen")
+    op.drop_index(op.f("ix_refresh_token_session_id"), table_name="refresh_token")
+    op.drop_table("refresh_token")
     op.drop_index(op.f("ix_recall_deviation_code"), table_name="recall")
     op.drop_table("recall")
     op.drop_table("paper_form")
@@ -3183,6 +3236,8 @@ def downgrade() -> None:
     op.drop_table("pending_act")
     op.drop_index("ix_lot_test_lot", table_name="lot_test")
     op.drop_table("lot_test")
+    op.drop_index(op.f("ix_login_session_user_code"), table_name="login_session")
+    op.drop_table("login_session")
     op.drop_index("ix_label_print_code", table_name="label_print")
     op.drop_index(op.f("ix_label_print_bench_session"), table_name="label_print")
     op.drop_index("ix_label_print_batch", table_name="label_print")
@@ -3195,6 +3250,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_deviation_site_code"), table_name="deviation")
     op.drop_index("ix_deviation_opened", table_name="deviation")
     op.drop_table("deviation")
+    op.drop_table("badge_failure")
     op.drop_table("webhook_secret")
     op.drop_index(
         "ix_webhook_delivery_open",
@@ -3219,6 +3275,7 @@ def downgrade() -> None:
     op.drop_index("one_open_count_per_place", table_name="stock_count", postgresql_where=sa.text("open"))
     op.drop_index("ix_stock_count_counted", table_name="stock_count")
     op.drop_table("stock_count")
+    op.drop_table("station")
     op.drop_table("signature")
     op.drop_table("shipment_box")
     op.drop_index("ix_sensor_place_container", table_name="sensor_place")
@@ -3231,8 +3288,6 @@ def downgrade() -> None:
     op.drop_index("ix_register_warning_entry", table_name="register_warning")
     op.drop_table("register_warning")
     op.drop_table("register_authorisation")
-    op.drop_index(op.f("ix_refresh_token_session_id"), table_name="refresh_token")
-    op.drop_table("refresh_token")
     op.drop_index("ix_lot_started", table_name="lot")
     op.drop_index(op.f("ix_lot_donor_code"), table_name="lot")
     op.drop_table("lot")
@@ -3315,8 +3370,6 @@ def downgrade() -> None:
     op.drop_index("ix_message_due", table_name="message", postgresql_where=sa.text("due_at IS NOT NULL"))
     op.drop_table("message")
     op.drop_table("material_limit")
-    op.drop_index(op.f("ix_login_session_user_code"), table_name="login_session")
-    op.drop_table("login_session")
     op.drop_table("log_difference")
     op.drop_index("ix_kit_prepared", table_name="kit")
     op.drop_table("kit")
@@ -3332,6 +3385,7 @@ def downgrade() -> None:
     op.drop_table("checkpoint")
     op.drop_index("one_closing_is_open_per_site", table_name="bank_closing", postgresql_where=sa.text("over_at IS NULL"))
     op.drop_table("bank_closing")
+    op.drop_table("badge_pin")
     op.drop_index("ix_attachment_context_subject", table_name="attachment_context")
     op.drop_index("ix_attachment_context_giver", table_name="attachment_context")
     op.drop_table("attachment_context")

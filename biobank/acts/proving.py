@@ -116,12 +116,14 @@ async def sign_act(
 
     Raises NotPermitted on a first-login password, TooManyAttempts, WrongPassword, SecondFactorNeeded, WrongSecondFactor,
     WrongCredentials when the password was replaced meanwhile, NoPersonalKey, and where a role of the actor signs
+    FullSignInNeeded of who signed in by badge, and where a role of the actor signs
     with two factors only SecondFactorNotSetUp (`second_factor_roles`), PasskeyNeeded (`passkey_roles`).
 
     For pages as well as for the API: a page computes the act hash of the request it is about to perform, signs it, and puts the
     token into that request.
     """
     require_own_password(act.actor)
+    act.actor.require_full("sign")
     proven = await prove_own_password(bank, username, password, session_id, second)
     if not proven.twice and (needed := act.actor.roles & bank.settings.roles_of_two_factors):
         raise SecondFactorNotSetUp(
@@ -157,6 +159,7 @@ async def own_login(
     actor, username = await actor_of_session(bank, session_id)
     if not first:
         require_own_password(actor)
+    actor.require_full("change what opens your login")
     act = Act(actor=actor, bank=bank, keystore=bank.keystore, method=method, path=path)
     try:
         yield act, username

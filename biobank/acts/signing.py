@@ -171,6 +171,7 @@ def use_signature(session: Session, act: Act, token: str | None, meaning: Meanin
     Raises SignatureRequired (428, with what to sign) without a token, SignatureInvalid when it is not this actor's or means
     something else, SignatureAlreadyUsed, SignatureExpired, SignatureForAnotherAct (403 each).
     """
+    act.actor.require_full("sign")
     if token is None:
         raise SignatureRequired(
             f"This needs your signature: POST /api/v1/signatures with your password, meaning '{meaning.value}' and the "

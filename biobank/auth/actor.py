@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
+from biobank.auth.badges import BY_BADGE, not_by_badge
 from biobank.auth.decisions import note_decision, note_scope
 from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
 from biobank.auth.scope import ANYWHERE, EVERYWHERE, Place, Scope
@@ -35,7 +36,8 @@ class ScopeGrant:
 @dataclass(frozen=True)
 class Actor:
     """A login: `code` is the badge code (`US-…`) and the only name that enters the log; or an API client (`AC-…`), with `scopes`
-    and without roles.
+    and without roles. `badge_at`: the site of the station where they signed in by badge and PIN, which bounds all they may
+    (`auth/badges.py`); their `grants` are those of that site.
     """
 
     code: str
@@ -43,6 +45,7 @@ class Actor:
     must_change_password: bool = False
     session_id: str | None = field(default=None, compare=False)
     scopes: frozenset[ScopeGrant] = frozenset()
+    badge_at: str | None = None
 
     @property
     def is_client(self) -> bool:
@@ -52,7 +55,8 @@ class Actor:
     @cached_property
     def permissions(self) -> frozenset[Permission]:
         """Everything the actor may do somewhere."""
-        return frozenset(p for permissions, _site in _held(self.grants, self.scopes) for p in permissions)
+        held = frozenset(p for permissions, _site in _held(self.grants, self.scopes) for p in permissions)
+        return held if self.badge_at is None else held & BY_BADGE
 
     @cached_property
     def roles(self) -> frozenset[Role]:
@@ -65,15 +69,19 @@ class Actor:
 
     def scope(self, *permissions: Permission) -> Scope:
         """Return where the actor holds at least one of `permissions`."""
-        found = _scope(self.grants, self.scopes, permissions)
+        found = self._scope_of(permissions)
         note_scope(self.code, permissions, found)
         return found
 
     def may(self, permission: Permission, *, at: Place) -> bool:
         """Say whether the actor holds `permission` at a place."""
-        granted = _scope(self.grants, self.scopes, (permission,)).covers(at)
+        granted = self._scope_of((permission,)).covers(at)
         note_decision(self.code, permission, at, granted=granted)
         return granted
+
+    def _scope_of(self, permissions: tuple[Permission, ...]) -> Scope:
+        asked = permissions if self.badge_at is None else tuple(one for one in permissions if one in BY_BADGE)
+        return _scope(self.grants, self.scopes, asked)
 
     def first_site(self, permission: Permission, sites: Iterable[str | None]) -> str | None:
         """Return the first of several sites, by name, where the actor holds `permission`: at which an act on all is recorded."""
@@ -83,6 +91,8 @@ class Actor:
         """Return why the actor may not at a place, or None. `subject`: the code of what stands there."""
         if self.may(permission, at=at):
             return None
+        if self.badge_at is not None:
+            return not_by_badge(f"{permission.words}{_words(at, subject)}")
         if self.is_client:
             said = f"This API client may not {permission.words}{_words(at, subject)}. Its scopes say what it may."
         else:
@@ -95,6 +105,11 @@ class Actor:
         refusal = self.refusal(permission, at=at, subject=subject)
         if refusal is not None:
             raise refusal
+
+    def require_full(self, what: str) -> None:
+        """Raise FullSignInNeeded for `what` (the end of "you may not …") when they signed in by badge and PIN."""
+        if self.badge_at is not None:
+            raise not_by_badge(what)
 
 
 def _words(at: Place, subject: str | None) -> str:

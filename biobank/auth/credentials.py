@@ -1,6 +1,6 @@
 """The fingerprint of everything that opens a login: what of it stands in the log, and says nothing about a password.
 
-    fingerprint = SHA-256("biobank/credentials/v1\\0" || JSON of what is stored: password hash, personal key, app, passkeys)
+    fingerprint = SHA-256("biobank/credentials/v1\\0" || JSON of what is stored: password hash, personal key, app, passkeys, PIN)
 
 A stored password hash holds 16 random bytes of salt, a wrapped key 28 and the app's secret is a ciphertext, so whoever reads the
 log alone has nothing to try a password against: without the salt every password fits. Whoever reads the tables sees the hash
@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from biobank.auth.models import passkey, personal_key, second_factor, user
+from biobank.auth.station_models import badge_pin
 
 DOMAIN = b"biobank/credentials/v1\0"
 
@@ -36,6 +37,9 @@ def fingerprints_of(session: Session, codes: Collection[str]) -> dict[str, str |
     kept = select(passkey.c.user_code, passkey.c.credential, passkey.c.public_key).order_by(passkey.c.credential)
     for row in session.execute(kept.where(passkey.c.user_code.in_(wanted))):
         held[row.user_code].setdefault("passkeys", []).append([bytes(row.credential).hex(), bytes(row.public_key).hex()])
+    pins = select(badge_pin.c.user_code, badge_pin.c.pin)
+    for row in session.execute(pins.where(badge_pin.c.user_code.in_(wanted))):
+        held[row.user_code]["pin"] = bytes(row.pin).hex()
     return {code: _digest(code, what) for code, what in held.items()}
 
 

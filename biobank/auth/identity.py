@@ -30,6 +30,7 @@ IDENTITY_COLUMNS = (
     _session.c.id.label("session_id"),
     _session.c.expires_at.label("session_expires_at"),
     _session.c.revoked_at,
+    _session.c.station_site,
     user.c.code.label("user_code"),
     user.c.active,
     user.c.must_change_password,
@@ -55,7 +56,17 @@ def actor_of(row: "Row[Any] | None") -> Actor:
         raise NotSignedIn("This sign-in has ended. Sign in again.")
     if not row.active:
         raise NotSignedIn("This login is not active. Ask an administrator.")
-    return Actor(row.user_code, _grants_of(row.grants), row.must_change_password, str(row.session_id))
+    grants = _grants_of(row.grants)
+    if row.station_site is not None:
+        grants = grants_at(grants, row.station_site)
+        if not grants:
+            raise NotSignedIn(f"You have no role at {row.station_site} any more. Sign in with your password.")
+    return Actor(row.user_code, grants, row.must_change_password, str(row.session_id), badge_at=row.station_site)
+
+
+def grants_at(grants: frozenset[RoleGrant], site: str) -> frozenset[RoleGrant]:
+    """Return what of these roles is held at a site, as roles of that site alone."""
+    return frozenset(RoleGrant(grant.role, site) for grant in grants if grant.site in (None, site))
 
 
 def load_actor(session: Session, session_id: UUID) -> Actor:

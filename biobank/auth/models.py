@@ -227,10 +227,19 @@ class UserRole(SQLModel, table=True):
 
 
 class LoginSession(SQLModel, table=True):
-    """One sign-in: tokens of a client (`kind = token`) or a page session (`kind = page`). Revoking the row ends both."""
+    """One sign-in: tokens of a client (`kind = token`) or a page session (`kind = page`). Revoking the row ends both.
+
+    `station_id` and `station_site`: at which station somebody signed in by badge and PIN; null for everybody else.
+    """
 
     __tablename__ = "login_session"
-    __table_args__ = (CheckConstraint("kind IN ('token','page')", name="session_kind"),)
+    __table_args__ = (
+        CheckConstraint("kind IN ('token','page')", name="session_kind"),
+        CheckConstraint(
+            "(station_id IS NULL) = (station_site IS NULL) AND (station_id IS NULL OR kind = 'page')",
+            name="who_signed_in_by_badge_is_at_a_station",
+        ),
+    )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
     user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), nullable=False, index=True))
@@ -243,6 +252,8 @@ class LoginSession(SQLModel, table=True):
     revoked_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
     revoked_because: str | None = Field(default=None, sa_column=Column(Text))
     flashes: str | None = Field(default=None, sa_column=Column(Text))
+    station_id: UUID | None = Field(default=None, sa_column=Column(Uuid, ForeignKey("station.id")))
+    station_site: str | None = Field(default=None, sa_column=Column(Text))
 
 
 class RefreshToken(SQLModel, table=True):

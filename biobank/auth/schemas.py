@@ -116,6 +116,7 @@ class SessionPublic(BaseModel):
     id: UUID
     kind: Literal["page", "token"] = Field(description="`page`: a browser; `token`: a program.")
     this_one: bool
+    station: str | None = Field(default=None, description="The workstation, of a sign-in by badge and PIN.")
     created_at: datetime
     last_seen_at: datetime
     expires_at: datetime

@@ -64,7 +64,7 @@ def typed_step(keys: Sequence[bytes], secret: bytes, code: str | None, at: datet
     typed = "".join((code or "").split())
     if not typed:
         raise SecondFactorNeeded("Your password is right. Enter the six digits that your authenticator app shows now as well.")
-    totp = pyotp.TOTP(_box(keys).decrypt(secret).decode())
+    totp = pyotp.TOTP(bank_box(keys).decrypt(secret).decode())
     now = totp.timecode(at)
     for step in range(now - DRIFT_STEPS, now + DRIFT_STEPS + 1):
         if compare_digest(totp.generate_otp(step).encode(), typed.encode(errors="replace")):
@@ -85,7 +85,7 @@ def begin(session: Session, keys: Sequence[bytes], user: str, issuer: str, usern
     Raises SecondFactorStands.
     """
     secret = pyotp.random_base32()
-    values = {"secret": _box(keys).encrypt(secret.encode()), "created_at": at, "last_step": 0}
+    values = {"secret": bank_box(keys).encrypt(secret.encode()), "created_at": at, "last_step": 0}
     made = (
         insert(_factor)
         .values(user_code=user, **values)
@@ -127,11 +127,11 @@ def encrypt_anew(session: Session, keys: Sequence[bytes]) -> list[str]:
     """Put every second factor under the newest of the bank's secrets; return whose they are. Harmless to repeat."""
     rows = session.execute(select(_factor.c.user_code, _factor.c.secret).with_for_update()).all()
     for row in rows:
-        fresh = _box(keys).rotate(row.secret)
+        fresh = bank_box(keys).rotate(row.secret)
         session.execute(update(_factor).where(_factor.c.user_code == row.user_code).values(secret=fresh))
     return [row.user_code for row in rows]
 
 
-def _box(keys: Sequence[bytes]) -> MultiFernet:
+def bank_box(keys: Sequence[bytes]) -> MultiFernet:
     """Encrypt under the first of the bank's secrets, decrypt under any."""
     return MultiFernet([Fernet(base64.urlsafe_b64encode(key[:32])) for key in keys])

@@ -96,12 +96,12 @@ class Counted:
 def counted(key: bytes, name: str, asking: Asking) -> Counted:
     """Say how a try for the login `name` (casefolded) is counted."""
     if asking.session is not None:
-        return Counted(_hash(key, "session", str(asking.session)), None, KNOWN, True)
+        return Counted(keyed_hash(key, "session", str(asking.session)), None, KNOWN, True)
     pass_of_device = _pass_of(key, name, asking.cookie)
     if pass_of_device is not None:
-        return Counted(_hash(key, "device", name, pass_of_device), None, KNOWN, True)
+        return Counted(keyed_hash(key, "device", name, pass_of_device), None, KNOWN, True)
     network = network_of(asking.address)
-    return Counted(_hash(key, "", name), None if network is None else _hash(key, "address", network), STRANGERS, False)
+    return Counted(keyed_hash(key, "", name), None if network is None else keyed_hash(key, "address", network), STRANGERS, False)
 
 
 def remembered(key: bytes, name: str, cookie: str | None) -> str:
@@ -135,10 +135,11 @@ def _pass_of(key: bytes, name: str, cookie: str | None) -> str | None:
 
 
 def _tag(key: bytes, name: str, nonce: str) -> str:
-    return _hash(key, "cookie", name, nonce).hex()
+    return keyed_hash(key, "cookie", name, nonce).hex()
 
 
-def _hash(key: bytes, *parts: str) -> bytes:
+def keyed_hash(key: bytes, *parts: str) -> bytes:
+    """Return what is kept of what asked: nothing that can be read back without the bank's secret."""
     text = parts[-1] if parts[0] == "" else "\0".join(parts)  # the name alone, as attempts were always counted
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=key[:64], digest_size=32).digest()
 

@@ -131,6 +131,8 @@ class Settings(BaseModel):
     idle_lock_s: int = Field(
         15 * 60, ge=60, description="A page session idle for longer locks until its login proves its password again."
     )
+    badge_idle_s: int = Field(180, ge=30, le=900, description="A sign-in by badge and PIN that is idle for longer is over.")
+    badge_session_s: int = Field(3600, ge=60, le=4 * 3600, description="Longest life of a sign-in by badge and PIN.")
     tls_certificate: Path | None = Field(None, description="Certificates (PEM) with which the web process ends TLS itself.")
     tls_key: Path | None = Field(None, description="The key of its certificate.")
     tls_callers: Path | None = Field(None, description="Authorities (PEM) of its callers. Who shows no certificate is cut off.")

@@ -15,11 +15,12 @@ from biobank.acts.act import Act
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.auth.stations import end_badge_sessions_of
 from biobank.benches.at_bench import label_at_bench
 from biobank.custody.ledger import Appended
 from biobank.custody.recording import Circumstances, Move, acknowledge, record
 from biobank.custody.snapshots import get_all_visible, get_visible
-from biobank.foundation.codes import MOST_PRINTS, resolve_payload
+from biobank.foundation.codes import MOST_PRINTS, Prefix, resolve_payload
 from biobank.foundation.errors import Conflict, NotFound, Refusal, Refused
 from biobank.foundation.paging import Paging, read_page
 from biobank.labels.catalogue import catalogue
@@ -122,6 +123,9 @@ def number_prints(
         .where(prints.c.code.in_(wanted), prints.c.template == template, prints.c.superseded_at.is_(None))
         .values(superseded_at=act.at)
     )
+    for code in wanted:
+        if code.startswith(Prefix.BADGE.value):
+            end_badge_sessions_of(session, code, act.at, because="badge_replaced")
     session.execute(
         _INSERT, [row | {"event_hash": a.leaf_hash, "bench_session": bench} for row, a in zip(rows, events, strict=True)]
     )

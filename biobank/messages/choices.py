@@ -47,6 +47,7 @@ class MessagesChosen(BaseModel):
 
 def own_messages(session: Session, actor: Actor, keystore: Keystore) -> OwnMessages:
     """Return what the actor chose; whoever chose nothing is sent nothing."""
+    actor.require_full("open your account")
     row = session.execute(select(message_choice).where(message_choice.c.user_code == actor.code)).first()
     if row is None:
         return OwnMessages()
@@ -64,6 +65,7 @@ def address_of(session: Session, keystore: Keystore, commit: bytes | None) -> st
 
 def set_own_messages(session: Session, act: Act, request: OwnMessages) -> MessagesChosen:
     """Keep what the actor chose, for what happens from now on. Raises NoAddress."""
+    act.actor.require_full("change your account")
     code = act.actor.code
     if request.e_mail is None and (request.at_once or request.daily):
         raise NoAddress("Say to which address the messages go, or choose none.", field="e_mail")

@@ -15,7 +15,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.answers_and_attempts import ANSWERS_KEPT
 from biobank.acts.bank import SECRETS, Bank
-from biobank.auth import second_factor
+from biobank.auth import pins, second_factor
 from biobank.auth.personal_keys import wrap_enrolments_anew
 from biobank.donors.reindexing import index_anew
 from biobank.exports.events import SecretChanged
@@ -76,13 +76,14 @@ def _index_all(bank: Bank, say: Say, *, alone: bool = False) -> None:
 def _encrypt_factors(bank: Bank, say: Say) -> None:
     keys = bank.secrets_of("second-factor")
 
-    def factors(session: Session) -> int:
-        whose = second_factor.encrypt_anew(session, keys)
-        for user in whose:
+    def factors(session: Session) -> tuple[int, int]:
+        whose, of_badges = second_factor.encrypt_anew(session, keys), pins.encrypt_anew(session, keys)
+        for user in sorted({*whose, *of_badges}):
             record_credentials(session, Act.system(bank, path=PATH), user)
-        return len(whose)
+        return len(whose), len(of_badges)
 
-    say(f"{bank.database.write_now(factors)} second factors are under the new secret.")
+    apps, of_badges = bank.database.write_now(factors)
+    say(f"{apps} second factors and {of_badges} PINs are under the new secret.")
     say(f"{bank.database.write_now(lambda s: wrap_enrolments_anew(s, keys))} enrolments are under the new secret.")
 
 

@@ -22,7 +22,7 @@ from biobank.foundation.paging import Paging
 from biobank.foundation.scanned_text import LONGEST_SCAN, tidy
 from biobank.pages.ui.code_pages import code_href, page_of
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.session import PageReading, Visiting, asks, posted_form
+from biobank.pages.ui.session import STATION, PageReading, Visiting, asks, posted_form
 from biobank.pages.ui.templating import render
 from biobank.scanning.commands import Action, meaning_of
 from biobank.specimens.queries import list_specimens
@@ -80,6 +80,8 @@ def _address_of(session: Session, actor: Actor, code: Code, settings: Settings) 
     if code.prefix == Prefix.COMMAND:
         meaning = meaning_of(code)
         return f"/scan?do={meaning.value}" if isinstance(meaning, Action) else "/scan"
+    if code.prefix == Prefix.BADGE and actor.badge_at is not None:
+        return f"{STATION}?badge={code.label}"  # the next person at this station
     href = page_of(code.text)
     if href is None:
         raise NotFound(f"{code.text} is a good code, and what it names has no page here yet.", subject=code.text)

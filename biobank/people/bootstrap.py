@@ -23,11 +23,11 @@ from biobank.auth.service import Proven, end_sessions_of, require_standing
 from biobank.foundation.errors import NotFound, NotPermitted
 from biobank.people import events
 from biobank.people.authority import COSIGNING_ROLES, one_site
-from biobank.people.credentials import record_credentials
+from biobank.people.credentials import record_about, record_credentials
 from biobank.people.personal_keys import open_enrolment
 from biobank.people.queries import get_site, grants_of
 from biobank.people.roles import add_grant
-from biobank.people.service import add_user, record_about
+from biobank.people.service import add_user
 from biobank.people.slips import NO_CODE, issue_slip
 
 

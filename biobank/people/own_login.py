@@ -10,12 +10,12 @@ from biobank.auth import passkeys, second_factor
 from biobank.auth.models import login_session
 from biobank.auth.schemas import FactorBegun, PasskeyList, PasskeyPublic, SessionList, SessionPublic, SessionsEnded
 from biobank.auth.service import end_session, end_sessions_of
+from biobank.auth.station_models import station
 from biobank.foundation import clock
 from biobank.foundation.errors import NotFound
-from biobank.people.credentials import record_credentials
+from biobank.people.credentials import record_about, record_credentials
 from biobank.people.events import UserPasskeyAdded, UserPasskeyRemoved, UserSecondFactorRemoved, UserSecondFactorSet
 from biobank.people.queries import get_user
-from biobank.people.service import record_about
 
 SECOND_FACTOR_KEY = "second-factor"
 
@@ -77,7 +77,15 @@ def open_sessions(session: Session, user: str, present: UUID) -> SessionList:
     """Return the open sign-ins of a login, the last used first; `present` is the one that asks."""
     table = login_session
     rows = session.execute(
-        select(table.c.id, table.c.kind, table.c.created_at, table.c.last_seen_at, table.c.expires_at)
+        select(
+            table.c.id,
+            table.c.kind,
+            table.c.created_at,
+            table.c.last_seen_at,
+            table.c.expires_at,
+            station.c.name.label("station"),
+        )
+        .select_from(table.outerjoin(station, station.c.id == table.c.station_id))
         .where(table.c.user_code == user, table.c.revoked_at.is_(None), table.c.expires_at > clock.now())
         .order_by(table.c.last_seen_at.desc(), table.c.id)
     )

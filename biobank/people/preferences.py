@@ -26,12 +26,14 @@ class OwnPreferences(BaseModel):
 
 def own_preferences(session: Session, actor: Actor) -> OwnPreferences:
     """Return what the actor chose, or what stands for whoever did not choose."""
+    actor.require_full("open your account")
     row = session.execute(select(preferences).where(preferences.c.user_code == actor.code)).mappings().first()
     return OwnPreferences() if row is None else OwnPreferences(**{name: row[name] for name in OwnPreferences.model_fields})
 
 
 def set_preferences(session: Session, act: Act, request: OwnPreferences) -> OwnPreferences:
     """Keep what the actor chose, for the next page on. Raises UnknownTimeZone."""
+    act.actor.require_full("change your account")
     if request.timezone is not None:
         require_time_zone(session, request.timezone)
     chosen: dict[str, Any] = request.model_dump()

@@ -18,10 +18,11 @@ from biobank.auth.permissions import Permission
 from biobank.foundation.errors import AlreadyExists, Conflict, NotFound
 from biobank.people import events
 from biobank.people.authority import require_held, require_not_own
+from biobank.people.credentials import record_about
 from biobank.people.personal_keys import open_enrolment
 from biobank.people.queries import get_site, get_user
 from biobank.people.schemas import Done, RoleChange
-from biobank.people.service import COMPARED, done, people_of, record_about
+from biobank.people.service import COMPARED, done, people_of
 from biobank.people.slips import issue_slip
 
 

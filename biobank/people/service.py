@@ -26,16 +26,16 @@ from biobank.auth.passwords import Hashed
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
 from biobank.auth.service import Proven, end_sessions_of, forget_old
-from biobank.custody.event import Event
-from biobank.custody.ledger import Appended, Fact, append
-from biobank.custody.recording import NOW, acknowledge, head_of
+from biobank.custody.ledger import Appended
+from biobank.custody.recording import acknowledge
 from biobank.custody.service import receipt_of
 from biobank.custody.states import StreamKind
 from biobank.foundation.errors import AlreadyExists, Conflict, MalformedRequest
 from biobank.people import events
 from biobank.people.authority import cosigning_site, one_site, require_held, require_manager_of, require_not_own, takes_two
-from biobank.people.credentials import record_credentials
+from biobank.people.credentials import record_about, record_credentials
 from biobank.people.personal_keys import key_after, open_enrolment
+from biobank.people.pins import drop_pin
 from biobank.people.queries import get_user, login_named, person_of
 from biobank.people.schemas import Done, PasswordReset, Slip, UserChange, UserCreate
 from biobank.people.slips import NO_CODE, issue_slip
@@ -230,6 +230,7 @@ def reset_password(session: Session, act: Act, code: str, request: PasswordReset
         appended += record_about(session, act, code, events.UserSecondFactorRemoved(because="password_reset"))
     for gone in passkeys.remove(session, code):
         appended += record_about(session, act, code, events.UserPasskeyRemoved(passkey=gone, because="password_reset"))
+    appended += drop_pin(session, act, code, because="password_reset")
     appended.append(record_credentials(session, act, code))
     return done(act, code, appended, slip)
 
@@ -258,12 +259,6 @@ def store_own_password(
     event = events.UserPasswordChanged(first=row.must_change_password, sessions_ended=ended)
     record_about(session, act, row.code, *([event] if key is None else [event, key]))
     record_credentials(session, act, row.code)
-
-
-def record_about(session: Session, act: Act, code: str, *happened: Event) -> list[Appended]:
-    """Append events to a login's stream."""
-    head = head_of(session, act, NOW, subject=code, site=None)
-    return append(session, [Fact(StreamKind.USER, code, event, head) for event in happened])
 
 
 def _require_half_of(act: Act, code: str, grants: frozenset[RoleGrant], site: str | None, request: _TwoStep) -> None:

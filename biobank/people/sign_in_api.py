@@ -197,6 +197,7 @@ async def end_sessions_of_mine(claims: ClaimsDep, bank: BankDep) -> SessionsEnde
 async def _own(bank: Bank, claims: Claims) -> Actor:
     actor, _username = await actor_of_session(bank, claims.session_id)
     require_own_password(actor)
+    actor.require_full("see and change what opens your login")
     return actor
 
 

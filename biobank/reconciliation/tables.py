@@ -3,6 +3,7 @@
 from typing import Any
 
 from biobank.auth.models import api_client
+from biobank.auth.station_models import station
 from biobank.custody.performer_confirmations import named_performer
 from biobank.donors.models import consent, donor_agreement, donor_marker, donor_move, identification, wristband
 from biobank.quality.models import (
@@ -188,6 +189,23 @@ is_written(
             ),
         ),
         by_key=("specimen_code",),
+    ),
+    Written(
+        station,
+        (
+            Said(
+                "enrolled_event",
+                ("system.station_enrolled",),
+                {"workstation": "id", "id": "body.station", "site_code": "body.site", "enrolled_by": "by"},
+            ),
+            Said(
+                "ended_event",
+                ("system.station_ended",),
+                {"workstation": "id", "id": "body.station", "site_code": "body.site"},
+                marks="ended_at",
+            ),
+        ),
+        site="site_code",
     ),
     Written(
         api_client,

@@ -14,6 +14,7 @@ from biobank.acts.codes import new_code
 from biobank.auth.actor import Actor
 from biobank.auth.models import user
 from biobank.auth.permissions import Permission
+from biobank.auth.stations import end_sessions_at_workstation
 from biobank.custody.event import Event
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import Circumstances, acknowledge, head_of, plausible_time
@@ -140,6 +141,8 @@ def change(session: Session, act: Act, key: str, request: ChangeRegister) -> Reg
     if request.change == "calibrated":
         columns = {"calibration_due_on": request.calibration_due_on}
     session.execute(update(register_entry).where(register_entry.c.key == key).values(**columns))
+    if request.change == "retired":
+        end_sessions_at_workstation(session, key, act.at)
     return _recorded(session, act, key, done)
 
 

@@ -12,6 +12,7 @@ from biobank.donors import events as donors
 from biobank.exports import events as exports
 from biobank.labels import events as labels
 from biobank.monitoring import events as monitoring
+from biobank.people import badge_events as badges
 from biobank.people import client_events as clients
 from biobank.people import events as people
 from biobank.quality import attribution_events as attributions
@@ -39,6 +40,7 @@ MODULES = (
     donors,
     people,
     clients,
+    badges,
     registers,
     benches,
     quality,

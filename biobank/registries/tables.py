@@ -5,6 +5,7 @@ from sqlalchemy import MetaData
 from biobank.acts import models as acts
 from biobank.alarms import models as alarms
 from biobank.auth import models as auth
+from biobank.auth import station_models as stations
 from biobank.benches import models as benches
 from biobank.custody import models as custody
 from biobank.donors import models as donors
@@ -31,6 +32,7 @@ from biobank.withdrawals import models as withdrawals
 MODULES = (
     transparency,
     auth,
+    stations,
     vault,
     acts,
     jobs,

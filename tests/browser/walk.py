@@ -327,6 +327,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/api-clients/{client}/draw", ("quality",), 6, "/api-clients/{code}/draw"),
     stop("/api-clients/{client}/revoke", ("admin", "quality"), 6, "/api-clients/{code}/revoke"),
     stop("/slips/{slip}", ("admin", "quality"), 5, "/slips/{slip}"),
+    stop("/stations", ("admin",), 5),
     stop("/sites", ("admin",), 5),
     stop("/sites/new", ("admin",), 4),
     stop("/sites/LAB", ("admin",), 4, "/sites/{code}"),
@@ -345,6 +346,8 @@ NOT_PAGES = {
     # A file, an answer without words, and an address that always sends the browser on.
     "/log/export",
     "/alive",
+    # The page for badges, in the browser of a station only: tests/browser/test_stations.py.
+    "/station",
     "/S/{text:path}",
     "/s/{text:path}",
     "/attachments/{sha256}",

@@ -1,6 +1,8 @@
 """Rules, allowances, answers and moves beside a furnished bank, so that every table that names its events has a row."""
 
 from tests.benches import stories as benches
+from tests.benches.badges import ended, enrolled
+from tests.benches.stories import workstation
 from tests.conftest import Api
 from tests.custody.test_performer_confirmations import confirm, helped
 from tests.donors.stories import band, consent
@@ -41,6 +43,7 @@ def furnish_rules(api: Api) -> None:
     _units(api)
     assert key_of(api, a_client(api, sites=["LAB"]))
     _at_a_bench(api)
+    ended(api, enrolled(api, workstation(api, "Bench of a station"))[0])
 
 
 def _persons(api: Api) -> None:

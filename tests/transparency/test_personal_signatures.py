@@ -35,8 +35,8 @@ from biobank.custody.snapshots import load
 from biobank.exports.bundle import Wish
 from biobank.foundation import clock
 from biobank.people.bootstrap import reset_from_console, set_up_user
+from biobank.people.credentials import record_about
 from biobank.people.events import UserPersonalKeySet, UserRoleGranted
-from biobank.people.service import record_about
 from biobank.quality.events import Decision, QualityDecided, RegulatoryBasis
 from biobank.transparency.verify import Evidence, header_of, in_words, verify
 from tests import seed

@@ -1,7 +1,6 @@
 """A person's own account: password, second factor, open sign-ins."""
 
 from typing import Any
-from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -12,18 +11,21 @@ from biobank.acts.bank import Bank
 from biobank.acts.proving import own_login, prove_own_password
 from biobank.acts.web import BankDep
 from biobank.auth.passkeys import passkeys_of
+from biobank.auth.passwords import hash_password
 from biobank.auth.personal_keys import made_at as key_made_at
+from biobank.auth.pins import LONGEST, pin_set_at, require_good
 from biobank.auth.schemas import SessionList
 from biobank.auth.second_factor import set_up_at
 from biobank.auth.sessions import PageSession
-from biobank.foundation.errors import MalformedRequest, Refusal
+from biobank.foundation.errors import Refusal
 from biobank.labels.matrix import ErrorCorrection, dark_runs, text_qr_matrix
 from biobank.pages.people.preferences import BELL, LANGUAGES
 from biobank.pages.ui.parts import Column
-from biobank.pages.ui.posted import SECOND, Form
+from biobank.pages.ui.posted import SECOND, Form, chosen_id
 from biobank.pages.ui.session import Visiting, posted_form, see
 from biobank.pages.ui.templating import render
 from biobank.people import own_login as own
+from biobank.people import pins
 from biobank.people.preferences import OwnPreferences, own_preferences
 from biobank.people.queries import describe_me
 from biobank.people.schemas import Me
@@ -42,7 +44,9 @@ COLUMNS = (
 
 
 async def _draw(request: Request, page: PageSession, bank: Bank, refusal: Refusal | None = None, **shown: Any) -> Response:
-    def read(session: Session) -> tuple[Me, SessionList, Any, Any, OwnPreferences, list[Any]]:
+    page.actor.require_full("open your account")
+
+    def read(session: Session) -> tuple[Me, SessionList, Any, Any, OwnPreferences, list[Any], Any]:
         code = page.actor.code
         return (
             describe_me(session, page.actor, bank.keystore),
@@ -51,10 +55,11 @@ async def _draw(request: Request, page: PageSession, bank: Bank, refusal: Refusa
             key_made_at(session, code),
             own_preferences(session, page.actor),
             passkeys_of(session, code),
+            pin_set_at(session, code),
         )
 
-    me, sessions, since, key_since, own_choices, keys = await bank.database.read(read)
-    rows = [one.model_dump() | {"with": WITH[one.kind]} for one in sessions.items]
+    me, sessions, since, key_since, own_choices, keys, pin_since = await bank.database.read(read)
+    rows = [one.model_dump() | {"with": one.station or WITH[one.kind]} for one in sessions.items]
     names = {
         "me": me,
         "choices": _said(own_choices, page),
@@ -62,6 +67,7 @@ async def _draw(request: Request, page: PageSession, bank: Bank, refusal: Refusa
         "columns": COLUMNS,
         "since": since,
         "key_since": key_since,
+        "pin_since": pin_since,
         "passkey_columns": PASSKEYS,
         "passkeys": [dict(row._mapping) | {"name": f"Passkey {number}"} for number, row in enumerate(keys, 1)],
         "passkey_choices": [(str(row.id), f"Passkey {number}") for number, row in enumerate(keys, 1)],
@@ -148,11 +154,39 @@ async def remove_passkey(request: Request, page: Visiting, bank: BankDep) -> Res
     try:
         async with own_login(bank, page.id, "POST", request.url.path) as (act, username):
             await _prove(bank, username, form, page)
-            wanted = _id_of(form.get("passkey", ""))
+            wanted = chosen_id(form.get("passkey", ""))
             await bank.database.write(lambda s: own.remove_passkey(s, act, wanted))
     except Refusal as refusal:
         return await _draw(request, page, bank, refusal)
     return see(ACCOUNT)
+
+
+@router.post(f"{ACCOUNT}/pin")
+async def choose_pin(request: Request, page: Visiting, bank: BankDep) -> Response:
+    """Set the PIN of one's badge, or another in its place."""
+    form = await posted_form(request, page, "pin_password")
+    try:
+        async with own_login(bank, page.id, "POST", request.url.path) as (act, username):
+            chosen = form.get("pin_password", "")[: LONGEST + 1]
+            require_good(chosen)
+            await _prove(bank, username, form, page)
+            hashed = await hash_password(chosen)
+            await bank.database.write(lambda s: pins.set_pin(s, act, hashed))
+    except Refusal as refusal:
+        return await _draw(request, page, bank, refusal)
+    return see(f"{ACCOUNT}#pin")
+
+
+@router.post(f"{ACCOUNT}/pin/clear")
+async def clear_pin(request: Request, page: Visiting, bank: BankDep) -> Response:
+    """Take the PIN of one's badge away."""
+    await posted_form(request, page)
+    try:
+        async with own_login(bank, page.id, "POST", request.url.path) as (act, _username):
+            await bank.database.write(lambda s: pins.clear_pin(s, act))
+    except Refusal as refusal:
+        return await _draw(request, page, bank, refusal)
+    return see(f"{ACCOUNT}#pin")
 
 
 @router.post(f"{ACCOUNT}/sessions/end")
@@ -164,7 +198,7 @@ async def end_sessions(request: Request, page: Visiting, bank: BankDep) -> Respo
         if wanted is None:
             await bank.database.write(lambda s: own.end_other_sessions(s, code, page.id))
         else:
-            session_id = _id_of(wanted)
+            session_id = chosen_id(wanted)
             await bank.database.write(lambda s: own.end_own_session(s, code, session_id))
     except Refusal as refusal:
         return await _draw(request, page, bank, refusal)
@@ -173,10 +207,3 @@ async def end_sessions(request: Request, page: Visiting, bank: BankDep) -> Respo
 
 async def _prove(bank: Bank, username: str, form: Form, page: PageSession) -> None:
     await prove_own_password(bank, username, form.get("password", "")[:256], page.id, form.get(SECOND))
-
-
-def _id_of(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise MalformedRequest("Load this page again and choose from the list.") from None

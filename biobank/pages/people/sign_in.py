@@ -10,21 +10,28 @@ from sqlmodel import Session
 from biobank.acts.proving import asking_of, own_login, password_check_of, prove_own_password, remember_device
 from biobank.acts.web import BankDep
 from biobank.auth.passwords import MINIMUM_LENGTH, hash_password, require_strong
+from biobank.auth.pins import forgive
 from biobank.auth.service import end_session, prove_password, require_standing
 from biobank.auth.sessions import WrongFormToken, create_page_session, end_replaced_session
 from biobank.foundation import clock
-from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
 from biobank.pages.ui.posted import SECOND, read_form
-from biobank.pages.ui.session import FIRST_LOGIN, Visiting, cookie_name, local_path, posted_form, same_secret, see, set_cookie
+from biobank.pages.ui.session import (
+    FIRST_LOGIN,
+    SIGN_IN_S,
+    Visiting,
+    cookie_name,
+    local_path,
+    posted_form,
+    same_secret,
+    see,
+    set_cookie,
+    sign_in_cookie,
+)
 from biobank.pages.ui.templating import render
 from biobank.people.service import change_own_password
 
 router = APIRouter(include_in_schema=False)
-
-SIGN_IN_COOKIE = "sign_in"
-"""Carries the token of the log-in form, which has no session yet: another site cannot sign a browser in as somebody else."""
-SIGN_IN_S = 3600
 
 
 @router.get("/login")
@@ -35,14 +42,10 @@ async def show_login(
     return _sign_in_page(request, bank, local_path(next_page))
 
 
-def _sign_in_cookie(settings: Settings) -> str:
-    return f"__Host-{SIGN_IN_COOKIE}" if settings.secure_cookies else SIGN_IN_COOKIE
-
-
 def _sign_in_page(
     request: Request, bank: BankDep, next_page: str, username: str = "", refusal: Refusal | None = None
 ) -> Response:
-    token = request.cookies.get(_sign_in_cookie(bank.settings)) or secrets.token_urlsafe(24)
+    token = request.cookies.get(sign_in_cookie(bank.settings)) or secrets.token_urlsafe(24)
     response = render(
         request,
         "login.html",
@@ -52,7 +55,7 @@ def _sign_in_page(
         next_url=next_page,
         refusal=None if refusal is None else refusal.problem(),
     )
-    set_cookie(response, bank.settings, _sign_in_cookie(bank.settings), token, SIGN_IN_S)
+    set_cookie(response, bank.settings, sign_in_cookie(bank.settings), token, SIGN_IN_S)
     return response
 
 
@@ -62,7 +65,7 @@ async def log_in(request: Request, bank: BankDep) -> Response:
     form = await read_form(request)
     form.require_fields("next", "username")
     next_page = local_path(form.get("next"))
-    if not same_secret(form.get("csrf_token"), request.cookies.get(_sign_in_cookie(bank.settings))):
+    if not same_secret(form.get("csrf_token"), request.cookies.get(sign_in_cookie(bank.settings))):
         refusal: Refusal = WrongFormToken("This page was open for too long. Log in again.")
         return _sign_in_page(request, bank, next_page, refusal=refusal)
     username = form.get("username", "")[:80]
@@ -76,6 +79,7 @@ async def log_in(request: Request, bank: BankDep) -> Response:
 
     def opened(session: Session) -> tuple[str, str]:
         require_standing(session, proven)
+        forgive(session, proven.user)
         at = clock.now()
         end_replaced_session(session, request.cookies.get(cookie_name(bank.settings)), at)
         return create_page_session(session, proven.user, at, lifetime)
@@ -84,7 +88,7 @@ async def log_in(request: Request, bank: BankDep) -> Response:
     response = see(FIRST_LOGIN if proven.must_change_password else next_page)
     set_cookie(response, bank.settings, cookie_name(bank.settings), cookie, lifetime)
     remember_device(request, response, bank, username)
-    name = _sign_in_cookie(bank.settings)
+    name = sign_in_cookie(bank.settings)
     response.delete_cookie(name, path="/", secure=bank.settings.secure_cookies, httponly=True)
     return response
 
@@ -100,8 +104,9 @@ async def log_out(request: Request, page: Visiting, bank: BankDep) -> Response:
 
 
 @router.get(FIRST_LOGIN)
-async def show_first_login(request: Request, _page: Visiting) -> Response:
+async def show_first_login(request: Request, page: Visiting) -> Response:
     """Draw the form that changes one's own password."""
+    page.actor.require_full("change your password")
     return render(request, "first_login.html", minimum_length=MINIMUM_LENGTH)
 
 

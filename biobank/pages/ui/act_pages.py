@@ -401,6 +401,8 @@ class ActPage(Generic[R, M]):
         return self._show_form(at, shown)
 
     def _show_form(self, at: Opened[R], form: ActForm) -> Response:
+        if form.statement is not None:
+            at.actor.require_full("sign")
         values = at.filled(**form.values)
         known = self.model.model_fields
         labels = {**self.labels, **form.labels}

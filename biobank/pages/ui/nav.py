@@ -204,6 +204,7 @@ SECTIONS: tuple[Section, ...] = (
         (
             Part("Users", "/users", "users-and-sites", (P.USER_READ,)),
             Part("Sites", "/sites", "users-and-sites", (P.SITE_MANAGE,)),
+            Part("Stations", "/stations", "users-and-sites", (P.SITE_MANAGE,)),
             Part("API clients", "/api-clients", "users-and-sites", (P.USER_READ,)),
             Part("Messages that failed", "/messages/failed", "users-and-sites", (P.USER_MANAGE,)),
         ),

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, TypeVar, overload
+from uuid import UUID
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
@@ -158,3 +159,11 @@ async def read_form(request: Request) -> Form:
     if any("\x00" in part for pair in pairs for part in pair):
         raise MalformedRequest("The form holds a character that cannot be kept. Type it again.")
     return Form(pairs)
+
+
+def chosen_id(text: str) -> UUID:
+    """Return the id of what was chosen from a list; raise MalformedRequest."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise MalformedRequest("Load this page again and choose from the list.") from None

@@ -34,8 +34,10 @@ from biobank.acts.proving import act_of, actor_of_session, sign_act
 from biobank.acts.signing import Meaning
 from biobank.acts.strict import UnknownParameter, contract_of, given_twice, unknown_parameter
 from biobank.acts.web import BankDep, Performer, Reader, bank_of, browser_of, json_answer, kept_nobody
+from biobank.auth.badges import FullSignInNeeded
 from biobank.auth.models import login_session as _session
 from biobank.auth.sessions import PageSession, SessionIdle, WrongFormToken, resolve_page_session
+from biobank.auth.stations import COOKIES as STATION_COOKIES
 from biobank.auth.tokens import Claims
 from biobank.foundation import clock
 from biobank.foundation.config import Settings
@@ -48,6 +50,7 @@ P = ParamSpec("P")
 
 FIRST_LOGIN = "/first-login"
 LOCKED = "/locked"
+STATION = "/station"
 KEY_LIMIT = 200
 
 
@@ -69,6 +72,26 @@ def cookie_name(settings: Settings) -> str:
     return "__Host-session" if settings.secure_cookies else "session"
 
 
+SIGN_IN_COOKIE = "sign_in"
+"""Carries the token of a form that signs in, which has no session yet: another site cannot sign a browser in as somebody else."""
+SIGN_IN_S = 3600
+
+
+def sign_in_cookie(settings: Settings) -> str:
+    """Return the name of that cookie."""
+    return f"__Host-{SIGN_IN_COOKIE}" if settings.secure_cookies else SIGN_IN_COOKIE
+
+
+def station_cookie_name(settings: Settings) -> str:
+    """Return the name of the cookie by which a station is known."""
+    return STATION_COOKIES[0 if settings.secure_cookies else 1]
+
+
+def station_cookie_of(request: Request, settings: Settings) -> str | None:
+    """Return the cookie by which the browser of a request is known as a station."""
+    return request.cookies.get(station_cookie_name(settings))
+
+
 def set_cookie(response: Response, settings: Settings, name: str, value: str, lifetime_s: int) -> None:
     """Set a cookie that only this host reads, never a script."""
     response.set_cookie(name, value, max_age=lifetime_s, path="/", secure=settings.secure_cookies, httponly=True, samesite="lax")
@@ -80,7 +103,7 @@ def local_path(text: str | None) -> str:
         return "/"
     parts = urlsplit(text)
     own = not parts.scheme and not parts.netloc and text.startswith("/") and not text.startswith("//")
-    return text if own and not parts.path.startswith(("/login", "/logout", LOCKED)) else "/"
+    return text if own and not parts.path.startswith(("/login", "/logout", LOCKED)) and parts.path != STATION else "/"
 
 
 def see(location: str) -> RedirectResponse:
@@ -102,7 +125,8 @@ async def identify(request: Request, bank: Bank) -> PageSession:
         raise NotSignedIn("Log in to see this page.")
 
     def unit(session: Session) -> tuple[PageSession, list[Flash]]:
-        page = resolve_page_session(session, cookie, bank.settings.idle_lock_s)
+        here, idle_s = station_cookie_of(request, bank.settings), bank.settings.badge_idle_s
+        page = resolve_page_session(session, cookie, bank.settings.idle_lock_s, badge_idle_s=idle_s, station_cookie=here)
         return page, _take_flashes(session, page) if request.method == "GET" else []
 
     page, flashes = await bank.database.write(unit)
@@ -113,7 +137,8 @@ async def identify(request: Request, bank: Bank) -> PageSession:
     state.site_zone = ZoneInfo(page.site_zone) if page.site_zone else UTC_ZONE
     state.language = page.language
     state.label_hosts = (bank.settings.host_name, *bank.settings.former_hosts)
-    state.idle_lock_s = bank.settings.idle_lock_s
+    state.idle_lock_s = bank.settings.idle_lock_s if page.station is None else bank.settings.badge_idle_s
+    state.station = page.station
     return page
 
 
@@ -290,6 +315,8 @@ async def refusal_page(request: Request, refusal: Refusal) -> Response:
         return see(FIRST_LOGIN)
     if isinstance(refusal, SessionIdle):
         return see(f"{LOCKED}?next={quote(_came_from(request), safe='')}")
+    if isinstance(refusal, NotSignedIn) and station_cookie_of(request, bank_of(request).settings) is not None:
+        return see(f"{STATION}?next={quote(_came_from(request), safe='')}")
     if isinstance(refusal, NotSignedIn):
         return see(f"/login?next={quote(_came_from(request), safe='')}")
     if getattr(request.state, "actor", None) is None:
@@ -302,6 +329,8 @@ async def refusal_page(request: Request, refusal: Refusal) -> Response:
         refusal = MalformedRequest("This address is not one of ours. Open the page from the one that leads to it.")
     if isinstance(refusal, UnknownParameter):
         refusal = UnknownParameter("The address asks for something that this page does not know. Open it from the menu.")
+    if isinstance(refusal, FullSignInNeeded):
+        return render_problem(request, refusal.problem(), sign_in_for=_came_from(request))
     again = await _to_send_again(request) if refusal.status == Unavailable.status and request.method == "POST" else None
     return render_problem(request, refusal.problem(), again=again)
 

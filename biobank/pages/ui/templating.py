@@ -249,6 +249,7 @@ def _base_context(request: Request) -> dict[str, Any]:
         "language": getattr(state, "language", "en"),
         "label_hosts": getattr(state, "label_hosts", ()),
         "idle_lock_s": getattr(state, "idle_lock_s", None),
+        "station": getattr(state, "station", None),
         "about": _about(request.url.path),
         "second_factor": getattr(state, "second_factor", False),
         "gloves": "1" in (request.cookies.get("__Host-gloves"), request.cookies.get("gloves")),
@@ -324,13 +325,22 @@ class Again:
 
 
 def render_problem(
-    request: Request, problem: Mapping[str, Any], *, what_now: str | None = None, again: Again | None = None
+    request: Request,
+    problem: Mapping[str, Any],
+    *,
+    what_now: str | None = None,
+    again: Again | None = None,
+    sign_in_for: str | None = None,
 ) -> HTMLResponse:
     """Draw a problem document (`Refusal.problem()`) as a page: what happened, what to do now, where the tube goes.
 
-    Uses `status`, `title`, `detail`, `code` and, when present, `where_now`. `again`: the form that may be sent once more.
+    Uses `status`, `title`, `detail`, `code` and, when present, `where_now`. `again`: the form that may be sent once more;
+    `sign_in_for`: the page that a full sign-in leads back to.
     """
     status = int(problem["status"])
     if again is not None:
         what_now = "Wait a moment, then send it again from here: what was recorded already is not recorded twice."
-    return render(request, "error.html", status, problem=problem, next_step=what_now or next_step(status), again=again)
+    if sign_in_for is not None:
+        what_now = "Sign in with your password and second factor; you come back to this page. Your badge opens it no further."
+    shown: dict[str, Any] = {"again": again, "sign_in_for": sign_in_for}
+    return render(request, "error.html", status, problem=problem, next_step=what_now or next_step(status), **shown)

@@ -3,12 +3,14 @@
 
 import { t, told } from "./words.js";
 
-const LIMIT_S = Number(document.querySelector('meta[name="idle-lock"]').content);
+const META = document.querySelector('meta[name="idle-lock"]');
+const LIMIT_S = Number(META.content);
+const STATION = META.dataset.station; // who is signed in by badge does not unlock: the next badge is scanned
 const PING_MS = 60_000; // the server counts idleness by the minute
 // A template until it is needed: a page has one password field at a time.
-const dialog = document.getElementById("lock-template").content.firstElementChild.cloneNode(true);
-const form = dialog.querySelector("form");
-const error = dialog.querySelector("#lock-error");
+const dialog = document.getElementById("lock-template")?.content.firstElementChild.cloneNode(true);
+const form = dialog?.querySelector("form");
+const error = dialog?.querySelector("#lock-error");
 
 const NO_NETWORK = t("No answer from the bank. Only the bank can check your password: this page stays locked until the network is back. "
   + "What was scanned is kept on this device.");
@@ -30,6 +32,10 @@ function used() {
 
 /** Cover the page and ask for the password until it is right; resolves true. */
 export function askPassword() {
+  if (STATION) {
+    asking ??= new Promise(() => location.assign(`${STATION}?next=${encodeURIComponent(location.pathname + location.search)}`));
+    return asking;
+  }
   asking ??= new Promise((resolve) => {
     error.textContent = "";
     document.documentElement.classList.add("locked");
@@ -62,11 +68,11 @@ async function tryPassword() {
   form.elements.password.select();
 }
 
-form.addEventListener("submit", (event) => {
+form?.addEventListener("submit", (event) => {
   event.preventDefault();
   tryPassword().catch(() => { error.textContent = NO_NETWORK; });
 });
-dialog.addEventListener("cancel", (event) => event.preventDefault()); // Escape opens no lock
+dialog?.addEventListener("cancel", (event) => event.preventDefault()); // Escape opens no lock
 
 for (const kind of ["keydown", "pointerdown"]) addEventListener(kind, used, { passive: true, capture: true });
 setInterval(() => { if (Date.now() - usedAt > LIMIT_S * 1000) askPassword(); }, 5_000);

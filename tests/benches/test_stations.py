@@ -1,0 +1,273 @@
+"""Signing in by badge and PIN at a station: what it opens, what it never opens, and every way around that was thought of."""
+
+import re
+from datetime import timedelta
+
+import httpx
+import pytest
+from sqlalchemy import select, text
+
+from biobank.auth.badges import BY_BADGE
+from biobank.auth.models import login_session, user_role
+from biobank.auth.pins import ALLOWED
+from biobank.auth.station_models import badge_pin
+from biobank.custody.snapshots import load
+from biobank.foundation import clock
+from tests import seed
+from tests.auth.route_table import TABLE, World
+from tests.benches.badges import PIN, browser, code_of, ended, enrolled, scan, set_pin
+from tests.benches.stories import workstation
+from tests.conftest import Api, Client
+from tests.enrolling import reset
+from tests.factories import make_box, make_specimen
+from tests.pages.visitor import Visit, Visitor
+from tests.specimens import stories as lab
+from tests.specimens.stories import donor, raw_fat
+
+TECH = seed.USERS["lab_tech"].code
+
+
+@pytest.fixture
+def station(api: Api, visit: Visit) -> Visitor:
+    """A station at LAB; both technicians have a PIN."""
+    set_pin(visit("lab_tech"))
+    set_pin(visit("lab_tech2"), "736204")
+    return browser(api, enrolled(api, workstation(api, "Cabinet 3"))[1])
+
+
+def events(api: Api, stream: str) -> list[str]:
+    """The kinds on a stream, oldest first."""
+    found = text("SELECT convert_from(entry, 'UTF8')::json->>'kind' FROM event WHERE stream_id = :id ORDER BY seq")
+    return list(api.test_bank.write(lambda s: s.execute(found, {"id": stream}).scalars().all()))
+
+
+def refused_at_station(answer: httpx.Response, title: str) -> bool:
+    return answer.status_code >= 400 and title in answer.text and "Log out" not in answer.text
+
+
+def test_an_administrator_enrols_a_browser_there_and_retires_it(api: Api, visit: Visit) -> None:
+    bench, admin = workstation(api, "Cabinet 4"), visit("admin")
+    wrong = admin.submit("/stations/enrol", {"workstation": bench, "password": "not it at all"}, draw="/stations")
+    assert wrong.status_code == 403 and "station" not in admin.cookies
+    done = admin.submit("/stations/enrol", {"workstation": bench, "password": seed.PASSWORD}, draw="/stations")
+    assert "This browser is a station" in done.text and len(admin.cookies["station"]) == 43
+    assert events(api, bench)[-1] == "system.station_enrolled"
+    assert visit("lab_tech").get("/stations").status_code == 403
+
+    set_pin(visit("lab_tech"))
+    here = browser(api, admin.cookies["station"])
+    assert "By badge at Cabinet 4" in scan(here, "lab_tech").text
+    form = done.text.split('action="/stations/retire"')[1].split("</form>")[0]
+    token, one = re.findall(r' value="([^"]+)"', form)
+    assert admin.post("/stations/retire", data={"csrf_token": token, "station": one}).status_code == 200
+    assert events(api, bench)[-1] == "system.station_ended"
+    assert here.get("/").url.path == "/login", "whoever was signed in there is out, and it is no station any more"
+
+
+def test_one_scan_changes_the_person_and_the_account_lists_it(api: Api, station: Visitor, visit: Visit) -> None:
+    assert station.get("/").url.path == "/station"
+    first = scan(station, "lab_tech")
+    assert "By badge at Cabinet 3" in first.text and TECH in first.text
+    before = station.cookies["session"]
+    account = visit("lab_tech")
+    assert "Cabinet 3" in account.get_page("/account").split('id="sessions"')[1]
+    led = station.get("/find", params={"q": seed.USERS["lab_tech2"].code})
+    assert led.url.path == "/station" and seed.USERS["lab_tech2"].code in led.text
+    second = scan(station, "lab_tech2", "736204")
+    assert seed.USERS["lab_tech2"].code in second.text
+    station.cookies.set("session", before)
+    assert station.get("/").url.path == "/station", "the one before is signed out"
+
+
+def test_it_reads_and_stores_at_its_site(api: Api, station: Visitor) -> None:
+    bank = api.test_bank
+    tube = raw_fat(api, donor(api))["code"]
+    box = bank.write(lambda s: make_box(s, bank.act("admin"), temperature_class="ambient")).code
+    scan(station, "lab_tech")
+    assert tube in station.get_page(f"/specimens/{tube}")
+    stored = station.submit(f"/specimens/{tube}/store", {"container": box, "slot_unknown": "true"})
+    assert stored.status_code == 200, stored.text
+    assert events(api, tube)[-1] == "specimen.stored"
+    assert (
+        station.get(
+            f"/specimens/{bank.write(lambda s: make_specimen(s, bank.act('acts_here'), site='CLINIC', home_site='CLINIC')).code}"
+        ).status_code
+        == 404
+    )
+
+
+def test_what_is_signed_leads_to_the_full_sign_in_and_back(api: Api, station: Visitor) -> None:
+    scan(station, "lab_tech")
+    there = f"/harvests/{lab.harvest(api.clinician, donor(api))}"
+    assert station.get(there).status_code in (200, 404)
+    for path in ("/account", "/account/choices", "/account/messages", "/first-login", "/stations", "/users", "/log"):
+        answer = station.get(path)
+        assert (answer.status_code, code_of(answer)) == (403, "full_sign_in_needed"), path
+    assert 'href="/login?next=/account"' in station.get("/account").text.replace("%2F", "/")
+    full = station.submit("/login", {"username": "lab_tech", "password": seed.PASSWORD})
+    assert "Log out" in full.text and "By badge" not in full.text
+
+
+def outcomes(client: Client, world: World, url: str) -> dict[str, tuple[int, str]]:
+    """What every call of the API answers."""
+    found = {}
+    for row in TABLE:
+        path = row.route.format(**row.path(world))
+        path = path.removeprefix("/api/v1") if path.startswith("/api/") else url + path
+        if row.image is not None:
+            answer = client.request(row.method, path, content=row.image, headers={"Content-Type": "image/jpeg"})
+        else:
+            answer = client.request(row.method, path, json=None if row.body is None else row.body(world))
+        code = answer.json().get("code", "") if "problem" in answer.headers.get("content-type", "") else ""
+        found[f"{row.method} {row.route}"] = answer.status_code, code
+    return found
+
+
+def test_on_every_route_a_session_by_badge_signs_nothing_and_reads_nobody(api: Api, visit: Visit) -> None:
+    """No route gives such a session a token. One is made here all the same, for somebody who has every role at the site."""
+    bank, who = api.test_bank, seed.USERS["acts_here"].code
+    set_pin(visit("acts_here"))
+    here = browser(api, enrolled(api, workstation(api))[1])
+    scan(here, "acts_here")
+    by_badge = select(login_session.c.id).where(login_session.c.station_id.is_not(None))
+    token = bank.bank.tokens.issue(who, bank.write(lambda s: s.execute(by_badge).scalar_one()))[0]
+    tube = lab.received(api.lab_tech, lab.made(lab.harvest(api.clinician, donor(api)))["specimens"][0])
+    last = api.lab_tech.get(f"/specimens/{tube['code']}/custody").json()["items"][-1]["leaf_hash"]
+    box = bank.write(lambda s: make_box(s, bank.act("admin"))).code
+    seq = lambda: int(bank.write(lambda s: load(s, [tube["code"]])[tube["code"]].seq))  # noqa: E731
+    world = World(tube["code"], tube["donor"], last, box, "LAB", seq)
+    with Client(base_url=f"{api.url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+        by_badge_said = outcomes(client, world, api.url)
+    fully = outcomes(api.acts_here, world, api.url)
+
+    needs_more = {f"{row.method} {row.route}" for row in TABLE if row.permission is not None and row.permission not in BY_BADGE}
+    wrong = {name: by_badge_said[name] for name in needs_more if by_badge_said[name][0] not in (403, 404)}
+    assert wrong == {}
+    signed = {name for name, (status, _) in fully.items() if status == 428}
+    assert {name: by_badge_said[name] for name in signed if by_badge_said[name][1] != "full_sign_in_needed"} == {}
+    assert by_badge_said["POST /api/v1/signatures"][1] == "full_sign_in_needed"
+    own = {
+        name for name in by_badge_said if name.startswith(("POST /api/v1/auth/", "GET /api/v1/auth/", "POST /api/v1/messages"))
+    }
+    own -= {"GET /api/v1/auth/me", "POST /api/v1/auth/logout", "GET /api/v1/auth/passkey-challenge"}
+    assert {name: by_badge_said[name] for name in own if by_badge_said[name][1] != "full_sign_in_needed"} == {}
+    assert len(needs_more) > 100 and len(signed) > 10
+    assert sum(status < 300 for status, _ in by_badge_said.values()) > 50, "it opens the bench"
+
+
+def test_no_call_for_a_token_takes_a_badge(api: Api, station: Visitor) -> None:
+    for form in ({"username": TECH, "password": PIN}, {"username": "lab_tech", "password": PIN}):
+        answer = httpx.post(f"{api.url}/api/v1/auth/token", data=form, cookies={"station": station.cookies["station"]})
+        assert answer.status_code == 401
+    scan(station, "lab_tech")
+    assert station.get("/api/v1/specimens", headers={"Accept": "application/json"}).status_code == 401
+
+
+def test_a_pin_opens_its_own_badge_and_only_at_a_station_of_a_site_with_a_role(api: Api, station: Visitor, visit: Visit) -> None:
+    assert refused_at_station(scan(station, "lab_tech", "736204"), "Wrong badge or PIN"), "the PIN of another badge"
+    assert refused_at_station(scan(station, "lab_tech", "000000"), "Wrong badge or PIN")
+    assert refused_at_station(scan(station, "quality"), "Wrong badge or PIN"), "no PIN"
+    assert refused_at_station(station.submit("/station", {"badge": seed.EQUIPMENT, "password": PIN}), "Wrong badge or PIN")
+    set_pin(visit("north_tech"))
+    assert refused_at_station(scan(station, "north_tech"), "No role at this site")
+    assert browser(api, None).get("/station").url.path == "/login"
+    assert browser(api, "x" * 43).get("/station").url.path == "/login"
+
+
+def test_a_session_goes_on_only_at_its_own_station(api: Api, station: Visitor) -> None:
+    other = browser(api, enrolled(api, workstation(api, "Cabinet 9"))[1])
+    scan(station, "lab_tech")
+    other.cookies.set("session", station.cookies["session"])
+    assert other.get("/").url.path == "/station", "the cookie of another station"
+    bare = browser(api, None)
+    bare.cookies.set("session", station.cookies["session"])
+    assert bare.get("/").url.path == "/login", "no station at all"
+    assert "By badge at Cabinet 3" in station.get_page("/")
+
+
+def test_a_copied_key_of_a_station_is_noticed_and_ends_it_for_both(api: Api, station: Visitor) -> None:
+    thief = browser(api, station.cookies["station"])
+    bench = api.lab_tech.get("/workstations").json()["items"][0]["workstation"]
+    scan(station, "lab_tech")
+    thief.cookies.set("session", station.cookies["session"])
+    assert thief.get("/").url.path == "/station", "a copy from before the sign-in is not what came with it"
+    scan(station, "lab_tech2", "736204")
+    found = scan(thief, "lab_tech")
+    assert "This station was ended" in found.text and found.status_code == 403
+    assert events(api, bench)[-1] == "system.station_ended"
+    assert station.get("/").url.path == "/login"
+
+
+def test_the_same_form_sent_again_opens_nothing_without_its_token(api: Api, station: Visitor) -> None:
+    page = station.get_page("/station")
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', page)[0]
+    form = {"badge": TECH, "password": PIN, "csrf_token": token}
+    other = browser(api, None)
+    other.cookies.set("station", station.cookies["station"])
+    assert "open for too long" in other.post("/station", data=form).text, "sent from another page than ours"
+
+
+def test_five_wrong_pins_stop_the_badge_here_and_nothing_else(api: Api, station: Visitor, visit: Visit) -> None:
+    other = browser(api, enrolled(api, workstation(api, "Cabinet 9"))[1])
+    for _ in range(ALLOWED):
+        assert refused_at_station(scan(station, "lab_tech", "111222"), "Wrong badge or PIN")
+    assert refused_at_station(scan(station, "lab_tech"), "needs a full sign-in"), "the right one too"
+    assert "By badge" in scan(other, "lab_tech").text and "By badge" in scan(station, "lab_tech2", "736204").text
+    failed = "SELECT count(*) FROM login_attempt WHERE NOT succeeded"
+    assert api.test_bank.write(lambda s: s.execute(text(failed)).scalar()) == ALLOWED
+    assert visit("lab_tech"), "the password opens, as ever"
+    assert "By badge" in scan(station, "lab_tech").text, "and with it the badge again"
+
+
+def test_a_station_where_many_pins_are_wrong_waits(api: Api, station: Visitor) -> None:
+    strangers = [name for name in seed.USERS if not name.startswith("lab_tech")]
+    answers = [scan(station, name, "111222").status_code for name in strangers for _ in range(ALLOWED)]
+    assert answers.index(429) == 30 and set(answers) == {401, 429}
+    assert scan(station, "lab_tech").status_code == 429
+
+
+@pytest.mark.parametrize("how", ["role", "reset", "pin", "badge", "workstation", "idle", "end"])
+def test_it_ends_when_what_it_rests_on_does(api: Api, visit: Visit, how: str) -> None:
+    bank, owner = api.test_bank, visit("lab_tech")
+    set_pin(owner)
+    bench = workstation(api, "Cabinet 3")
+    one, cookie = enrolled(api, bench)
+    here = browser(api, cookie)
+    scan(here, "lab_tech")
+    assert "By badge" in here.get_page("/")
+    if how == "role":
+        bank.write(lambda s: s.execute(user_role.delete().where(user_role.c.user_code == TECH)))
+    elif how == "reset":
+        reset(api, TECH)
+        assert "user.pin_cleared" in events(api, TECH)
+    elif how == "pin":
+        owner.submit("/account/pin/clear", {}, draw="/account")
+        assert events(api, TECH)[-2:] == ["user.pin_cleared", "user.credentials_set"]
+    elif how == "badge":
+        printed = {"codes": [TECH], "template": "badge", "reason": "first_print"}
+        answer = api.admin.post("/label-prints", json=printed)
+        assert answer.status_code in (200, 201), answer.text
+    elif how == "workstation":
+        gone = api.lab_tech.post(f"/registers/{bench}/changes", json={"change": "retired"})
+        assert gone.status_code in (200, 201), gone.text
+    elif how == "idle":
+        with clock.moved_by(timedelta(seconds=bank.bank.settings.badge_idle_s + 1)):
+            assert here.get("/").url.path == "/station"
+        return
+    else:
+        ended(api, one)
+    assert here.get("/").url.path in ("/station", "/login")
+    if how in ("reset", "pin", "workstation", "end"):
+        assert here.get("/station").url.path == "/login" or refused_at_station(scan(here, "lab_tech"), "Wrong badge or PIN")
+
+
+def test_a_pin_is_chosen_with_the_password_and_follows_no_rule(api: Api, visit: Visit) -> None:
+    tech = visit("lab_tech")
+    for weak in ("12345", "123456789", "111111", "123456", "987654", "121212", "123123", "112211", "12a456"):
+        assert "Choose another PIN" in set_pin(tech, weak).text, weak
+    assert set_pin(tech, password="not it at all").status_code == 403
+    assert "user.pin_set" not in events(api, TECH)
+    assert set_pin(tech).status_code == 200 and "Set on" in tech.get_page("/account").split('id="pin"')[1]
+    assert events(api, TECH)[-2:] == ["user.pin_set", "user.credentials_set"]
+    kept = api.test_bank.write(lambda s: s.execute(select(badge_pin.c.pin)).scalar_one())
+    assert PIN.encode() not in bytes(kept) and b"argon2" not in bytes(kept)
