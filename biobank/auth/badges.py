@@ -6,7 +6,7 @@ it does neither half: where no signature tells them apart (a pick, an issue), on
 wherever a permission is asked for, and `Actor.require_full` where something is done without one.
 """
 
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from biobank.auth.permissions import Permission as P
 from biobank.foundation.errors import NotPermitted
@@ -21,6 +21,7 @@ BY_BADGE: Final = frozenset(
         P.HOLD_PLACE,
         P.LABEL_PRINT,
         P.PROCESSING_RECORD,
+        P.REVERSAL_RECORD,
         P.SHIPMENT_RECORD,
         P.SPECIMEN_READ,
         P.STORAGE_RECORD,
@@ -36,6 +37,6 @@ class FullSignInNeeded(NotPermitted):
     title: ClassVar[str] = "Sign in with your password"
 
 
-def not_by_badge(what: str) -> FullSignInNeeded:
+def not_by_badge(what: str, **members: Any) -> FullSignInNeeded:
     """Return the refusal of `what`, the end of "By badge you may not …"."""
-    return FullSignInNeeded(f"By badge and PIN you may not {what}. Sign in with your password, if your role lets you.")
+    return FullSignInNeeded(f"By badge and PIN you may not {what}. Sign in with your password, if your role lets you.", **members)

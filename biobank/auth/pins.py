@@ -13,19 +13,17 @@ from itertools import pairwise
 from typing import Any, Final
 from uuid import UUID
 
-from cryptography.fernet import InvalidToken
 from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlmodel import Session
 
-from biobank.auth.models import LoginAttempt
+from biobank.auth.models import login_attempt as _attempt
 from biobank.auth.models import user as _user
 from biobank.auth.second_factor import bank_box
 from biobank.auth.service import WINDOW
 from biobank.auth.station_models import badge_failure as _failure
 from biobank.auth.station_models import badge_pin as _pin
 from biobank.auth.throttle import keyed_hash
-from biobank.foundation.db import table_of
 from biobank.foundation.errors import Conflict, NotSignedIn, TooManyAttempts
 
 SHORTEST, LONGEST = 6, 8
@@ -35,7 +33,6 @@ ALLOWED_OF_A_STATION: Final = 30
 """Wrong ones of all badges together at one station in ten minutes."""
 WRONG: Final = "Badge or PIN is wrong, or this badge opens nothing here. After five wrong ones it needs a sign-in with password."
 
-_attempt = table_of(LoginAttempt)
 _find = (
     select(_user.c.code, _user.c.active, _user.c.must_change_password, _pin.c.pin)
     .outerjoin_from(_user, _pin, _pin.c.user_code == _user.c.code)
@@ -148,7 +145,7 @@ def begin(session: Session, station: "Row[Any]", code: str, keys: Sequence[bytes
     attempt = session.execute(insert(_attempt).values(values).returning(_attempt.c.id)).scalar_one()
     if row is None or row.pin is None or not row.active or row.must_change_password:
         return Tried(attempt, code, station.id)
-    return Tried(attempt, code, station.id, _opened(keys, row.pin), row.pin)
+    return Tried(attempt, code, station.id, bank_box(keys).decrypt(row.pin).decode(), row.pin)
 
 
 def succeed(session: Session, tried: Tried) -> None:
@@ -166,10 +163,3 @@ def encrypt_anew(session: Session, keys: Sequence[bytes]) -> list[str]:
     for row in rows:
         session.execute(update(_pin).where(_pin.c.user_code == row.user_code).values(pin=bank_box(keys).rotate(row.pin)))
     return [row.user_code for row in rows]
-
-
-def _opened(keys: Sequence[bytes], kept: bytes) -> str | None:
-    try:
-        return bank_box(keys).decrypt(kept).decode()
-    except InvalidToken:
-        return None  # somebody wrote into the table: no PIN fits

@@ -21,7 +21,8 @@ from sqlalchemy import and_, bindparam, func, insert, select, text, update
 from sqlmodel import Session
 
 from biobank.auth import one_time, passkeys, personal_keys, second_factor
-from biobank.auth.models import LoginAttempt, RefreshToken
+from biobank.auth.models import RefreshToken
+from biobank.auth.models import login_attempt as _attempt
 from biobank.auth.models import login_session as _session
 from biobank.auth.models import passkey as _passkey
 from biobank.auth.models import second_factor as _factor
@@ -49,7 +50,6 @@ _BY_ADDRESS = (
     "{wait} seconds."
 )
 
-_attempt = table_of(LoginAttempt)
 _refresh = table_of(RefreshToken)
 
 _find_login = (

@@ -22,6 +22,7 @@ class OwnLogin(NotPermitted):
 def require_held(act: Act, permission: Permission, site: str | None) -> None:
     """Raise NotPermitted unless the actor holds `permission` at `site` (None: everywhere). The bank itself may."""
     if act.actor.code != SYSTEM_CODE and not act.may(permission, at=site):
+        act.actor.require_full(permission.words)
         place = "everywhere" if site is None else f"at {site}"
         raise NotPermitted(
             f"Your role does not let you {permission.words} {place}. Ask an administrator if it should.",

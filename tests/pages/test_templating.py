@@ -253,6 +253,7 @@ def test_a_list_stands_beside_the_other_lists_of_its_section_and_one_thing_does_
     assert [part[0] for part in beside(actor_with(Role.ADMIN), "/users")] == [
         "Users",
         "Sites",
+        "Stations",
         "API clients",
         "Messages that failed",
     ]
