@@ -87,17 +87,20 @@ class Actor:
         """Return the first of several sites, by name, where the actor holds `permission`: at which an act on all is recorded."""
         return next((site for site in sorted(filter(None, sites)) if self.may(permission, at=site)), None)
 
-    def refusal(self, permission: Permission, *, at: Place, subject: str | None = None) -> NotPermitted | None:
-        """Return why the actor may not at a place, or None. `subject`: the code of what stands there."""
+    def refusal(
+        self, permission: Permission, *, at: Place, subject: str | None = None, where_now: str | None = None
+    ) -> NotPermitted | None:
+        """Return why the actor may not at a place, or None. `subject`: the code of what stands there, which goes `where_now`."""
         if self.may(permission, at=at):
             return None
         if self.badge_at is not None:
-            return not_by_badge(f"{permission.words}{_words(at, subject)}")
+            return not_by_badge(f"{permission.words}{_words(at, subject)}", subject=subject, where_now=where_now)
         if self.is_client:
             said = f"This API client may not {permission.words}{_words(at, subject)}. Its scopes say what it may."
         else:
             said = f"Your role does not let you {permission.words}{_words(at, subject)}. Ask an administrator if it should."
-        members = {"permission": permission.value, "subject": subject, "site": at if isinstance(at, str) else None}
+        site = at if isinstance(at, str) else None
+        members = {"permission": permission.value, "subject": subject, "site": site, "where_now": where_now}
         return NotPermitted(said, **{name: value for name, value in members.items() if value is not None})
 
     def require(self, permission: Permission, *, at: Place, subject: str | None = None) -> None:

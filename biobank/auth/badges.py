@@ -39,4 +39,5 @@ class FullSignInNeeded(NotPermitted):
 
 def not_by_badge(what: str, **members: Any) -> FullSignInNeeded:
     """Return the refusal of `what`, the end of "By badge you may not …"."""
-    return FullSignInNeeded(f"By badge and PIN you may not {what}. Sign in with your password, if your role lets you.", **members)
+    said = f"By badge and PIN you may not {what}. Sign in with your password, if your role lets you."
+    return FullSignInNeeded(said, **{name: value for name, value in members.items() if value is not None})

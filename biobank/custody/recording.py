@@ -17,7 +17,6 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
 from biobank.auth.actor import SYSTEM_CODE, Actor
-from biobank.auth.badges import not_by_badge
 from biobank.custody import arriving
 from biobank.custody import holds as custody_holds
 from biobank.custody.coming_in import CameIn
@@ -252,16 +251,7 @@ def permission_refusal(actor: Actor, event: type[Event], specimen: Snapshot, sit
         places = (specimen.keeper,)
     else:
         places = specimen.sites if event.taken_from_its_site else (*specimen.sites, site)
-    if actor.may(event.permission, at=places):
-        return None
-    if actor.badge_at is not None:
-        return not_by_badge(event.permission.words, subject=specimen.code, where_now=specimen.where_now)
-    return NotPermitted(
-        f"Your role does not let you {event.permission.words} where {specimen.code} is. Ask an administrator if it should.",
-        permission=event.permission.value,
-        subject=specimen.code,
-        where_now=specimen.where_now,
-    )
+    return actor.refusal(event.permission, at=places, subject=specimen.code, where_now=specimen.where_now)
 
 
 def takes_it_there(event: type[Event]) -> bool:

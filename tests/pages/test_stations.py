@@ -4,14 +4,17 @@ import re
 from datetime import timedelta
 
 import httpx
+import psycopg
 import pytest
 from sqlalchemy import select, text
 
 from biobank.auth.badges import BY_BADGE
 from biobank.auth.models import login_session, user_role
-from biobank.auth.pins import ALLOWED
+from biobank.auth.pins import ALLOWED, BadgeStopped, NoPin, WeakPin, WrongPin
 from biobank.auth.station_models import badge_pin
 from biobank.auth.station_models import station as stations
+from biobank.auth.stations import NoStation
+from biobank.benches.stations import NoRoleHere, StationCopied, StationRetired, WorkstationNotInUse
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from tests import seed
@@ -49,8 +52,15 @@ def shows(at: Visitor, session: str) -> None:
     at.cookies.set("session", session)
 
 
-def refused_at_station(answer: httpx.Response, title: str) -> bool:
-    return answer.status_code >= 400 and title in answer.text and "Log out" not in answer.text
+CODES = {
+    one.code: one.title
+    for one in (WrongPin, BadgeStopped, StationCopied, NoRoleHere, NoStation, NoPin, WeakPin, StationRetired, WorkstationNotInUse)
+}
+
+
+def refused(answer: httpx.Response, code: str) -> bool:
+    """Whether a page says this refusal."""
+    return answer.status_code >= 400 and CODES[code] in answer.text
 
 
 def test_an_administrator_enrols_a_browser_there_and_retires_it(api: Api, visit: Visit) -> None:
@@ -69,6 +79,8 @@ def test_an_administrator_enrols_a_browser_there_and_retires_it(api: Api, visit:
     token, one = re.findall(r' value="([^"]+)"', form)
     assert admin.post("/stations/retire", data={"csrf_token": token, "station": one}).status_code == 200
     assert events(api, bench)[-1] == "system.station_ended"
+    again = admin.post("/stations/retire", data={"csrf_token": token, "station": one})
+    assert refused(again, "station_retired")
     assert here.get("/").url.path == "/login", "whoever was signed in there is out, and it is no station any more"
 
 
@@ -149,7 +161,7 @@ def test_on_every_route_a_session_by_badge_signs_nothing_and_reads_nobody(api: A
     signed = {name for name, (_, code) in fully.items() if code == "signature_required"}
     assert {name: by_badge_said[name] for name in signed if by_badge_said[name][1] != "full_sign_in_needed"} == {}
     assert by_badge_said["POST /api/v1/signatures"][1] == "full_sign_in_needed"
-    about_oneself = ("POST /api/v1/auth/", "GET /api/v1/auth/", "POST /api/v1/messages")
+    about_oneself = ("POST /api/v1/auth/", "GET /api/v1/auth/", "POST /api/v1/messages/own")
     own = {name for name in by_badge_said if name.startswith(about_oneself)}
     own -= {"GET /api/v1/auth/me", "POST /api/v1/auth/logout", "GET /api/v1/auth/passkey-challenge"}
     assert {name: by_badge_said[name] for name in own if by_badge_said[name][1] != "full_sign_in_needed"} == {}
@@ -166,12 +178,12 @@ def test_no_call_for_a_token_takes_a_badge(api: Api, station: Visitor) -> None:
 
 
 def test_a_pin_opens_its_own_badge_and_only_at_a_station_of_a_site_with_a_role(api: Api, station: Visitor, visit: Visit) -> None:
-    assert refused_at_station(scan(station, "lab_tech", "736204"), "Wrong badge or PIN"), "the PIN of another badge"
-    assert refused_at_station(scan(station, "lab_tech", "000000"), "Wrong badge or PIN")
-    assert refused_at_station(scan(station, "quality"), "Wrong badge or PIN"), "no PIN"
-    assert refused_at_station(station.submit("/station", {"badge": seed.EQUIPMENT, "password": PIN}), "Wrong badge or PIN")
+    assert refused(scan(station, "lab_tech", "736204"), "wrong_pin"), "the PIN of another badge"
+    assert refused(scan(station, "lab_tech", "000000"), "wrong_pin")
+    assert refused(scan(station, "quality"), "wrong_pin"), "no PIN"
+    assert refused(station.submit("/station", {"badge": seed.EQUIPMENT, "password": PIN}), "wrong_pin")
     set_pin(visit("north_tech"))
-    assert refused_at_station(scan(station, "north_tech"), "No role at this site")
+    assert refused(scan(station, "north_tech"), "no_role_here")
     assert browser(api, None).get("/station").url.path == "/login"
     assert browser(api, "x" * 43).get("/station").url.path == "/login"
 
@@ -195,7 +207,7 @@ def test_a_copied_key_of_a_station_is_noticed_and_ends_it_for_both(api: Api, sta
     assert thief.get("/").url.path == "/station", "a copy from before the sign-in is not what came with it"
     scan(station, "lab_tech2", "736204")
     found = scan(thief, "lab_tech")
-    assert "This station was ended" in found.text and found.status_code == 403
+    assert refused(found, "station_copied") and found.status_code == 403
     assert events(api, bench)[-1] == "system.station_ended"
     assert station.get("/").url.path == "/login"
 
@@ -212,8 +224,8 @@ def test_the_same_form_sent_again_opens_nothing_without_its_token(api: Api, stat
 def test_five_wrong_pins_stop_the_badge_here_and_nothing_else(api: Api, station: Visitor, visit: Visit) -> None:
     other = browser(api, enrolled(api, workstation(api, "Cabinet 9"))[1])
     for _ in range(ALLOWED):
-        assert refused_at_station(scan(station, "lab_tech", "111222"), "Wrong badge or PIN")
-    assert refused_at_station(scan(station, "lab_tech"), "needs a full sign-in"), "the right one too"
+        assert refused(scan(station, "lab_tech", "111222"), "wrong_pin")
+    assert refused(scan(station, "lab_tech"), "badge_stopped"), "the right one too"
     assert "By badge" in scan(other, "lab_tech").text and "By badge" in scan(station, "lab_tech2", "736204").text
     failed = "SELECT count(*) FROM login_attempt WHERE NOT succeeded"
     assert api.test_bank.write(lambda s: s.execute(text(failed)).scalar()) == ALLOWED
@@ -257,16 +269,54 @@ def test_it_ends_when_what_it_rests_on_does(api: Api, visit: Visit, how: str) ->
         ended(api, one)
     assert here.get("/").url.path in ("/station", "/login")
     if how in ("reset", "pin", "workstation", "end"):
-        assert here.get("/station").url.path == "/login" or refused_at_station(scan(here, "lab_tech"), "Wrong badge or PIN")
+        assert here.get("/station").url.path == "/login" or refused(scan(here, "lab_tech"), "wrong_pin")
 
 
 def test_a_pin_is_chosen_with_the_password_and_follows_no_rule(api: Api, visit: Visit) -> None:
     tech = visit("lab_tech")
     for weak in ("12345", "123456789", "111111", "123456", "987654", "121212", "123123", "112211", "12a456"):
-        assert "Choose another PIN" in set_pin(tech, weak).text, weak
+        assert refused(set_pin(tech, weak), "weak_pin"), weak
     assert set_pin(tech, password="not it at all").status_code == 403
     assert "user.pin_set" not in events(api, TECH)
     assert set_pin(tech).status_code == 200 and "Set on" in tech.get_page("/account").split('id="pin"')[1]
     assert events(api, TECH)[-2:] == ["user.pin_set", "user.credentials_set"]
+    tech.submit("/account/pin/clear", {}, draw="/account")
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', tech.get_page("/account"))[0]
+    assert refused(tech.post("/account/pin/clear", data={"csrf_token": token}), "no_pin")
+    set_pin(tech)
     kept = api.test_bank.write(lambda s: s.execute(select(badge_pin.c.pin)).scalar_one())
     assert PIN.encode() not in bytes(kept) and b"argon2" not in bytes(kept)
+
+
+def test_a_browser_is_enrolled_only_where_the_register_says_that_one_works(api: Api, station: Visitor, visit: Visit) -> None:
+    gone = workstation(api, "Cabinet 8")
+    assert api.lab_tech.post(f"/registers/{gone}/changes", json={"change": "retired"}).status_code in (200, 201)
+    admin = visit("admin")
+    for code, said in ((gone, "workstation_not_in_use"), (seed.REAGENT, "not_a_workstation"), ("EQ-0000000", "not_found")):
+        answer = admin.submit("/stations/enrol", {"workstation": code, "password": seed.PASSWORD}, draw="/stations")
+        assert answer.status_code in (404, 409) and "station" not in admin.cookies, said
+    page = station.get_page("/station")
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', page)[0]
+    station.cookies.delete("station")
+    assert refused(station.post("/station", data={"badge": TECH, "password": PIN, "csrf_token": token}), "no_station")
+
+
+def test_a_sign_in_by_badge_is_no_sign_in_that_a_password_unlocks(api: Api, station: Visitor) -> None:
+    scan(station, "lab_tech")
+    clock.set_offset(timedelta(seconds=api.test_bank.bank.settings.badge_idle_s + 1), test_mode=True)
+    asked = station.get("/alive", headers={"Accept": "application/json"})
+    assert (asked.status_code, asked.json()["code"]) == (401, "station_left")
+    assert station.get("/locked").url.path == "/login"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ("UPDATE login_session SET station_site = 'LAB' WHERE station_id IS NULL", "who_signed_in_by_badge_is_at_a_station"),
+        ("UPDATE station SET ended_at = now()", "a_station_ends_by_an_event"),
+    ],
+)
+def test_the_database_holds_sessions_and_stations_together(api: Api, station: Visitor, wrong: str, rule: str) -> None:
+    assert station.cookies["station"]
+    with psycopg.connect(api.test_bank.dsn()) as connection, pytest.raises(psycopg.errors.CheckViolation, match=rule):
+        connection.execute(wrong)  # type: ignore[call-overload]

@@ -403,8 +403,7 @@ class ActPage(Generic[R, M]):
     def _show_form(self, at: Opened[R], form: ActForm) -> Response:
         if form.statement is not None:
             at.actor.require_full("sign")
-        values = at.filled(**form.values)
-        known = self.model.model_fields
+        values, known = at.filled(**form.values), self.model.model_fields
         labels = {**self.labels, **form.labels}
         fields = form.fields
         if fields is None:
