@@ -46,6 +46,7 @@ from biobank.reconciliation import tables as compared_tables
 from biobank.reconciliation import walk as reconciliation
 from biobank.shipping import arrivals, handovers
 from biobank.specimens import warm_time
+from biobank.storage import limits as place_limits
 from biobank.unfinished import service as unfinished
 from biobank.viability import criteria as viability_criteria
 from biobank.viability import service as viability
@@ -96,6 +97,7 @@ MODULES = (
     arrivals,
     handovers,
     warm_time,
+    place_limits,
     viability,
     viability_criteria,
     unfinished,

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
+from biobank.acts.two_person import Proposed
 from biobank.acts.web import CodePath, Performing, Reading
 from biobank.custody.recording import Instant
 from biobank.foundation.paging import Cursor, Paging
@@ -127,9 +128,12 @@ async def list_class_limits(reading: Reading) -> PlaceLimitsList:
 
 
 @router.post("/place-limits")
-async def set_place_limits(body: SetPlaceLimits, performing: Performing) -> PlaceLimitsRecorded:
-    """Set the limits of a container, or of a class at a site: quality, signed "decided"; never looser than what stands above."""
-    return await performing(limits.set_place_limits, body)
+async def set_place_limits(body: SetPlaceLimits, performing: Performing) -> PlaceLimitsRecorded | Proposed:
+    """Set the limits of a container, or of a class at a site: quality, signed "decided"; never looser than what stands above.
+
+    Two of quality sign what loosens a limit that stands.
+    """
+    return await performing(limits.set_place_limits, body.subject, body)
 
 
 @router.get("/storage-containers/{code}/limits")

@@ -220,12 +220,18 @@ class _LimitsSet(Event):
     lowest_level_ppm: int | None = Field(default=None, ge=0, le=1_000_000)
     rise_mc_per_min: int | None = Field(default=None, ge=1, le=1_000_000)
     fall_ppm_per_h: int | None = Field(default=None, ge=1, le=1_000_000)
-    signature: str = Field(pattern=r"^[0-9a-f-]{36}$", description="The signature's id.")
+    signatures: tuple[str, ...] = Field(min_length=1, max_length=2, description="Of one, or of both where it loosened a limit.")
+
+    @classmethod
+    def upcast(cls, payload: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 was signed by one person, whatever it did."""
+        return {name: value for name, value in payload.items() if name != "signature"} | {"signatures": [payload["signature"]]}
 
 
 class ContainerLimitsSet(_LimitsSet):
     """Quality set what this container, and all that stands in it, may read."""
 
+    version: ClassVar[int] = 2
     stream: ClassVar[StreamKind] = StreamKind.CONTAINER
     kind: Literal["container.limits_set"] = "container.limits_set"
 
@@ -233,6 +239,7 @@ class ContainerLimitsSet(_LimitsSet):
 class ClassLimitsSet(_LimitsSet):
     """Quality set what places of a temperature class may read at a site."""
 
+    version: ClassVar[int] = 2
     stream: ClassVar[StreamKind] = StreamKind.SYSTEM
     kind: Literal["system.class_limits_set"] = "system.class_limits_set"
 

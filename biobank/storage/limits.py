@@ -3,13 +3,15 @@
 A container is judged by the strictest of: its temperature class in the registry below, what its site set for that class, what
 was set for itself, and what was set for everything that it stands in, up to the first that keeps its own cold. So every container
 that can hold material has limits.
-A site or a container may be stricter than what stands without it, never looser; setting is signed.
+A site or a container may be stricter than what stands without it, never looser; setting is signed, by two of quality where it
+loosens a limit that stands: nobody alone lets a place be warmer than it might be before.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
+from uuid import UUID
 
 from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import select, text, update
@@ -17,7 +19,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session
 
 from biobank.acts.act import Act
-from biobank.acts.signing import Meaning, use_signature
+from biobank.acts.two_alike import one_or_two_sign
+from biobank.acts.two_person import Proposed, two_person
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
@@ -25,7 +28,7 @@ from biobank.custody.from_now_on import require_from_now_on
 from biobank.custody.ledger import Appended, Fact, append
 from biobank.custody.recording import Circumstances, acknowledge, head_of
 from biobank.custody.states import StreamKind
-from biobank.foundation.errors import Conflict
+from biobank.foundation.errors import Conflict, NotFound
 from biobank.foundation.from_above import FromAbove
 from biobank.people.queries import get_site
 from biobank.storage import queries
@@ -53,6 +56,15 @@ class PlaceLimits:
     def with_stricter(self, other: "PlaceLimits") -> "PlaceLimits":
         """Return the stricter of both in everything."""
         return PlaceLimits(**{name: _stricter(name, getattr(self, name), getattr(other, name)) for name in NAMES})
+
+    def looser_by(self, other: "PlaceLimits") -> list[str]:
+        """Return the names in which `other` would allow more than this."""
+        return [
+            name
+            for name in NAMES
+            if (mine := getattr(self, name)) is not None
+            and ((its := getattr(other, name)) is None or (its != mine and _stricter(name, mine, its) == mine))
+        ]
 
     def looser_than(self, above: "PlaceLimits") -> list[str]:
         """Return the names in which this would be looser than what stands without it."""
@@ -141,6 +153,14 @@ def class_limits(session: Session, sites: Collection[str]) -> dict[str, PlaceLim
     return found
 
 
+LOOSEN = "place.loosen_limits"
+
+
+def loosens(now: PlaceLimits, wanted: PlaceLimits, above: PlaceLimits) -> bool:
+    """Say whether `wanted` in place of `now` lets something be read that may not be now; `above` stands in any case. Pure."""
+    return bool(now.with_stricter(above).looser_by(wanted.with_stricter(above)))
+
+
 class LooserThanAbove(Conflict):
     """Limits may be stricter than those of the class, the site and what a place stands in, never looser."""
 
@@ -173,6 +193,7 @@ class SetPlaceLimits(Circumstances):
     rise_mc_per_min: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     fall_ppm_per_h: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     signature: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    pending_act: UUID | None = None
 
     @model_validator(mode="after")
     def _about_one(self) -> Self:
@@ -183,6 +204,11 @@ class SetPlaceLimits(Circumstances):
         if self.lowest_mc is not None and self.highest_mc is not None and self.lowest_mc >= self.highest_mc:
             raise ValueError("the coldest allowed lies below the warmest")
         return self
+
+    @property
+    def subject(self) -> str:
+        """The container, or the site."""
+        return str(self.site if self.container is None else self.container.upper())
 
     @property
     def limits(self) -> PlaceLimits:
@@ -213,26 +239,35 @@ class PlaceLimitsList(BaseModel):
 class PlaceLimitsRecorded(PlaceLimitsPublic):
     """What was set, our signature, and what lay outside it already: the excursions that begin now, and whom they hold."""
 
+    status: Literal["done"] = "done"
     receipt: str
     excursions: list[str] = Field(default_factory=list)
     held: int = Field(default=0, description="Specimens that came into them.")
 
 
-def set_place_limits(session: Session, act: Act, request: SetPlaceLimits) -> PlaceLimitsRecorded:
+@two_person(
+    LOOSEN, "Let a place read more than before", "I agree that alarms of this place may come later than now.", SetPlaceLimits
+)
+def set_place_limits(session: Session, act: Act, subject: str, request: SetPlaceLimits) -> PlaceLimitsRecorded | Proposed:
     """Set limits of a container or of a class at a site, signed. What was read last is judged by them (`limits_met`).
 
-    Raises NotFound, NotPermitted, LooserThanAbove, ImplausibleTime for a stated time, and what `use_signature` raises.
+    `subject`: the request's own container or site. What loosens a limit that stands is proposed, and two of quality sign it.
+    Raises NotFound, NotPermitted, LooserThanAbove, ImplausibleTime for a stated time, and what `one_or_two_sign` raises.
     """
+    if request.subject != subject:
+        raise NotFound(f"These limits are of {request.subject}, not of {subject}.", subject=subject)
     require_from_now_on(request)
     limits = request.limits
     if request.container is not None:
         code = request.container.upper()
         row = queries.get_container(session, act.actor, code, lock=True)
         site, above = row.site_code, limits_of_place(session, code, without_own=True)
+        own = PlaceLimits(**{name: getattr(row, name) for name in NAMES})
     else:
         assert request.site is not None
         assert request.temperature_class is not None
         code, site, above = request.temperature_class, request.site, CLASSES[request.temperature_class].limits
+        own = _of_site(session, site, code)
     act.require(Permission.QUALITY_DECIDE, at=site)
     get_site(session, site)
     if looser := limits.looser_than(above):
@@ -241,17 +276,29 @@ def set_place_limits(session: Session, act: Act, request: SetPlaceLimits) -> Pla
             subject=code if request.container else site,
             field=looser[0],
         )
-    signature = str(use_signature(session, act, request.signature, Meaning.DECIDED).id)
     values = {name: getattr(limits, name) for name in NAMES}
+    signatures = one_or_two_sign(
+        session,
+        act,
+        LOOSEN,
+        subject,
+        {"container": request.container and code, "site": request.site, "temperature_class": request.temperature_class} | values,
+        request,
+        Permission.QUALITY_DECIDE,
+        two=loosens(own, limits, above),
+        site=site,
+    )
+    if isinstance(signatures, Proposed):
+        return signatures
     head = head_of(session, act, request, subject=None, site=site)
     if request.container is not None:
-        fact = Fact(StreamKind.CONTAINER, code, ContainerLimitsSet(**values, signature=signature), head)
+        fact = Fact(StreamKind.CONTAINER, code, ContainerLimitsSet(**values, signatures=signatures), head)
         done = append(session, [fact])
         session.execute(update(storage_container).where(storage_container.c.code == code).values(**values))
         reached = queries.containers_below(session, code)
         said = PlaceLimitsPublic(container=code, site=site, **values)
     else:
-        event = ClassLimitsSet(site=site, temperature_class=code, **values, signature=signature)
+        event = ClassLimitsSet(site=site, temperature_class=code, **values, signatures=signatures)
         done = append(session, [Fact(StreamKind.SYSTEM, site, event, head)])
         names = {"site_code": site, "temperature_class": code}
         row_values = values | {"set_by": act.actor.code, "event_hash": done[0].leaf_hash}
@@ -262,6 +309,14 @@ def set_place_limits(session: Session, act: Act, request: SetPlaceLimits) -> Pla
     met = limits_met.get()(session, act, reached, head.recorded_at, done[0])
     receipt = acknowledge(act, [*done, *met.appended])
     return PlaceLimitsRecorded(**said.model_dump(), receipt=receipt, excursions=list(met.excursions), held=met.specimens)
+
+
+def _of_site(session: Session, site: str, name: str) -> PlaceLimits:
+    """Return what a site set for a class, locked with the site, whose limits are set one after the other."""
+    get_site(session, site, lock=True)
+    of = class_limit.c
+    row = session.execute(select(class_limit).where(of.site_code == site, of.temperature_class == name)).first()
+    return PlaceLimits() if row is None else PlaceLimits(**{name: getattr(row, name) for name in NAMES})
 
 
 def _of_class(session: Session, site: str, name: str) -> set[str]:

@@ -51,6 +51,7 @@ ONE_IS_NOT_TWO: dict[str, tuple[str, str]] = {
         "labels/test_outdated_labels.py",
         "test_one_person_reconciles_nothing_and_other_figures_complete_nothing",
     ),
+    "place.loosen_limits": ("monitoring/test_limits.py", "test_two_of_quality_loosen_a_limit_and_one_makes_it_stricter"),
     "recall.close": (
         "quality/test_recall_ending.py",
         "test_two_of_quality_close_a_recall_of_which_every_unit_is_decided_and_a_release_it_ended_stays_ended",
@@ -105,6 +106,7 @@ def test_of_every_act_a_test_shows_over_its_route_that_one_person_is_not_two() -
 
 
 BY_AN_ACT = {
+    "container.limits_set": "place.loosen_limits",
     "donor.erased": "donor.erase",
     "donor.harvest_joined": "harvest.reattribute",
     "donor.harvest_left": "harvest.reattribute",
@@ -123,6 +125,7 @@ BY_AN_ACT = {
     "system.adverse_assessed": "adverse.clear",
     "system.bench_closed": "bench.close",
     "system.bench_opened": "bench.open",
+    "system.class_limits_set": "place.loosen_limits",
     "system.client_key_granted": "client.grant_key",
     "system.closing_carried_out": "bank.close",
     "system.ending_rule_set": "site.loosen_ending_rule",

@@ -80,6 +80,35 @@ def test_a_site_may_be_stricter_than_the_class_and_a_container_stricter_than_the
     assert api.admin.post("/place-limits", json=of_class).status_code == 403
 
 
+def test_two_of_quality_loosen_a_limit_and_one_makes_it_stricter(api: Api) -> None:
+    """By one of its limits or by leaving them out, of a container and of a class; and nobody completes it alone."""
+    tank, _rack = a_rack_in_a_tank(api)
+    for about in ({"container": tank}, {"site": "LAB", "temperature_class": "ln2_vapour"}):
+        for strict in (
+            {"highest_mc": -150_000, "lowest_level_ppm": 300_000},
+            {"highest_mc": -160_000, "lowest_level_ppm": 300_000},
+        ):
+            assert sign_and_post(api.quality, "decided", "/place-limits", about | strict).json()["status"] == "done"
+        looser: tuple[dict[str, int], ...] = (
+            {"highest_mc": -159_000, "lowest_level_ppm": 300_000},
+            {"highest_mc": -170_000, "lowest_level_ppm": 299_000},
+            {"highest_mc": -160_000},
+            {},
+        )
+        for wanted in looser:
+            first = sign_and_post(api.quality, "decided", "/place-limits", about | wanted)
+            assert (first.status_code, first.json()["status"]) == (200, "pending"), first.text
+            pending = {"pending_act": first.json()["pending_act"]}
+            alone = sign_and_post(api.quality, "decided", "/place-limits", about | wanted | pending)
+            assert (alone.status_code, alone.json()["code"]) == (403, "second_person_must_differ")
+            other = sign_and_post(api.quality2, "decided", "/place-limits", about | wanted | pending | {"lowest_mc": -200_000})
+            assert other.status_code == 409, other.text
+            assert api.lab_tech.get(f"/storage-containers/{tank}/limits").json()["highest_mc"] == -160_000
+        done = sign_and_post(api.quality2, "decided", "/place-limits", about | wanted | pending)
+        assert (done.status_code, done.json()["status"]) == (200, "done"), done.text
+        assert sign_and_post(api.quality, "decided", "/place-limits", about).json()["status"] == "done", "nothing is loosened"
+
+
 def test_a_value_in_another_unit_is_asked_back_before_it_acts_and_both_are_kept(api: Api) -> None:
     tank, _rack = a_rack_in_a_tank(api)
     body = {"reading": "temperature_mc", "value": -150}

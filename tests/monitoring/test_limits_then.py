@@ -8,7 +8,7 @@ from tests.conftest import Api
 from tests.monitoring.test_excursions import OPEN, a_tank, frozen, held, move, put, read
 from tests.monitoring.test_logger_files import a_file, keep, send
 from tests.storage.test_storing import a_box
-from tests.withdrawals.stories import later, sign_and_post
+from tests.withdrawals.stories import by_two, later, sign_and_post
 
 MINUS_80 = {"temperature_class": "minus_80"}
 
@@ -74,7 +74,7 @@ def test_a_limit_that_was_taken_away_still_judges_its_own_time(api: Api) -> None
     later(api, minutes=10)
     wrong = read(api, tank, -160_000)
     later(api, minutes=10)
-    set_limits(api, container=tank)
+    assert by_two(api.quality, api.quality2, "/place-limits", {"container": tank}, "decided").status_code == 200
     later(api, minutes=10)
 
     body = {"reason": "misread", "value": -159_000, "confirmed": True}

@@ -16,7 +16,7 @@ from biobank.foundation.paging import Listed
 from biobank.foundation.terms import counted, words
 from biobank.pages.monitoring.said import limits_in_words
 from biobank.pages.people.site_choices import Choices, only, own_sites
-from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, proposed
 from biobank.pages.ui.forms import fields_of, measure_of
 from biobank.pages.ui.listing import Link, Listing, Wanted
 from biobank.pages.ui.parts import Column
@@ -102,7 +102,8 @@ def _draw(at: Opened[_Now]) -> ActForm:
         subject="Storage",
         submit="Sign and set",
         icon="pen",
-        lead="Stricter than what stands without it, never looser; what is left out has no limit of its own."
+        lead="Stricter than what stands without it, never looser; what is left out has no limit of its own. "
+        "Two of quality sign what lets a place read more than before."
         + (f" With everything around it, this container may now read: {now}." if now else ""),
         fields=fields_of(
             SetPlaceLimits,
@@ -123,6 +124,8 @@ def _draw(at: Opened[_Now]) -> ActForm:
 
 def _set(_at: Opened[Any], body: SetPlaceLimits, answer: dict[str, Any]) -> Done:
     where = "/place-limits" if body.container is None else f"/storage/{body.container.upper()}"
+    if answer["status"] == "pending":
+        return proposed(where)
     what = "Limits set." if body.container is not None else f"Set for {words(body.temperature_class).lower()} at {body.site}."
     met = answer["excursions"]
     if not met:
@@ -142,6 +145,6 @@ ActPage(
     scans={"container": (Prefix.CONTAINER,)},
     meaning=Meaning.DECIDED,
     use_case=set_place_limits,
-    args=lambda _at: (),
+    args=lambda at: ((at.form.get("container") or at.form.get("site", "")).upper(),),
     after=_set,
 ).on(router)
