@@ -238,7 +238,7 @@ class Key:
         material = from_base64(match[3]) if match else b""
         if not match or material[:1] not in (b"\1", b"\4") or len(material) != 33:
             raise Unreadable("not a public key of the form name+id+base64")
-        self.text, self.name, self.witness = text, match[1], material[:1] == b"\4"
+        self.text, self.name, self.witness, self.public = text, match[1], material[:1] == b"\4", material[1:]
         self.id = _sha256(self.name.encode() + b"\n" + material).digest()[:4]
         if self.id.hex() != match[2]:
             raise Unreadable(f"the key id of {self.name} does not belong to this key")
@@ -310,13 +310,20 @@ class Policy:
     def read(cls, text: str) -> "Policy":
         """Read a policy. Raises Unreadable."""
         policy = cls()
+        once: set[str] = set()
         for number, line in enumerate(text.splitlines(), 1):
             words = line.split("#")[0].split() if not line.startswith("origin ") else ["origin", line[7:].strip()]
             try:
                 if words:
+                    if words[0] in once:
+                        raise ValueError(f"{words[0]} is said twice")
+                    once |= {words[0]} & {"origin", "quorum", "max-age", "skew"}
                     policy._state(*words)
             except (ValueError, TypeError, LookupError, Unreadable) as error:
                 raise Unreadable(f"line {number} of the policy: {error}") from None
+        own = {key.public for key, _, _ in policy.log} & {key.public for key in policy.witnesses.values()}
+        if own:
+            raise Unreadable("a key of the log is named as a witness: whoever keeps the log would vouch for it")
         if policy.quorum != "none" and policy.quorum not in policy.witnesses | policy.groups:
             raise Unreadable(f"the quorum {policy.quorum} is neither a witness nor a group")
         return policy
@@ -334,7 +341,13 @@ class Policy:
             (self.receipts if word == "receipts" else self.recovery).append(Key(text))
         elif word == "witness":
             name, text, *url = rest
-            self.witnesses[name] = Key(text)
+            key = Key(text)
+            if not key.witness:
+                raise ValueError(f"the key of {name} is none of a witness")
+            # One key under two names, or one name twice in a group, would let a single witness be a quorum of two.
+            if name in self.witnesses | self.groups or key.public in {other.public for other in self.witnesses.values()}:
+                raise ValueError(f"the name {name} or its key is given twice")
+            self.witnesses[name] = key
             if url:
                 (self.urls[name],) = url
         elif word == "group":
@@ -342,6 +355,8 @@ class Policy:
             unknown = [m for m in members if m not in self.witnesses | self.groups]
             if unknown or not members:
                 raise ValueError(f"a group has members named before it; unknown: {unknown}")
+            if name in self.witnesses | self.groups or len(set(members)) < len(members):
+                raise ValueError(f"the group {name} is given twice, or names somebody twice")
             needed = {"any": 1, "all": len(members)}.get(number) or int(number)
             if not 0 < needed <= len(members):
                 raise ValueError("a group cannot need more members than it has")
@@ -350,6 +365,8 @@ class Policy:
             (value,) = rest
             if word == "quorum":
                 self.quorum = value
+            elif not re.fullmatch("[0-9]{1,12}", value):
+                raise ValueError(f"{word} is a number of seconds")
             elif word == "skew":
                 self.skew_s = int(value)
             else:

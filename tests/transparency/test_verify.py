@@ -1,5 +1,6 @@
 """The offline verifier, on small bundles written by hand: what it accepts, what it refuses and where it says the fault lies."""
 
+import base64
 import json
 import random
 import shutil
@@ -310,7 +311,6 @@ class Witness:
     """A witness that cosigns as C2SP tlog-cosignature says."""
 
     def __init__(self, name: str, seed: int) -> None:
-        import base64
         import hashlib
 
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -321,7 +321,6 @@ class Witness:
         self.vkey = f"{name}+{self.id.hex()}+{base64.b64encode(material).decode()}"
 
     def line(self, note: str, at: int) -> str:
-        import base64
 
         text = note.partition("\n\n")[0] + "\n"
         signature = self._key.sign(b"cosignature/v1\ntime %d\n" % at + text.encode())
@@ -357,6 +356,34 @@ def test_the_quorum_of_the_policy_is_demanded() -> None:
 def test_a_policy_that_cannot_be_meant_is_refused(line: str) -> None:
     with pytest.raises(module.Unreadable):
         module.Policy.read(line)
+
+
+def witness_key(name: str, material: str) -> str:
+    """The key of a log as if it were one of a witness."""
+    public = b"\4" + base64.b64decode(material)[1:]
+    identity = sha256(name.encode() + b"\n" + public).digest()[:4]
+    return f"{name}+{identity.hex()}+{base64.b64encode(public).decode()}"
+
+
+def test_one_witness_is_no_quorum_of_two_by_whatever_name() -> None:
+    """The same key under two names, a name given again, a member named twice; and what is said twice is not guessed at."""
+    one_, two = Witness("witness1.example", 1), Witness("witness2.example", 2)
+    renamed = Witness("other.example", 1)
+    log_as_witness = witness_key("log.example", LOG_KEY.verifier.to_vkey().split("+", 2)[2])
+    for lines in (
+        f"witness a {one_.vkey}\nwitness b {one_.vkey}\ngroup g 2 a b\nquorum g",
+        f"witness a {one_.vkey}\nwitness b {renamed.vkey}\ngroup g 2 a b\nquorum g",
+        f"witness a {one_.vkey}\nwitness b {two.vkey}\ngroup g 2 a a\nquorum g",
+        f"witness a {one_.vkey}\nwitness a {two.vkey}\nquorum a",
+        f"witness a {one_.vkey}\nwitness b {two.vkey}\ngroup a any b\nquorum a",
+        f"witness a {LOG_KEY.verifier.to_vkey()}\nquorum a",
+        f"{POLICY}witness a {log_as_witness}\nquorum a",
+        "max-age 3600\nmax-age 99999999",
+        "max-age -3600",
+        "origin a\norigin b",
+    ):
+        with pytest.raises(module.Unreadable):
+            module.Policy.read(lines)
 
 
 def committed(**change: Any) -> tuple[TinyLog, dict[str, Any], str]:
