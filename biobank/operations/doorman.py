@@ -223,11 +223,16 @@ class Doorman:
         await response(scope, receive, send)
 
 
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s\[\]:/@,]+)(?::[0-9]{1,5})?")
+"""A host, with or without a port. Who names two of them, or writes something behind the port, is not understood by guessing."""
+
+
 def _require_host(path: str, headers: Headers, settings: Settings) -> None:
-    named = headers.get("host", "").lower()
-    host = named if named.endswith("]") else named.rpartition(":")[0] or named
+    named = headers.getlist("host")
+    one = _HOST.fullmatch(named[0].lower()) if len(named) == 1 else None
+    host = "" if one is None else one[1]
     allowed = allowed_hosts(settings.host_name, *settings.former_hosts, settings.host, *settings.allowed_hosts.split())
-    if allowed and host not in allowed and path not in PROBES:
+    if len(named) > 1 or (allowed and host not in allowed and path not in PROBES):
         raise UnknownHost(
             "This bank does not answer to this host name. Use its own address, or ask the administrator: BIOBANK_ALLOWED_HOSTS."
         )

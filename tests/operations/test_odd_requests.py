@@ -81,6 +81,12 @@ ODD: dict[str, tuple[bytes, int, str]] = {
     "a body of nobody": (post("/api/v1/scans", b'{"text": "x"}', **JSON), 401, "not_signed_in"),
     "JSON that nobody may send": (post("/api/v1/scans", b"[" * 1000, **JSON), 422, "too_complex"),
     "another host": (post("/login", b"").replace(b"127.0.0.1", b"evil.example"), 400, "unknown_host"),
+    "two hosts": (post("/login", b"", host="evil.example"), 400, "unknown_host"),
+    "another host behind the port": (
+        post("/login", b"").replace(b"127.0.0.1", b"127.0.0.1:80.evil.example"),
+        400,
+        "unknown_host",
+    ),
     "no such page": (post("/api/v1/nothing", b"{}", **JSON), 404, "not_found"),
     "another method": (post("/readyz"), 405, "method_not_allowed"),
     "a method that nobody knows": (post("/api/v1/scans").replace(b"POST", b"BREW", 1), 400, ""),
