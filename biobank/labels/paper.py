@@ -1,6 +1,7 @@
 """Documents of text on A4: a report, a sheet to fill in, a dossier. The same content gives the same bytes."""
 
 import io
+import unicodedata
 from collections.abc import Sequence
 from textwrap import wrap
 from typing import Final
@@ -9,6 +10,7 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfgen.canvas import Canvas
 
+from biobank.labels.letters import drawable, notes_on, runs, width_of
 from biobank.labels.typeface import face
 
 MARGIN: Final = 48.0
@@ -22,6 +24,12 @@ _CHARACTER: Final = 3.9
 WIDTH, HEIGHT = A4
 
 
+def _rows(text: str, characters: int) -> list[str]:
+    """Wrap a text; a letter of the east takes the room of two."""
+    broad = any(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return wrap(text, characters // 2 if broad else characters) or [""]
+
+
 class Paper:
     """Writes lines from the top, a page after the other, with `foot` and the page's number at the foot of each."""
 
@@ -33,6 +41,7 @@ class Paper:
         for bold in (False, True):
             pdfmetrics.registerFont(face(bold))
         self._number = 0
+        self._notes: set[str] = set()
         self._begin()
 
     def _begin(self) -> None:
@@ -41,8 +50,12 @@ class Paper:
         self._put(MARGIN, MARGIN - 14, f"{self._foot} · page {self._number}", SMALL)
 
     def _put(self, x: float, y: float, text: str, size: float = SIZE, *, bold: bool = False) -> None:
-        self._canvas.setFont(face(bold).fontName, size)
-        self._canvas.drawString(x, y, text)
+        text = drawable(text)
+        self._notes.update(notes_on(text))
+        for name, part in runs(text, bold):
+            self._canvas.setFont(name, size)
+            self._canvas.drawString(x, y, part)
+            x += pdfmetrics.stringWidth(part, name, size)
 
     def _step(self, height: float = LEADING) -> None:
         self._y -= height
@@ -69,7 +82,7 @@ class Paper:
     def paragraph(self, text: str, *, bold: bool = False) -> None:
         """Write text over as many lines as it needs; lines of its own stay lines."""
         for own in text.splitlines():
-            for part in wrap(own, _ACROSS) or [""]:
+            for part in _rows(own, _ACROSS):
                 self.line(part, bold=bold)
 
     def blank(self, *labels: str) -> None:
@@ -79,14 +92,14 @@ class Paper:
         for number, label in enumerate(labels):
             x = MARGIN + number * width
             self._put(x, self._y, label, SMALL)
-            start = x + pdfmetrics.stringWidth(label, face(False).fontName, SMALL) + 4
+            start = x + width_of(label, SMALL) + 4
             self._canvas.line(start, self._y - 2, x + width - 8, self._y - 2)
 
     def table(self, columns: Sequence[tuple[str, float]], rows: Sequence[Sequence[str]]) -> None:
         """Write rows under the names of their columns, each with its width in points; a long cell goes on below."""
         self._row(columns, [name for name, _ in columns], bold=True)
         for row in rows:
-            cells = [wrap(text, max(4, int(width / _CHARACTER))) or [""] for text, (_, width) in zip(row, columns, strict=True)]
+            cells = [_rows(text, max(4, int(width / _CHARACTER))) for text, (_, width) in zip(row, columns, strict=True)]
             for number in range(max(map(len, cells))):
                 self._row(columns, [cell[number] if number < len(cell) else "" for cell in cells], bold=False)
 
@@ -98,7 +111,9 @@ class Paper:
             x += width
 
     def finish(self) -> bytes:
-        """Return the PDF."""
+        """Return the PDF. What there is to say about its letters stands at its end."""
+        for note in sorted(self._notes):
+            self.paragraph(note)
         self._canvas.showPage()
         self._canvas.save()
         return self._file.getvalue()
