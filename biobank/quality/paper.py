@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, Field
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlmodel import Session
 
 from biobank.acts.act import Act
@@ -26,7 +26,7 @@ from biobank.foundation.listed import Handling
 from biobank.people.queries import get_site
 from biobank.quality.deviations import add_deviation
 from biobank.quality.incident_events import PaperFormFiled
-from biobank.quality.models import paper_form
+from biobank.quality.models import deviation, paper_form
 from biobank.quality.streams import record_on_stream
 
 ENTERED_WITHIN = timedelta(days=14)
@@ -59,6 +59,13 @@ class NotOnThatPaper(Conflict):
 
     code = "not_on_that_paper"
     title = "Not on that form"
+
+
+class FormFiledBefore(Conflict):
+    """A form stands for what was done once; the same sheet is not filed a second time."""
+
+    code = "form_filed_before"
+    title = "Filed already"
 
 
 class PaperFormRequest(Circumstances):
@@ -104,15 +111,32 @@ def filing_refusals(actor: str, request: PaperFormRequest, at: datetime) -> list
     return refusals
 
 
+def _require_first(session: Session, sha256: str, at: datetime) -> None:
+    """Raise FormFiledBefore while a filing of the same bytes can be entered from; filings of one file wait for each other."""
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"paper form {sha256}", 0))))
+    before = session.execute(
+        select(paper_form.c.deviation_code)
+        .join(deviation, deviation.c.code == paper_form.c.deviation_code)
+        .where(paper_form.c.form_sha256 == sha256, paper_form.c.filed_at >= at - ENTERED_WITHIN, deviation.c.closed_at.is_(None))
+    ).scalar()
+    if before is not None:
+        raise FormFiledBefore(
+            f"This file was filed already, as {before}: enter what it says with that code. If that filing has wrong people or "
+            "times, quality closes it first. Another sheet is a file of its own.",
+            subject=before,
+        )
+
+
 def file_paper(session: Session, act: Act, request: PaperFormRequest) -> PaperFormFiledAnswer:
     """File a form and open its deviation. Raises NotFound, NotPermitted, AttachmentUnknown, BeforeItExisted (before its
-    site or one of its badges), what `filing_refusals` returns."""
+    site or one of its badges), FormFiledBefore, what `filing_refusals` returns."""
     get_site(session, request.site)
     act.require(Permission.DEVIATION_OPEN, at=request.site)
     raise_first(filing_refusals(act.actor.code, request, act.at))
     require_since_site(session, request.began_at, request.site)
     badges = [(StreamKind.USER.value, badge) for badge in (request.did_by, request.second)]
     require_existed(session, request.began_at, badges, to_the_minute=True)
+    _require_first(session, request.form_sha256, act.at)
     given = request.model_copy(update={"performed_by": sorted({request.did_by, request.second})})
     code, opened = add_deviation(
         session,
@@ -164,6 +188,8 @@ def entering_refusals(actor: str, form: Mapping[Any, Any], occurred_at: datetime
     elif not form["began_at"] <= occurred_at <= form["filed_at"]:
         span = f"{rfc3339(form['began_at'])} to {rfc3339(form['filed_at'])}"
         refusals.append(NotOnThatPaper(f"The form {code} is of {span}. Check the date and the time.", subject=code))
+    if form["closed_at"] is not None:
+        refusals.append(NotOnThatPaper(f"Quality closed {code}. File the form again, then enter what it says.", subject=code))
     if at - form["filed_at"] > ENTERED_WITHIN:
         refusals.append(NotOnThatPaper(f"{code} was filed over {ENTERED_WITHIN.days} days ago. File it again.", subject=code))
     return refusals
@@ -172,7 +198,8 @@ def entering_refusals(actor: str, form: Mapping[Any, Any], occurred_at: datetime
 @paper_forms.give
 def enter_from_paper(session: Session, act: Act, code: str, occurred_at: datetime | None) -> tuple[bytes, tuple[str, str]]:
     """Return the event of a form and its two people. Raises NotFound, and what `entering_refusals` returns."""
-    form = session.execute(select(paper_form).where(paper_form.c.deviation_code == code)).mappings().first()
+    forms = select(paper_form, deviation.c.closed_at).join(deviation, deviation.c.code == paper_form.c.deviation_code)
+    form = session.execute(forms.where(paper_form.c.deviation_code == code)).mappings().first()
     if form is None:
         raise NotFound(f"No form was filed as {code}. File the form first.", subject=code)
     raise_first(entering_refusals(act.actor.code, form, occurred_at, act.at))

@@ -1,5 +1,6 @@
 """What was done on paper has its own way in: the form, two badges, a deviation; and no act is dated where it cannot be."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,9 +13,11 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from tests import seed
 from tests.conftest import Api, Client
+from tests.quality.sheets import a_sheet
+from tests.quality.test_deviations import CLOSING
 from tests.quality.test_deviations import stored as attached
 from tests.storage.test_every_way_of_placing import a_tube, seq_of
-from tests.withdrawals.stories import a_story, ago, kinds_of, later, refused, sealed
+from tests.withdrawals.stories import a_story, ago, kinds_of, later, refused, sealed, sign_and_post
 
 ME, COLLEAGUE, THIRD = (seed.USERS[name].code for name in ("lab_tech", "lab_tech2", "quality"))
 LOOKED = {"kind": "specimen.inspected", "container_intact": True, "label_legible": True, "contents_as_expected": True}
@@ -23,7 +26,7 @@ LOOKED = {"kind": "specimen.inspected", "container_intact": True, "label_legible
 def filed(api: Api, client: Client | None = None, **changes: Any) -> Any:
     body = {
         "site": "LAB",
-        "form_sha256": attached(api, b"%PDF-1.7 downtime form").json()["sha256"],
+        "form_sha256": attached(api, a_sheet()).json()["sha256"],
         "did_by": ME,
         "second": COLLEAGUE,
         "began_at": ago(hours=3),
@@ -170,3 +173,49 @@ def test_the_hour_that_comes_twice_in_autumn_is_two_hours_and_the_log_knows_whic
     assert [rfc3339(one) for one in at if one is not None] == ["2026-10-25T00:30:00.000Z", "2026-10-25T01:30:00.000Z"]
     with pytest.raises(ImplausibleTime):
         plausible_time(second.astimezone(UTC), first.astimezone(UTC), second.astimezone(UTC), NOW)
+
+
+def test_one_sheet_is_filed_once_whoever_files_it_and_wherever(api: Api) -> None:
+    sheet = attached(api, a_sheet()).json()["sha256"]
+    first = filed(api, form_sha256=sheet).json()["code"]
+
+    again = filed(api, form_sha256=sheet)
+    refused(again, 409, "form_filed_before")
+    assert again.json()["subject"] == first
+    refused(filed(api, api.lab_tech2, form_sha256=sheet, did_by=COLLEAGUE, second=THIRD), 409, "form_filed_before")
+    refused(filed(api, api.quality, form_sha256=sheet, did_by=THIRD, second=ME, began_at=ago(hours=9)), 409, "form_filed_before")
+    refused(filed(api, api.quality, form_sha256=sheet, did_by=THIRD, site="NORTH"), 409, "form_filed_before")
+    later(api, days=13)
+    refused(filed(api, form_sha256=sheet), 409, "form_filed_before")
+    assert filed(api).status_code == 201, "another sheet is another form"
+
+    later(api, days=2)
+    assert filed(api, form_sha256=sheet).status_code == 201, "nothing can be entered from the first any more"
+
+
+def test_a_form_with_wrong_people_is_closed_by_quality_and_filed_anew(api: Api) -> None:
+    tube, began = a_tube(api), ago(seconds=0)
+    later(api, hours=4)
+    sheet = attached(api, a_sheet()).json()["sha256"]
+    wrong = filed(api, form_sha256=sheet, second=seed.USERS["clinician"].code, began_at=began).json()["code"]
+    closing = CLOSING | {"corrective_action": "Filed anew with the right badge."}
+    closed = sign_and_post(api.quality, "closed", f"/deviations/{wrong}/close", closing)
+    assert closed.status_code == 200, closed.text
+    later(api, minutes=1)
+
+    refused(looked(api, tube, wrong, ago(hours=1)), 409, "not_on_that_paper")
+    right = filed(api, form_sha256=sheet, began_at=began)
+    assert right.status_code == 201, right.text
+    assert looked(api, tube, right.json()["code"], ago(hours=1)).status_code == 201
+
+
+def test_two_who_file_one_sheet_at_once_file_it_once(api: Api) -> None:
+    sheet = attached(api, a_sheet()).json()["sha256"]
+
+    def file(client: Client) -> Any:
+        return filed(api, client, form_sha256=sheet)
+
+    with ThreadPoolExecutor(2) as threads:
+        answers = list(threads.map(file, (api.lab_tech, api.lab_tech2)))
+
+    assert sorted(answer.status_code for answer in answers) == [201, 409]

@@ -14,6 +14,7 @@ from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from tests import seed
 from tests.conftest import Api
+from tests.quality.sheets import a_sheet
 from tests.quality.test_deviations import stored as attached
 from tests.shipping.stories import ship, shipped, tubes
 from tests.viability.test_reports import demand
@@ -26,7 +27,7 @@ from tests.withdrawals.test_offered import hold
 def filed(api: Api, began: datetime, who: str, second: str, site: str) -> str:
     body = {
         "site": site,
-        "form_sha256": attached(api, b"%PDF-1.7 downtime form").json()["sha256"],
+        "form_sha256": attached(api, a_sheet()).json()["sha256"],
         "did_by": seed.USERS[who].code,
         "second": seed.USERS[second].code,
         "began_at": rfc3339(began),

@@ -24,6 +24,7 @@ from biobank.withdrawals.case import open_case
 from biobank.withdrawals.steps import STEPS
 from tests.conftest import Api
 from tests.donors import stories as donors
+from tests.quality.sheets import a_sheet
 from tests.quality.test_deviations import stored
 from tests.seed import USERS
 from tests.withdrawals.stories import Story, a_story, later, sealed
@@ -94,7 +95,7 @@ def _form(api: Api, session: Session, people: tuple[str, str], site: str, began:
     return file_paper(session, _act(api, session, people[0]), filed).code
 
 
-def tried(api: Api, story: Story, step: str, wrong: str, stranger: str, form: str) -> str:
+def tried(api: Api, story: Story, step: str, wrong: str, stranger: str, sheets: tuple[str, str]) -> str:
     """What the step answers when this is wrong with it; "" when it is entered. Nothing of it is kept."""
     name = "check" if step == "second" else step
     login = FIRST[step] if wrong == "same person twice" else WHO[step][0]
@@ -115,9 +116,9 @@ def tried(api: Api, story: Story, step: str, wrong: str, stranger: str, form: st
         if when == "after it":
             BEFOREHAND[what](session, api, story)
         form_people = ("acts_here", "quality") if wrong == "somebody else's form" else pair
-        paper = _form(api, session, form_people, site, began, form)
+        paper = _form(api, session, form_people, site, began, sheets[0])
         halves = {"second": ["clinician"], "administer": ["clinician", "clinic_staff"]}.get(step, [])
-        own = paper if form_people == pair or not halves else _form(api, session, pair, site, began, form)
+        own = paper if form_people == pair or not halves else _form(api, session, pair, site, began, sheets[1])
         for second, who in enumerate(halves):
             at = began + timedelta(seconds=2 + second)
             half = {"paper": own, "occurred_at": at, "device": None}
@@ -160,23 +161,23 @@ def test_every_step_from_paper_refuses_what_was_wrong_with_it_then_and_takes_wha
     story = a_story(api, vials=2, lot=True).up_to("approve")
     stranger = a_story(api).vials[0]
     story.band = donors.band(api, story.donor)
-    form = str(stored(api, b"%PDF-1.7 a form").json()["sha256"])
+    one, other = (str(stored(api, a_sheet()).json()["sha256"]) for _ in range(2))
     table: dict[str, dict[str, str]] = {}
     wrongs = {*REFUSED, *(f"{what}, {when}" for what in CAME for when in ("before it", "after it"))}
     for step in STEPS_ON_PAPER:
         later(api, minutes=1)
         sealed(api)
         if step == "check":
-            table["no sheet was fetched"] = {step: tried(api, story, step, "nothing", stranger, form)}
+            table["no sheet was fetched"] = {step: tried(api, story, step, "nothing", stranger, (one, other))}
             fetched = api.clinic_staff.post(f"/withdrawals/{story.code}/paper-checks", json={})
             assert fetched.status_code == 201, fetched.text
             later(api, minutes=1)
             sealed(api)
-        assert tried(api, story, step, "nothing", stranger, form) == "", step
+        assert tried(api, story, step, "nothing", stranger, (one, other)) == "", step
         for wrong in wrongs - {"no sheet was fetched"}:
             if (wrong == "another person's tube" and step not in SCANS) or (wrong == "same person twice" and step not in FIRST):
                 continue
-            code = tried(api, story, step, wrong, stranger, form)
+            code = tried(api, story, step, wrong, stranger, (one, other))
             if code:
                 table.setdefault(wrong, {})[step] = code
         if step not in AT_THE_BEDSIDE:

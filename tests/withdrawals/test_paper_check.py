@@ -16,6 +16,7 @@ from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.labels.reading import pdf_texts
 from tests.pages.visitor import Visit
+from tests.quality.sheets import a_sheet
 from tests.quality.test_decisions import lot_of
 from tests.quality.test_deviations import stored
 from tests.withdrawals.stories import (
@@ -43,7 +44,7 @@ def fetched(story: Story, **body: Any) -> httpx.Response:
 def filed(api: Api, began: datetime) -> str:
     body = {
         "site": "CLINIC",
-        "form_sha256": stored(api, b"%PDF-1.7 the sheet, filled in").json()["sha256"],
+        "form_sha256": stored(api, a_sheet()).json()["sha256"],
         "did_by": DOCTOR,
         "second": NURSE,
         "began_at": rfc3339(began),
