@@ -13,13 +13,23 @@ from biobank.foundation.db import table_of, when
 class MessageChoice(SQLModel, table=True):
     """What somebody wants to be written. `address`: the commitment to their e-mail address, which the vault has; null: none.
 
-    `at_once`, `daily`: kinds of message; `sites`: only about these; empty: about all of theirs.
+    `confirmed_at`: when they typed the code that was mailed there; null: nothing else is sent there. `asked_at`: when that code
+    was made; `wrong_codes`: how often another one was typed since. `at_once`, `daily`: kinds of message; `sites`: only about
+    these; empty: about all of theirs.
     """
 
     __tablename__ = "message_choice"
+    __table_args__ = (
+        CheckConstraint("confirmed_at IS NULL OR address IS NOT NULL", name="what_is_confirmed_is_an_address"),
+        CheckConstraint("(asked_at IS NULL) = (address IS NULL)", name="an_address_was_asked_for_a_code"),
+        CheckConstraint("wrong_codes >= 0", name="wrong_codes_are_counted"),
+    )
 
     user_code: str = Field(sa_column=Column(Text, ForeignKey("app_user.code"), primary_key=True))
     address: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    confirmed_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    asked_at: datetime | None = Field(default=None, sa_column=when(nullable=True))
+    wrong_codes: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
     at_once: list[str] = Field(sa_column=Column(JSONB, nullable=False))
     daily: list[str] = Field(sa_column=Column(JSONB, nullable=False))
     sites: list[str] = Field(sa_column=Column(JSONB, nullable=False))

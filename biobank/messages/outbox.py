@@ -33,7 +33,7 @@ def tell(session: Session, act: Act, kind: KindName, site: str, called: Collecti
     rows = session.execute(
         select(chose.user_code, chose.at_once, chose.daily, chose.sites)
         .join(user, user.c.code == chose.user_code)
-        .where(user.c.active, chose.address.is_not(None), or_(user.c.code.in_(sorted(called)), by_role.exists()))
+        .where(user.c.active, chose.confirmed_at.is_not(None), or_(user.c.code.in_(sorted(called)), by_role.exists()))
         .order_by(chose.user_code)
     ).all()
     wanted = [(row.user_code, kind not in row.at_once) for row in rows if _wants(row, kind, site)]

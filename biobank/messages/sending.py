@@ -21,9 +21,11 @@ from biobank.acts.timers import timer
 from biobank.auth.models import user
 from biobank.foundation.config import Settings
 from biobank.messages.choices import address_of
-from biobank.messages.kinds import SENTENCES
+from biobank.messages.confirming import code_for
+from biobank.messages.kinds import CONFIRM, SENTENCES
 from biobank.messages.models import message, message_choice
 
+_TO: Final = (message_choice.c.address, message_choice.c.confirmed_at, message_choice.c.asked_at)
 TRIES: Final = 12
 """After so many tries a message is given up: some 30 hours after the first. Ours, not from a source."""
 LONGEST_PAUSE: Final = timedelta(hours=6)
@@ -45,7 +47,7 @@ def send_messages(session: Session, act: Act) -> int:
     if settings.smtp_server is None:
         return 0
     rows = session.execute(
-        select(message, message_choice.c.address, user.c.active)
+        select(message, *_TO, user.c.active)
         .join(user, user.c.code == message.c.user_code)
         .outerjoin(message_choice, message_choice.c.user_code == message.c.user_code)
         .where(message.c.due_at <= act.at)
@@ -55,11 +57,11 @@ def send_messages(session: Session, act: Act) -> int:
     ).all()
     letters: list[tuple[Sequence[Any], EmailMessage]] = []
     for together in _letters(rows):
-        to = address_of(session, act.keystore, together[0].address) if together[0].active else None
+        to = address_of(session, act.keystore, together[0].address) if _is_wanted(together[0]) else None
         if to is None:
             _end(session, act, together, "not_wanted")
         else:
-            letters.append((together, letter(settings, together, to)))
+            letters.append((together, _letter_of(act, together, to)))
     if not letters:
         return 0
     sent, tried = 0, 0
@@ -87,8 +89,23 @@ def forget_messages(session: Session, act: Act) -> int:
     return int(getattr(gone, "rowcount", 0))
 
 
-def letter(settings: Settings, rows: Sequence[Any], to: str) -> EmailMessage:
-    """Return the e-mail of one message, or of a day's: sentences without a code, and where to sign in. Pure but for its rows."""
+def _is_wanted(row: Any) -> bool:
+    """Whether it may go to the address of now: a confirmed one; with a code, the very one that the code was made for."""
+    return bool(row.active) and (row.asked_at == row.made_at if row.kind == CONFIRM else row.confirmed_at is not None)
+
+
+def _letter_of(act: Act, rows: Sequence[Any], to: str) -> EmailMessage:
+    first = rows[0]
+    if first.kind != CONFIRM:
+        return letter(act.bank.settings, rows, to)
+    return letter(act.bank.settings, rows, to, code=code_for(act.bank, first.user_code, bytes(first.address), first.asked_at))
+
+
+def letter(settings: Settings, rows: Sequence[Any], to: str, *, code: str | None = None) -> EmailMessage:
+    """Return the e-mail of one message, or of a day's: sentences that name nothing, and where to sign in. Pure but for its rows.
+
+    `code`: what confirms the address; whoever gets it may be a stranger to the bank.
+    """
     said = [SENTENCES[kind] for kind in dict.fromkeys(row.kind for row in rows)]
     one = EmailMessage()
     one["Subject"] = said[0].removesuffix(".") if len(said) == 1 and not rows[0].daily else "What came for you"
@@ -98,9 +115,12 @@ def letter(settings: Settings, rows: Sequence[Any], to: str) -> EmailMessage:
     host = settings.host_name.lower()
     one["Message-ID"] = f"<{rows[0].id}@{host}>"
     one["Auto-Submitted"] = "auto-generated"
-    one.set_content(
-        "\n".join([*said, "", f"Sign in to see it: https://{host}/", "", "You chose these messages in your account."])
-    )
+    if code is None:
+        lines = [*said, "", f"Sign in to see it: https://{host}/", "", "You chose these messages in your account."]
+    else:
+        why = f"Somebody wants messages of {host} sent here. If it was not you, do nothing: no more will come."
+        lines = [why, "", f"Code: {code[:4]} {code[4:]}", "", f"Type it within a day: https://{host}/account/messages"]
+    one.set_content("\n".join(lines))
     return one
 
 

@@ -1,5 +1,6 @@
 """E-mail to people: written with what it tells, sent by the worker, tried again, given up where an administrator sees it."""
 
+import re
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from biobank.acts.act import Act
 from biobank.foundation.config import Settings
+from biobank.messages.confirming import MOST_A_DAY, MOST_WRONG, code_for
 from biobank.messages.kinds import SENTENCES, KindName
 from biobank.messages.outbox import next_daily, tell
 from biobank.messages.sending import LONGEST_PAUSE, TRIES, pause_after
@@ -29,8 +31,21 @@ Json = dict[str, Any]
 
 
 def choose(api: Api, who: str = "lab_tech", address: str | None = ADDRESS, **chosen: Any) -> None:
+    """Choose, and confirm an address that is not confirmed; the message with its code is taken away."""
     answer = getattr(api, who).post("/messages/own", json={"e_mail": address, **chosen})
     assert answer.status_code == 200, answer.text
+    if address is not None and not answer.json()["confirmed"]:
+        api.test_bank.write(lambda s: s.execute(text("DELETE FROM message WHERE kind = 'address_code'")))
+        answer = getattr(api, who).post("/messages/own", json={"e_mail": address, "code": code_of(api.test_bank, who), **chosen})
+        assert answer.status_code == 200 and answer.json()["confirmed"], answer.text
+
+
+def code_of(bank: TestBank, who: str) -> str:
+    """The code that confirms the address that a person typed."""
+    code = seed.USERS[who].code
+    asked = text("SELECT address, asked_at FROM message_choice WHERE user_code = :code")
+    found = bank.write(lambda s: s.execute(asked, {"code": code}).one())
+    return code_for(bank.bank, code, bytes(found.address), found.asked_at)
 
 
 def told(bank: TestBank, kind: KindName = "notice", site: str = "LAB", called: Collection[str] = (TECH,)) -> int:
@@ -51,6 +66,65 @@ def row(bank: TestBank) -> Any:
 def failed(api: Api) -> list[Json]:
     found: list[Json] = api.admin.get("/messages/failed").json()["items"]
     return found
+
+
+def code_in(mail: Any) -> str:
+    """The code in an e-mail."""
+    (code,) = re.findall(r"^Code: (\d{4} \d{4})\s*$", said_in(mail), re.M)
+    return str(code)
+
+
+def test_nothing_is_sent_to_an_address_before_the_code_that_was_mailed_there_is_typed(
+    api: Api, bank: TestBank, post: Post, send: Send
+) -> None:
+    chosen = {"e_mail": ADDRESS, "at_once": ["notice"]}
+
+    def keep(**more: str) -> tuple[int, Any]:
+        answer = api.lab_tech.post("/messages/own", json=chosen | more)
+        return answer.status_code, answer.json().get("code") or answer.json().get("confirmed")
+
+    assert keep() == (200, False)
+    assert (told(bank), send(), send()) == (0, 1, 0)
+    (mail,) = post.mails
+    assert mail["To"] == ADDRESS and TECH not in str(mail)
+    code = code_in(mail)
+    other = f"{(int(code.replace(' ', '')) + 1) % 10**8:08d}"
+    assert keep() == (200, False) and send() == 0, "the one that was mailed is good for a while"
+    for _ in range(MOST_WRONG):
+        assert keep(code=other) == (409, "address_code_wrong")
+    assert keep(code=code) == (409, "address_code_wrong"), "after some wrong ones no code counts"
+    later(api, minutes=11)
+    assert keep() == (200, False) and send() == 1
+    assert keep(code=code) == (409, "address_code_wrong"), "an older one"
+    assert keep(code=code_in(post.mails[1])) == (200, True)
+    assert (told(bank), send(), post.mails[2]["To"]) == (1, 1, ADDRESS)
+    assert keep() == (200, True), "it stays confirmed"
+
+
+def test_another_address_is_confirmed_anew_and_gets_nothing_that_waited(api: Api, bank: TestBank, post: Post, send: Send) -> None:
+    choose(api, at_once=["notice"])
+    told(bank)
+    first = code_of(bank, "lab_tech")
+    for address in ("other@people.example", "third@people.example"):
+        answer = api.lab_tech.post("/messages/own", json={"e_mail": address, "at_once": ["notice"]})
+        assert answer.json()["confirmed"] is False
+    assert (told(bank), send()) == (0, 1)
+    (mail,) = post.mails
+    assert mail["To"] == "third@people.example" and "Code: " in said_in(mail)
+    body = {"e_mail": "third@people.example", "at_once": ["notice"], "code": first}
+    assert api.lab_tech.post("/messages/own", json=body).json()["code"] == "address_code_wrong"
+    later(api, hours=25)
+    body["code"] = code_in(mail)
+    assert api.lab_tech.post("/messages/own", json=body).json()["code"] == "address_code_wrong", "a day old"
+
+
+def test_nobody_has_many_codes_mailed_to_people_who_did_not_ask(api: Api, post: Post, send: Send) -> None:
+    said = [
+        api.lab_tech.post("/messages/own", json={"e_mail": f"n{n}@people.example"}).status_code for n in range(MOST_A_DAY + 1)
+    ]
+    assert said == [200] * MOST_A_DAY + [429]
+    assert api.lab_tech.get("/messages/own").json()["e_mail"] == f"n{MOST_A_DAY - 1}@people.example"
+    assert (send(), len(post.mails)) == (1, 1), "only the newest is mailed its code"
 
 
 def test_an_alarm_and_its_escalation_write_to_those_who_are_called_and_chose_it(api: Api, post: Post, send: Send) -> None:
@@ -114,7 +188,8 @@ def test_a_message_without_an_address_is_refused(api: Api) -> None:
 
 def test_an_address_is_in_the_vault_alone_and_goes_with_the_choice(api: Api, bank: TestBank, post: Post, send: Send) -> None:
     choose(api, at_once=["notice"])
-    assert api.lab_tech.get("/messages/own").json() == {"e_mail": ADDRESS, "at_once": ["notice"], "daily": [], "sites": []}
+    chosen = {"e_mail": ADDRESS, "confirmed": True, "at_once": ["notice"], "daily": [], "sites": []}
+    assert api.lab_tech.get("/messages/own").json() == chosen
     for table in ("message_choice", "idempotency", "attempt", "event"):
         rows = bank.write(lambda s: s.execute(text(f"SELECT t::text FROM {table} t")).scalars().all())  # noqa: B023
         assert ADDRESS not in str(rows) and ADDRESS.encode().hex() not in str(rows), table
@@ -192,7 +267,7 @@ def test_the_day_begins_at_seven_where_the_site_is() -> None:
 def test_a_bank_without_a_mail_server_writes_nothing_down(api: Api, make_bank: Callable[..., TestBank]) -> None:
     choose(api, at_once=["notice"])
     other = make_bank()
-    address = "INSERT INTO message_choice VALUES (:code, '\\x00', '[\"notice\"]', '[]', '[]')"
+    address = "INSERT INTO message_choice VALUES (:code, '\\x00', now(), now(), 0, '[\"notice\"]', '[]', '[]')"
     other.write(lambda s: s.execute(text(address), {"code": TECH}))
     assert told(other) == 0
 
@@ -213,6 +288,11 @@ def test_people_choose_on_their_page_and_an_administrator_sends_again_on_theirs(
     assert person.submit("/account/messages", fields).status_code in (200, 303)
     assert api.lab_tech.get("/messages/own").json()["at_once"] == ["notice"]
     assert ADDRESS in person.get_page("/account/messages")
+    assert "A code was mailed to this address" in person.get_page("/account/messages")
+    assert (told(bank), send()) == (0, 1)
+    code = code_in(post.mails.pop())
+    assert person.submit("/account/messages", fields | {"code": code}).status_code in (200, 303)
+    assert "A code was mailed" not in person.get_page("/account/messages")
     post.refuses.add(ADDRESS)
     told(bank)
     send()

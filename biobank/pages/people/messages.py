@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
-from biobank.messages.choices import OwnMessages, own_messages, set_own_messages
+from biobank.messages.choices import OwnMessages, OwnMessagesNow, own_messages, set_own_messages
 from biobank.messages.failures import MessageFailed, MessageFailedList, SendAgain, list_failed, send_again
 from biobank.pages.people.site_choices import Choices, own_sites
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Needs, Opened
@@ -23,13 +23,15 @@ KINDS = {
     "alarm_again": "Nobody answered an alarm, and I am next",
     "notice": "A notice came for me",
 }
+CODE = "A code for an address of their own"
+UNCONFIRMED = "A code was mailed to this address. Type it here; nothing else is sent there before."
 FAULTS = {
     "address_refused": "The mail server does not take the address",
     "sign_in_refused": "The mail server does not let the bank in",
     "refused": "The mail server refused it",
     "server_away": "The mail server did not answer",
 }
-Read = tuple[OwnMessages, Choices, bool]
+Read = tuple[OwnMessagesNow, Choices, bool]
 
 
 def _own(session: Session, actor: Actor, asked: Asked) -> Read:
@@ -40,11 +42,15 @@ def _own(session: Session, actor: Actor, asked: Asked) -> Read:
 def _draw(at: Opened[Read]) -> ActForm:
     chosen, sites, sent = at.read
     lead = "A message says that something waits and where to log in, and never what it is or whose."
+    if not sent:
+        lead = f"This bank has no mail server yet: nothing is sent until it has. {lead}"
+    elif chosen.e_mail is not None and not chosen.confirmed:
+        lead = f"{UNCONFIRMED} {lead}"
     return ActForm(
         title="Messages to me",
         subject="My account",
         submit="Keep them",
-        lead=lead if sent else f"This bank has no mail server yet: nothing is sent until it has. {lead}",
+        lead=lead,
         values=at.form if at.sent else chosen.model_dump(),
         options={"at_once": list(KINDS.items()), "daily": list(KINDS.items()), "sites": sites},
         back="/account",
@@ -57,10 +63,11 @@ ActPage(
     reads=_own,
     form=_draw,
     model=OwnMessages,
-    names=("e_mail", "at_once", "daily", "sites"),
+    names=("e_mail", "code", "at_once", "daily", "sites"),
     given=lambda at: {name: at.form.all_of(name) for name in ("at_once", "daily", "sites")},
     labels={
         "e_mail": "My e-mail address",
+        "code": "The code that was mailed there",
         "at_once": "Write to me at once",
         "daily": "Write to me once a day, at 07:00",
         "sites": "Only about these sites; none ticked: all of mine",
@@ -79,7 +86,7 @@ def read_failed(session: Session, actor: Actor, asked: Wanted) -> MessageFailedL
 def row_of(one: MessageFailed) -> Mapping[str, Any]:
     """Return the cells of one message."""
     state = "Given up" if one.due_at is None else "Tried again"
-    return one.model_dump() | {"id": str(one.id), "kind": KINDS[one.kind], "fault": FAULTS[one.fault], "state": state}
+    return one.model_dump() | {"id": str(one.id), "kind": KINDS.get(one.kind, CODE), "fault": FAULTS[one.fault], "state": state}
 
 
 Listing(
