@@ -1,16 +1,22 @@
 """Scans while parts of a cluster fail: what was acknowledged and lost, what doubled, how long nobody was answered.
 
-    deploy/ha/run FOLDER                                   # in another terminal
+    deploy/ha/run FOLDER                                   # in another terminal, or --start
     python -m bench.failover FOLDER [--clients 4] [--rest 12]
+    python -m bench.failover FOLDER --start --until 1000000 --minutes 600
 
 One bank on the cluster of `deploy/ha`. Every client sends one scan at a time and repeats it under its key until it is answered
 with 201. Faults come one after the other: between them all nodes are whole again, and `--rest` seconds of quiet pass. A full
 disk is tried where the nodes' folders are file systems of their own (mount small ones before `deploy/ha/run`). Prints a table and
 ends with 1 when something was lost, doubled or left unsealed.
+
+With `--until`, faults come in a random order, again and again, until so many scans were acknowledged in this FOLDER or the
+minutes are over; run again on the same FOLDER, it goes on from there. Every acknowledgement of all runs is in
+FOLDER/acknowledged and is looked up at the end of each; the sums stand in bench/results/failover.json.
 """
 
 import argparse
 import os
+import random
 import re
 import signal
 import subprocess
@@ -18,35 +24,40 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 import httpx
 import psycopg
+from sqlalchemy.exc import OperationalError
 
+from bench.failover_sums import Kept
 from bench.house import House
 from bench.rig import free_port
 from biobank.acts.bank import Bank, ensure_secrets
 from biobank.foundation.config import Settings
 from biobank.postgres import migrate
-from tests import seed
+from tests import factories, seed
 
+T = TypeVar("T")
 WELL = {"running", "streaming"}
 SCAN = {"kind": "specimen.received", "site": "LAB", "expected_seq": 1}
 
 
 @dataclass
 class Scanning:
-    """Clients at work. `answered`: when, which specimen, which leaf hash."""
+    """Clients at work. `answered`: when; `laid_out`: how many tubes there are to scan in this run."""
 
     url: str
     token: str
     codes: Iterator[str]
-    answered: list[tuple[float, str, str]] = field(default_factory=list)
+    kept: Kept
+    laid_out: int = 50_000
+    answered: list[float] = field(default_factory=list)
     refused: dict[int, int] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -67,7 +78,8 @@ class Scanning:
                 time.sleep(0.2)
                 continue
             if answer.status_code == 201:
-                self.answered.append((time.monotonic(), code, answer.json()["events"][0]["leaf_hash"]))
+                self.answered.append(time.monotonic())
+                self.kept.add(code, answer.json()["events"][0]["leaf_hash"])
                 time.sleep(0.02)
                 return
             self.refused[answer.status_code] = self.refused.get(answer.status_code, 0) + 1
@@ -75,7 +87,7 @@ class Scanning:
 
     def gap(self, since: float, until: float) -> float:
         """The longest time without an answer between two instants."""
-        times = [since, *(at for at, _, _ in self.answered if since <= at <= until), until]
+        times = [since, *(at for at in self.answered if since <= at <= until), until]
         return max(later - earlier for earlier, later in pairwise(times))
 
 
@@ -171,7 +183,32 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--rest", type=float, default=12)
+    parser.add_argument("--start", action="store_true", help="start deploy/ha/run, and end it afterwards")
+    parser.add_argument("--until", type=int, default=0, help="acknowledged scans of all runs on this folder")
+    parser.add_argument("--minutes", type=float, default=60.0)
     arguments = parser.parse_args()
+    with started(arguments.folder.absolute()) if arguments.start else nullcontext():
+        sys.exit(run(arguments))
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[None]:
+    """Run the cluster of `deploy/ha` meanwhile."""
+    (folder / "environment").unlink(missing_ok=True)
+    process = subprocess.Popen([Path(__file__).parents[1] / "deploy" / "ha" / "run", folder], stdout=subprocess.DEVNULL)
+    try:
+        while not (folder / "environment").exists():
+            if process.poll() is not None:
+                raise SystemExit("deploy/ha/run ended; it says why above.")
+            time.sleep(1)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the trial, print its table and keep its sums; return the exit code."""
     folder, port = arguments.folder.absolute(), free_port()
     given = dict(line.split("=", 1) for line in (folder / "environment").read_text().splitlines())
     given |= {"BIOBANK_PORT": str(port), "BIOBANK_ACCESS_TOKEN_S": "3600", "BIOBANK_SECURE_COOKIES": "false"}
@@ -180,20 +217,40 @@ def main() -> None:
     assert settings.keys_owner_database_url is not None
     migrate.upgrade(settings.owner_database_url, settings.keys_owner_database_url)
     with psycopg.connect(settings.owner_database_url) as connection:
-        seed.sites_and_users(connection)
+        if connection.execute("SELECT FROM site").fetchone() is None:
+            seed.sites_and_users(connection)
     ensure_secrets(settings.secrets, settings.log_origin)
     bank = Bank.open(settings)
     house = House(cast(Any, None), settings, bank, folder)
-    scanning = Scanning(f"http://127.0.0.1:{port}", house.token(), iter(house.specimens(50_000)))
     cluster = Cluster(folder)
+    cluster.whole()
+    began = time.monotonic()
+    kept = Kept(folder)
+    # A run before this one made donors and harvests in this bank, too.
+    factories._numbers = iter(range(random.randrange(6_000_000, 800_000_000), 900_000_000))
+    scanning = Scanning(f"http://127.0.0.1:{port}", house.token(), iter(house.specimens(50_000)), kept)
+
+    def enough() -> bool:
+        return not arguments.until or kept.count >= arguments.until or time.monotonic() > began + 60 * arguments.minutes
+
+    def more() -> None:
+        """Lay out tubes for the next faults: between them all nodes are whole. A token is good for an hour."""
+        scanning.token = repeated(house.token)
+        if kept.taken > scanning.laid_out - 25_000:
+            scanning.codes = chain(scanning.codes, repeated(lambda: house.specimens(25_000)))
+            scanning.laid_out += 25_000
+
     with served(given, folder) as server:
-        rows = trial(scanning, cluster, server, arguments.clients, arguments.rest)
-    lost, doubled, pending = judged(settings.owner_database_url, scanning)
+        rows = trial(scanning, cluster, server, arguments.clients, arguments.rest, enough, more)
+    lost, doubled, pending = judged(settings.owner_database_url, kept)
     for name, gap in rows:
         print(f"| {name} | {gap:.1f} s |")
-    print(f"{len(scanning.answered)} acknowledged, {lost} lost, {doubled} doubled, {pending} unsealed")
+    print(f"{kept.count} acknowledged, {lost} lost, {doubled} doubled, {pending} unsealed")
     print(f"Answers that were no 201, by status: {scanning.refused}")
-    sys.exit(bool(lost or doubled or pending))
+    if arguments.until:
+        found = {"acknowledged": kept.count, "lost": lost, "doubled": doubled, "unsealed": pending}
+        kept.add_up(rows, scanning.refused, found, time.monotonic() - began)
+    return int(bool(lost or doubled or pending))
 
 
 @contextmanager
@@ -215,9 +272,15 @@ def served(given: dict[str, str], folder: Path) -> Iterator[Callable[[str], None
 
 
 def trial(
-    scanning: Scanning, cluster: Cluster, kill: Callable[[str], None], clients: int, rest: float
+    scanning: Scanning,
+    cluster: Cluster,
+    kill: Callable[[str], None],
+    clients: int,
+    rest: float,
+    enough: Callable[[], bool],
+    more: Callable[[], None],
 ) -> list[tuple[str, float]]:
-    """Scan through every fault; return the longest gap of each."""
+    """Scan through every fault, in another order again and again until it is `enough`; return the longest gap of each."""
     threads = [threading.Thread(target=scanning.client, daemon=True) for _ in range(clients)]
     for thread in threads:
         thread.start()
@@ -249,8 +312,9 @@ def trial(
     if disk is not None:
         faults.append(("the leader's disk full", lambda: full(cast(Path, cluster.filled(node("leader"))), 40)))
     rows = []
-    for name, fault in faults:
+    for name, fault in rounds(faults, enough):
         cluster.whole()
+        more()
         began = time.monotonic()
         with fault():
             pass
@@ -266,6 +330,13 @@ def trial(
     return rows
 
 
+def rounds(faults: list[T], enough: Callable[[], bool]) -> Iterator[T]:
+    """Yield them in their order once, then in any order until it is enough."""
+    yield from faults
+    while not enough():
+        yield random.choice(faults)
+
+
 def killed_server(cluster: Cluster, leader: str) -> list[int]:
     """Kill the leader's PostgreSQL and leave its Patroni."""
     _, *server = cluster.processes(leader)
@@ -273,13 +344,22 @@ def killed_server(cluster: Cluster, leader: str) -> list[int]:
     return []
 
 
-def judged(owner: str, scanning: Scanning) -> tuple[int, int, int]:
+def repeated(work: Callable[[], T]) -> T:
+    """Do it until the leader answers: the trial's own connections lead to servers that were killed, too."""
+    while True:
+        try:
+            return work()
+        except OperationalError:
+            time.sleep(0.5)
+
+
+def judged(owner: str, kept: Kept) -> tuple[int, int, int]:
     """Return how many acknowledged events are not there, how many specimens were received twice, how many events wait."""
     with psycopg.connect(owner) as connection:
         events = connection.execute("SELECT stream_id, leaf_hash FROM event WHERE kind = 'specimen.received'").fetchall()
         ((pending,),) = connection.execute("SELECT count(*) FROM pending").fetchall()
-    present = {bytes(leaf).hex() for _, leaf in events}
-    lost = sum(leaf not in present for _, _, leaf in scanning.answered)
+    present = {bytes(leaf) for _, leaf in events}
+    lost = sum(bytes.fromhex(leaf) not in present for leaf in kept.leaves())
     return lost, len(events) - len({code for code, _ in events}), int(pending)
 
 
