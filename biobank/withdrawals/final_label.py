@@ -26,13 +26,16 @@ from biobank.withdrawals.workflow import Step
 def apply(session: Session, act: Act, code: str, request: FinalLabelRequest) -> WithdrawalAnswer | Refused:
     """Record that the scanned label is on its tube as the final one.
 
-    Raises NotTheFinalLabel for an older label of it and for a typed code, which does not say which print it is.
+    Raises LabelSuperseded, also for a label that another took the place of at this moment, and NotTheFinalLabel for one from
+    before the thaw and for a typed code, which does not say which print it is.
     """
     said = read_current(session, request.tube, act.bank.settings)
     if said.prefix not in SPECIMENS:
         raise AnotherKindOfCode(f"{said.text} is no tube's label. Scan the new label on the tube.", subject=said.text)
     tube = said.text
     case, others = open_case(session, act, code, expected_seq=request.expected_seq, also=[tube])
+    # Whoever prints one in its place has the tube locked, as this has now: that it still stands is sure only here.
+    read_current(session, request.tube, act.bank.settings)
     if tube not in case.tubes:
         return _stop(session, act, case, tube, others.get(tube))
     judged = judged_by_hands(session, act, case, request, [tube], lambda one, of: label_refusals(act.actor, one, of, tube))

@@ -14,6 +14,7 @@ from sqlmodel import Session
 
 from biobank.acts.act import Act
 from biobank.auth.actor import SYSTEM
+from biobank.custody.legality import Snapshot
 from biobank.custody.recording import NOW, Move, record
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
@@ -114,22 +115,31 @@ def passed_tests_of(api: Api, vial: str) -> None:
 
     def work(session: Session) -> None:
         tube, table = load(session, [vial])[vial], table_of(Specimen)
-        if tube.lot_code is not None or tube.donor_code is None:
-            return
-        lot, at = a_lot(session, tube.donor_code), clock.now()
-        session.execute(update(table).where(table.c.code == vial).values(lot_code=lot))
-        found = {
-            "lot_code": lot,
-            "sampled_at": at,
-            "result": "passed",
-            "event_hash": tube.head_hash,
-            "recorded_at": at,
-            "recorded_by": "SYSTEM",
-        }
-        tests = material_of(tube.material).release_tests
-        session.execute(insert(table_of(LotTest)), [found | TESTED | {"id": uuid4(), "kind": kind} for kind in tests])
+        if tube.lot_code is None and tube.donor_code is not None:
+            lot = a_lot(session, tube.donor_code)
+            session.execute(update(table).where(table.c.code == vial).values(lot_code=lot))
+            _pass_every_test(session, lot, tube)
 
     api.test_bank.write(work)
+
+
+def lot_passed(api: Api, vial: str) -> None:
+    """The lot of a vial has passed every test that a release rests on."""
+
+    def work(session: Session) -> None:
+        tube = load(session, [vial])[vial]
+        assert tube.lot_code is not None
+        _pass_every_test(session, tube.lot_code, tube)
+
+    api.test_bank.write(work)
+
+
+def _pass_every_test(session: Session, lot: str, tube: Snapshot) -> None:
+    at = clock.now()
+    of_it = {"lot_code": lot, "event_hash": tube.head_hash, "recorded_at": at, "recorded_by": "SYSTEM"}
+    found = {"sampled_at": at, "result": "passed"} | of_it | TESTED
+    tests = material_of(tube.material).release_tests
+    session.execute(insert(table_of(LotTest)), [found | {"id": uuid4(), "kind": kind} for kind in tests])
 
 
 def basis_event(basis: str) -> BasisDecided:

@@ -33,7 +33,7 @@ from tests.labels.test_outdated_labels import replaced
 from tests.seed import USERS
 from tests.viability.test_reports import demand
 from tests.withdrawals.growing import ROUTE, asked, expand, grown_of
-from tests.withdrawals.stories import Story, a_story, approve
+from tests.withdrawals.stories import Story, a_story, approve, journey_file
 from tests.withdrawals.test_offered import UNSAID, Undone, body_of, ready_for_its_label
 from tests.withdrawals.test_races import at_once
 from tests.withdrawals.wrongs import BEFOREHAND
@@ -60,11 +60,14 @@ BESIDE = {
     "cancel": ("clinician", "lab_tech"),
     "replace": ("clinician", "lab_tech"),
     "return": ("quality", "clinician"),
+    "release": ("quality", "clinician"),
     "outcome": ("clinician", "lab_tech"),
     "adverse": ("clinician", "lab_tech"),
 }
 """What is done beside the way and after it: see `test_hostile_beside.py`."""
 PEOPLE = WHO | LABEL | BESIDE
+USE_CASE = {"second": "check", "release": "return"}
+"""Steps of a table that are another's use case: the second scan at the bedside; a return that frees the tube for use again."""
 
 SCANS = ("request", "pick", "confirm", "receive", "thaw", "check", "second", "administer")
 AT_THE_BEDSIDE = ("check", "second", "administer")
@@ -174,9 +177,9 @@ SKEWED = {"clock ahead": timedelta(minutes=10), "clock behind": -timedelta(hours
 """What the device's clock says beside the bank's."""
 
 
-def body(story: Story, name: str, wrong: str, tubes: dict[str, str]) -> BaseModel:
+def body(story: Story, step: str, wrong: str, tubes: dict[str, str]) -> BaseModel:
     """What is sent; everything else about it is right."""
-    tube = tubes.get(wrong, story.vials[0])
+    tube, name = tubes.get(wrong, story.vials[0]), USE_CASE.get(step, step)
     at = clock.now() + SKEWED[wrong] if wrong in SKEWED else None
     if name == "request":
         both = [*story.vials[::2]] if wrong == "tubes of two banks" else [tube]
@@ -192,6 +195,9 @@ def body(story: Story, name: str, wrong: str, tubes: dict[str, str]) -> BaseMode
             right = right.model_copy(update={"tube": tube})
         if name == "replace" and wrong in tubes:
             right = right.model_copy(update={"tube": story.vials[0], "by": tube})
+        if step == "release":
+            judged = {"quality": "released_to_bank", "logger_sha256": journey_file(story.api, "-185.0")}
+            right = right.model_copy(update=judged)
         if name == "expand" and wrong in tubes:
             own = [{"specimen": one} for one in (story.vials[0], tube)]
             right = ExpandRequest.model_validate(grown_of(story.api, *own))
@@ -208,10 +214,10 @@ def attempted(api: Api, story: Story, step: str, wrong: str, tubes: dict[str, st
     if step == "approve" and wrong in SKEWED:
         # The time is looked at with the rest of what is signed: the body has to name the picture.
         return str(approve(api, story.code, occurred_at=(clock.now() + SKEWED[wrong]).isoformat()).json()["code"])
-    name = "check" if step == "second" else step
+    name = USE_CASE.get(step, step)
     login = PEOPLE[step][1] if wrong == "wrong person" else FIRST[step] if wrong == "same person twice" else PEOPLE[step][0]
     use_case: Callable[..., Any] = ask if step == "request" else STEPS[name].use_case
-    sent = body(story, name, wrong, tubes)
+    sent = body(story, step, wrong, tubes)
 
     def run(session: Session) -> None:
         if wrong == "role removed":

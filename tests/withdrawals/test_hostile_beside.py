@@ -11,13 +11,15 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlmodel import Session
 
+from biobank.donors.visibility import get_visible_donor
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from tests.conftest import Api
 from tests.donors import stories as donors
 from tests.labels.test_outdated_labels import replaced
-from tests.withdrawals.stories import Story, a_story, sign_and_post
+from tests.withdrawals.stories import Story, a_story, lot_passed, put_away, refused, sign_and_post
 from tests.withdrawals.test_hostile import BESIDE, SKEWED, attempted
 from tests.withdrawals.test_races import at_once
 from tests.withdrawals.wrongs import BEFOREHAND
@@ -31,14 +33,17 @@ TAKEN_AT = {
     "cancel": {"request", "approve", "confirm"},
     "replace": {"request", "approve", "confirm"},
     "return": {"issue", "receive"},
+    "release": {"issue", "receive"},
     "outcome": {"issue", "receive", "administer"},
     "adverse": {"issue", "receive", "administer"},
 }
 """Where each is taken, of the states in `REACHED`; everywhere else it is the wrong order."""
-SCANS = ("replace", "return")
-SIGNED = ("reject", "return")
+SCANS = ("replace", "return", "release")
+SIGNED = ("reject", "return", "release")
 ASKED = ("another person's tube", "swapped with another withdrawal's", "label replaced")
 
+_BACK = ("return", "release")
+"""A tube that comes back to stay in quarantine, and one that is released to the bank again on its return."""
 _TO_BE_USED = ("paper", "replace")
 """What lets cells go on: a sheet is of tubes that could be given, and another tube has to be fit for what is asked."""
 
@@ -50,22 +55,22 @@ def _every(steps: Any, code: str, **others: str) -> dict[str, str]:
 REFUSED: dict[str, dict[str, str]] = {
     "wrong person": _every(BESIDE, "not_permitted"),
     "role removed": _every(BESIDE, "not_found"),
-    "another person's tube": {"replace": "another_persons_cells", "return": "wrong_specimen"},
-    "swapped with another withdrawal's": {"replace": "reserved_elsewhere", "return": "wrong_specimen"},
+    "another person's tube": _every(("replace", *_BACK), "wrong_specimen", replace="another_persons_cells"),
+    "swapped with another withdrawal's": _every(("replace", *_BACK), "wrong_specimen", replace="reserved_elsewhere"),
     "expired": _every(_TO_BE_USED, "expired"),
     "consent revoked in between": _every(_TO_BE_USED, "consent_revoked"),
-    "lot failed in between": _every(_TO_BE_USED, "lot_test_failed"),
+    "lot failed in between": _every((*_TO_BE_USED, "release"), "lot_test_failed"),
     "hold placed in between": _every(_TO_BE_USED, "on_hold"),
     "recalled in between": _every(_TO_BE_USED, "on_hold"),
     "out of the cold too long": _every(_TO_BE_USED, "out_of_the_cold_too_long"),
-    "label replaced": {"replace": "label_superseded", "return": "label_superseded"},
+    "label replaced": _every(("replace", *_BACK), "label_superseded"),
     "clock ahead": _every(BESIDE, "implausible_time"),
     "clock behind": _every(BESIDE, "implausible_time"),
     "wrong order": _every(
-        BESIDE, "wrong_step", **{"paper": "custody_not_accepted, wrong_step", "return": "illegal_transition, wrong_step"}
+        BESIDE, "wrong_step", **{"paper": "custody_not_accepted, wrong_step"} | _every(_BACK, "illegal_transition, wrong_step")
     ),
     # What is seen again is recorded again, and a second sheet is as good as the first.
-    "replayed": _every(("reject", "cancel", "replace"), "wrong_step") | {"return": "illegal_transition"},
+    "replayed": _every(("reject", "cancel", "replace"), "wrong_step") | _every(_BACK, "illegal_transition"),
 }
 """Raced by two workers each of the last row happens once, and each of the others twice."""
 
@@ -90,6 +95,7 @@ TAKE: dict[str, Taking] = {
         story, "clinician", "replace", {"tube": story.vials[0], "by": story.vials[-1], "reason": "postponed"}
     ),
     "return": lambda story, **more: story.take_back(quality="quarantined", **more),
+    "release": lambda story, **more: story.take_back(**more),
     "outcome": lambda story: story.outcome(result="lost_to_follow_up"),
     "adverse": _event,
 }
@@ -101,6 +107,7 @@ def a_stage(api: Api, reached: str) -> tuple[Story, dict[str, str]]:
     other = Story(api, story.donor, story.vials[1:2])
     assert other.request().status_code == 201 and other.approve().status_code == 200
     story.band = donors.band(api, story.donor)
+    lot_passed(api, story.vials[0])
     label = replaced(api, story.vials[0])[0]
     story.up_to(reached)
     return story, dict(zip(ASKED, (a_story(api).vials[0], story.vials[1], label), strict=True))
@@ -143,6 +150,33 @@ def test_what_is_done_beside_the_way_and_after_it_refuses_what_is_wrong_with_it(
         if code:
             table.setdefault("replayed", {})[step] = code
     assert table == REFUSED
+
+
+LATER = {
+    "expired": "expired",
+    "hold placed in between": "on_hold",
+    "recalled in between": "on_hold",
+    "consent revoked in between": "consent_revoked",
+    # Whoever puts it away is told, and it is held for the warmth that it saw.
+    "out of the cold too long": "on_hold",
+}
+"""What does not stop that a tube comes back released, because it stops every step afterwards."""
+
+
+@pytest.mark.parametrize("wrong", LATER)
+def test_what_came_against_a_tube_that_is_released_on_its_return_stops_whoever_asks_for_it(api: Api, wrong: str) -> None:
+    story = a_story(api, vials=2, lot=True).up_to("receive")
+    lot_passed(api, story.vials[0])
+
+    def comes(session: Session) -> None:
+        get_visible_donor(session, api.test_bank.act("quality").actor, story.donor, lock=True)
+        BEFOREHAND[wrong](session, api, story)
+
+    api.test_bank.write(comes)
+    answer = story.take_back()
+    assert answer.status_code == 200, answer.text
+    put_away(api, story.vials[0])
+    refused(Story(api, story.donor, story.vials[:1]).request(), 409, LATER[wrong])
 
 
 def rendered() -> str:
