@@ -25,7 +25,7 @@ from biobank.operations.startup_gate import StartupGate, StartupGateMiddleware
 from biobank.pages.help.api_docs import SWAGGER
 from biobank.pages.ui.assets import STATIC, STATIC_PREFIX
 from biobank.pages.ui.security import SecurityHeaders
-from biobank.pages.ui.session import cookie_name, refusal_page
+from biobank.pages.ui.session import cookie_name, page_for_nobody, refusal_page
 from biobank.pages.ui.styleguide import router as style_guide
 from biobank.registries import tables
 from biobank.registries.routes import PAGES, ROUTERS, SCAN_ROUTES, by_first_word
@@ -64,8 +64,8 @@ def create_app(bank: Bank, first: Callable[[Session, Act], object] | None = None
     app.add_middleware(HeadAsGet)
     app.add_middleware(CodesAsPrinted)
     # Outside the scan path: a scan, too, waits until the startup gate is open and the clock is right.
-    app.add_middleware(ClockGate)
-    app.add_middleware(StartupGateMiddleware, gate=app.state.startup_gate)
+    app.add_middleware(ClockGate, page=refusal_page)
+    app.add_middleware(StartupGateMiddleware, gate=app.state.startup_gate, page=page_for_nobody)
     health.install(app)
     openapi_document.install(app)
     security_txt.install(app)

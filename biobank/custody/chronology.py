@@ -159,7 +159,8 @@ def order_refusal(
     if place is not None and at < place[0]:
         return BeforeItExisted(_sentence(subject, at, f"the record of {place[1]} begins at {rfc3339(place[0])}"), **members)
     if slot_left is not None:
-        why = f"another tube stood in that slot until {rfc3339(slot_left)}. If the time is right, say that the slot is not known"
+        until = f"another tube stood in that position until {rfc3339(slot_left)}"
+        why = f"{until}. If the time is right, say that the position is not known"
         return OutOfOrder(_sentence(subject, at, why), **members)
     for kind, since in rests_on:
         if at < since:

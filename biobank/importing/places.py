@@ -94,7 +94,7 @@ class Places:
         box, slots = self._slots[vial.place]
         slot, free = slots.get(vial.slot, (None, False))
         if slot is None or not free:
-            return "A tube of this bank is in that slot already. Look into the box."
+            return "A tube of this bank is in that position already. Look into the box."
         tube = Snapshot(
             code="This tube",
             donor_code=donor,
@@ -113,7 +113,7 @@ class Places:
         if wrong is not None:
             return wrong.detail
         if self._room[box] <= 0:
-            return "The box has no room left beside the tubes in it whose slot is unknown. Look into the box."
+            return "The box has no room left beside the tubes in it whose position is unknown. Look into the box."
         self._room[box] -= 1
         return stands
 

@@ -120,7 +120,7 @@ def check_rows(rows: Iterable[Row], profile: Profile, today: date) -> list[Check
     _refuse_two_people_of_one_number(checked)
     _refuse_one_person_of_two_numbers(checked, profile.issuer)
     _refuse_shared(checked, lambda j: j.vial and j.vial.alias.lower(), "The same patient and vial number stand in {lines} too.")
-    _refuse_shared(checked, _slot_as_seen, "The same slot is claimed in {lines} too. Look into the box.")
+    _refuse_shared(checked, _slot_as_seen, "The same position is claimed in {lines} too. Look into the box.")
     return checked
 
 

@@ -134,7 +134,7 @@ def _alone(within: Within, rows: list[CheckedRow], profile: Profile, places: Pla
     except Refusal as refusal:
         reason = refusal.detail
     except IntegrityError:
-        reason = "Somebody took this slot, or gave this identifier, at the same moment. Run the import again."
+        reason = "Somebody took this position, or gave this identifier, at the same moment. Run the import again."
     except DatabaseError as error:
         log.exception("import_failed", sheet=rows[0].where.sheet, line=rows[0].where.line, error=type(error).__name__)
         reason = "The database refused this tube; the reason is in the service's log."

@@ -11,12 +11,14 @@ from typing import Final
 import structlog
 from sqlalchemy import text
 from sqlmodel import Session
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from biobank.acts.bank import Bank
-from biobank.acts.problems import problem_response
+from biobank.acts.problems import problem_response, wants_page
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal, Unavailable
+from biobank.operations.doorman import Page
 from biobank.operations.startup_gate import ALWAYS_OPEN
 
 log = structlog.get_logger("biobank.operations.clock_gate")
@@ -55,10 +57,11 @@ def require_right(session: Session) -> None:
 
 
 class ClockGate:
-    """ASGI middleware: answers 503 while this machine's clock is wrong."""
+    """ASGI middleware: answers 503 while this machine's clock is wrong. `page` draws it for a browser."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, page: Page) -> None:
         self.app = app
+        self.page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on when the clock is right."""
@@ -68,6 +71,8 @@ class ClockGate:
             try:
                 await bank.database.read(require_right)
             except Refusal as refusal:
-                await problem_response(refusal)(scope, receive, send)
+                request = Request(scope, receive)
+                answer = await self.page(request, refusal) if wants_page(request) else problem_response(refusal)
+                await answer(scope, receive, send)
                 return
         await self.app(scope, receive, send)

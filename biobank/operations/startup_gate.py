@@ -15,11 +15,13 @@ import psycopg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
-from biobank.acts.problems import problem_response
+from biobank.acts.problems import problem_response, wants_page
 from biobank.auth.actor import SYSTEM
 from biobank.donors.erasure import replay_erasures
 from biobank.foundation.errors import Refusal, Unavailable
@@ -67,11 +69,12 @@ class StartupGate:
 
 
 class StartupGateMiddleware:
-    """ASGI middleware: answers 503 until the startup gate is open."""
+    """ASGI middleware: answers 503 until the startup gate is open. `page` draws it for a browser and asks nobody who they are."""
 
-    def __init__(self, app: ASGIApp, gate: StartupGate) -> None:
+    def __init__(self, app: ASGIApp, gate: StartupGate, page: Callable[[Request, Refusal], Response]) -> None:
         self.app = app
         self.gate = gate
+        self.page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on when the gate is open."""
@@ -84,6 +87,8 @@ class StartupGateMiddleware:
                     "Send the same request again in a minute, and tell the administrator."
                 )
                 log.warning("not_available", path=scope["path"], code=shut.code, cause="startup gate")
-                await problem_response(shut)(scope, receive, send)
+                request = Request(scope, receive)
+                answer = self.page(request, shut) if wants_page(request) else problem_response(shut)
+                await answer(scope, receive, send)
                 return
         await self.app(scope, receive, send)

@@ -27,6 +27,8 @@ from biobank.specimens.models import harvest, kit, kit_label
 from biobank.specimens.scoping import at_sites_of
 
 ORDERS = {"prepared_at": kit.c.prepared_at, "kit": kit.c.code, "expires_at": kit.c.expires_at}
+BOUND = "bound"
+"""In the place of a kit's code: the one that is bound to the donor, if there is one."""
 
 
 class KitExpired(Conflict):
@@ -108,6 +110,13 @@ def _use_of(act: Act, request: PrepareKit, media: Sequence[str]) -> Use:
 def describe_kit(session: Session, actor: Actor, code: str) -> KitPublic:
     """Answer GET /kits/{code}."""
     return _describe(session, _get(session, actor, code), now())
+
+
+def bound_kit(session: Session, actor: Actor, donor: str) -> KitPublic | None:
+    """Return the kit that was bound to a donor and is not used yet, the one bound last; None where there is none."""
+    waiting = _select(actor).where(binding.c.donor_code == donor, kit.c.used_at.is_(None), kit.c.expires_at > now())
+    row = session.execute(waiting.order_by(binding.c.bound_at.desc(), kit.c.code).limit(1)).first()
+    return None if row is None else _describe(session, row, now())
 
 
 def list_kits(

@@ -48,7 +48,7 @@ class CustodyPublic(BaseModel):
     site: str | None
     container: str | None
     position: str | None
-    slot_unknown: bool = Field(default=False, description="It is in the container and nobody knows in which slot.")
+    slot_unknown: bool = Field(default=False, description="It is in the container and nobody knows in which position.")
     shipment: str | None
     reserved_for: str | None
     amount: int

@@ -38,7 +38,7 @@ class ContainerFull(Conflict):
 
 
 class PositionOccupied(Conflict):
-    """Another tube is in that slot."""
+    """Another tube is in that position."""
 
     code = "position_occupied"
     title = "The position is occupied"
@@ -232,7 +232,7 @@ def box_full(box: Box, tube: Snapshot, free: int) -> ContainerFull:
     return ContainerFull(
         f"{box.code} has no free place left. Take another box for this one."
         if box.slots
-        else f"{box.code} has no places of its own. Take a box in it, or say that the slot is not known.",
+        else f"{box.code} has no places of its own. Take a box in it, or say that the position is not known.",
         where_now=tube.where_now,
         subject=tube.code,
         container=box.code,

@@ -73,7 +73,7 @@ class KeptApart(Conflict):
 
 
 class PositionBlocked(Conflict):
-    """Nothing may be put into this slot."""
+    """Nothing may be put into this position."""
 
     code = "position_blocked"
     title = "The position is blocked"

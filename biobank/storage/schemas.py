@@ -93,14 +93,14 @@ class ContainerMap(BaseModel):
 
 
 SlotUnknown = Annotated[
-    bool, Field(description="The tube is in the container and nobody knows in which slot. Nothing is chosen for it.")
+    bool, Field(description="The tube is in the container and nobody knows in which position. Nothing is chosen for it.")
 ]
 Given = TypeVar("Given", bound="StoreRequest | Placement")
 
 
 def _slot_or_none(request: Given) -> Given:
     if request.slot_unknown and request.position is not None:
-        raise ValueError("say either in which slot it is, or that the slot is not known")
+        raise ValueError("say either in which position it is, or that the position is not known")
     return request
 
 

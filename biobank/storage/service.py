@@ -70,7 +70,7 @@ def _box_of(session: Session, position: str) -> str:
     found = queries.find_position(session, None, position)
     if found is None:
         raise NotFound(
-            f"There is no position {position}. Scan the slot's code, or give the container too.",
+            f"There is no position {position}. Scan the code of the position, or give the container too.",
             where_now=TO_QUARANTINE,
             subject=position,
         )

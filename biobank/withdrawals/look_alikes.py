@@ -61,7 +61,7 @@ def warnings_of(
         return []
     unslotted = sum(one.donor != here.donor and (here.row is None or one.row is None) for one in every.values())
     several = "1 tube of another person stands" if unslotted == 1 else f"{unslotted} tubes of other people stand"
-    loose = f"{several} in the same box, and nothing says in which slot."
+    loose = f"{several} in the same box, and nothing says in which position."
     said: list[str] = [loose] if unslotted else []
     for code, other in sorted(every.items()):
         if code == tube:

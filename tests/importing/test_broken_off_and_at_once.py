@@ -187,5 +187,5 @@ def test_a_slot_that_is_filled_while_the_import_runs_is_refused_and_the_others_a
     assert stored[0].status_code < 300, stored[0].text
     assert sorted((one.outcome, one.reason) for one in done) == [
         ("imported", None),
-        ("refused", "A tube of this bank is in that slot already. Look into the box."),
+        ("refused", "A tube of this bank is in that position already. Look into the box."),
     ]

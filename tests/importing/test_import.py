@@ -160,8 +160,8 @@ def test_a_double_booked_slot_refuses_both_also_when_one_is_refused_already(tmp_
 
     first, second, third = reasons(tmp_path, GOOD, other, gone)
 
-    assert "The same slot is claimed in Hair follicles:5 too" in first
-    assert "The same slot is claimed in Hair follicles:4 too" in second
+    assert "The same position is claimed in Hair follicles:5 too" in first
+    assert "The same position is claimed in Hair follicles:4 too" in second
     assert third == ""
 
 
@@ -209,7 +209,7 @@ def test_a_taken_slot_and_a_number_of_somebody_else_are_refused(api: Api, tmp_pa
     slot = imported(bank, checked(tmp_path, GOOD | {"Pt ID": "P2", "Last name": "Other"}))[0]
     person = imported(bank, checked(tmp_path, GOOD | {"Last name": "Other", "Vial": 2, "Pos": "E1"}))[0]
 
-    assert (slot.outcome, slot.reason) == ("refused", "A tube of this bank is in that slot already. Look into the box.")
+    assert (slot.outcome, slot.reason) == ("refused", "A tube of this bank is in that position already. Look into the box.")
     assert person.outcome == "refused"
     assert "another name, birth date or sex" in (person.reason or "")
 
@@ -228,7 +228,7 @@ def test_an_import_leaves_room_for_the_tubes_of_a_box_whose_slot_is_unknown(api:
 
     assert sorted((one.outcome, one.reason) for one in imported(bank, two)) == [
         ("imported", None),
-        ("refused", "The box has no room left beside the tubes in it whose slot is unknown. Look into the box."),
+        ("refused", "The box has no room left beside the tubes in it whose position is unknown. Look into the box."),
     ]
 
 

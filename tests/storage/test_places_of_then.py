@@ -70,7 +70,7 @@ def test_no_tube_is_put_into_a_slot_at_a_time_when_another_stood_in_it(api: Api,
 
     asked = way(api, second, box, **late(while_taken))
     refused(asked, 409, "out_of_order")
-    assert "another tube stood in that slot" in asked.json()["detail"]
+    assert "another tube stood in that position" in asked.json()["detail"]
     assert way(api, second, box, **late(when_free)).status_code in (200, 201)
     shown = api.lab_tech.get(f"/storage-containers/{box}/map", params={"at": rfc3339(while_taken)}).json()
     assert [slot["specimen"] for slot in shown["slots"]] == [first]

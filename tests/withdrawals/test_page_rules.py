@@ -118,7 +118,7 @@ def test_what_could_be_taken_for_a_tube_is_said_by_nearness_of_place_code_and_na
     ]
 
     assert warnings_of(tube.code, box, {tube.code, "AD-6666666"}, {"DN-3"}) == [
-        "1 tube of another person stands in the same box, and nothing says in which slot.",
+        "1 tube of another person stands in the same box, and nothing says in which position.",
         "AD-2345687 in A9 has a code that reads almost the same and is of the same donor and not asked for.",
         "AD-7777777 is of a donor with a name like this one's.",
         "AD-9999999 in C3 is another person's, right beside it.",

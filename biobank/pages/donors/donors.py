@@ -33,6 +33,7 @@ from biobank.pages.ui.forms import drawn
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.quality.holds import liftable
+from biobank.specimens import kits
 from biobank.specimens.queries import list_specimens
 from biobank.specimens.schemas import SpecimenList
 
@@ -222,6 +223,7 @@ def _draw(at: Opened[Known], told: Told | None = None) -> OwnPage:
             *((f"Harvest {one.harvest}", f"Turned out to be another person's on {rfc3339(one.at)}") for one in donor.left),
         ],
         acts=acts,
+        acts_to=lambda part: [one for one in acts if part in one.href],
         liftable=at.read.liftable,
         may_consent=actor.may(Permission.CONSENT_RECORD, at=donor.clinic_site) and donor.status != "erased",
         identity=told,
@@ -274,7 +276,9 @@ def _visit_acts(actor: Actor, known: Known) -> list[ActionLink]:
         # A harvest that is entered late may rest on a consent that was taken back since.
         asked = any(one.kind == "banking" for one in donor.consents)
         without = None if asked else "Record the donor's consent to banking first."
-        acts.append(ActionLink("Record a harvest", f"/harvests/new?donor={donor.donor}", "tray", refused=without))
+        acts.append(
+            ActionLink("Record a harvest", f"/harvests/new?donor={donor.donor}&kit={kits.BOUND}", "tray", refused=without)
+        )
     return acts
 
 

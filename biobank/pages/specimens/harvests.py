@@ -122,14 +122,18 @@ class Taking:
 def _taking(session: Session, actor: Actor, asked: Asked) -> Taking:
     actor.require(Permission.HARVEST_RECORD, at=ANYWHERE)
     code = "" if "start" in asked.form else asked.form.get("kit", "")
-    kit = kits.describe_kit(session, actor, code) if code else None
+    if code == kits.BOUND:
+        kit = kits.bound_kit(session, actor, asked.form.get("donor", ""))
+    else:
+        kit = kits.describe_kit(session, actor, code) if code else None
     sites = list_sites(session, actor, active=True).items
     return Taking(kit, among(sites, actor, Permission.HARVEST_RECORD), among(sites, actor, None, kind="bank"))
 
 
 def _draw(at: Opened[Taking]) -> ActForm:
     """The form of a harvest; without a kit and a donor, what to scan first."""
-    code, donor = at.form.get("kit", ""), at.form.get("donor", "")
+    kit, donor = at.read.kit, at.form.get("donor", "")
+    code = kit.kit if kit else ""
     if "start" in at.form or not (code or donor):
         fields = fields_of(RecordHarvest, "kit", "donor", values=at.form, labels={"kit": "Kit", "donor": "Donor, without a kit"})
         return ActForm(
@@ -142,7 +146,7 @@ def _draw(at: Opened[Taking]) -> ActForm:
             submit="Go on",
             icon="arrow",
         )
-    kit, waiting = at.read.kit, at.read.waiting
+    waiting = at.read.waiting
     hair, fat = at.read.takes(Prefix.HAIR_FOLLICLE), at.read.takes(Prefix.ADIPOSE)
     values = at.filled(
         donor=kit.donor if kit else None,

@@ -122,7 +122,7 @@ ActPage(
         "hair_labels": "Labels for hair follicles",
         "adipose_labels": "Labels for fat",
         "expires_at": "Expires",
-        "media_lots": "Lots of its media (RG codes)",
+        "media_lots": "Lots of its media",
     },
     model=PrepareKit,
     names=("site", "home_site", "hair_labels", "adipose_labels", "expires_at", "media_lots"),

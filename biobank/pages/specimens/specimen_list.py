@@ -74,7 +74,7 @@ Listing(
         Column("amount", "Amount"),
         Column("donor", "Donor", "code", sort="donor"),
         Column("container", "Box", "code"),
-        Column("banked_at", "Banked", "when", sort="banked_at"),
+        Column("banked_at", "Banked", "when", sort="banked_at", usual=False),
         Column("expires_at", "Expires", "when", sort="expires_at"),
         Column("holds", "Holds"),
         Column("quality", "Quality", "chip", usual=False),

@@ -14,6 +14,8 @@ from sqlmodel import Session
 
 from biobank.acts.bank import Bank
 from biobank.auth.actor import Actor
+from biobank.auth.permissions import Permission
+from biobank.auth.scope import ANYWHERE
 from biobank.custody import service
 from biobank.custody.event import Event, Mode, rules
 from biobank.custody.queries import events_public
@@ -152,7 +154,10 @@ async def show_specimen(request: Request, code: SpecimenCode, reading: PageReadi
         grid=grid_of(dossier.box, label) if dossier.box else None,
         measured=[measured_row(one) for one in dossier.viability.measured],
         measured_columns=MEASURED_COLUMNS,
-        expected=expected(dossier.viability.estimated),
+        expected=expected(
+            dossier.viability.estimated,
+            checks=request.state.actor.may(Permission.LOG_READ, at=ANYWHERE),
+        ),
         trees=trees_of(dossier.lineage),
         graph=draw_lineage(dossier.lineage),
         drawing=await asyncio.to_thread(_label_of, specimen, reading.bank.settings.host_name),
@@ -220,7 +225,7 @@ def _place(dossier: Dossier, label: str | None, zone: ZoneInfo) -> list[tuple[st
     if custody.offered_to is not None:
         facts.append(("Offered to", custody.offered_to.id))
     if dossier.box is not None:
-        facts.append(("Place", " · ".join([*dossier.box.container.path, label or "slot unknown"])))
+        facts.append(("Place", " · ".join([*dossier.box.container.path, label or "position unknown"])))
     elif custody.container is not None:
         facts.append(("Box", code_markup(custody.container, link=False)))  # at a site whose places this login may not see
     facts += exposure_facts(dossier.specimen, zone)

@@ -46,6 +46,7 @@ SCANNED = {
     "instrument": "EQ",
     "shipper": "EQ",
     "transport_medium": "RG",
+    "media_lots": "RG",
     "workstation": "EQ",
     "witnessed_by": "US",
 }

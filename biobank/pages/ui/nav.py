@@ -16,6 +16,9 @@ P = Permission
 
 SEES_SPECIMENS: Final = (P.SPECIMEN_READ,)
 BENCH: Final = (P.CUSTODY_RECORD, P.STORAGE_RECORD)
+WORKS_THERE: Final = (P.STORAGE_RECORD, P.LOG_READ)
+KEEPS: Final = (P.STORAGE_MANAGE, *WORKS_THERE)
+"""Who works where material is kept, or reads of it: for a clinic alone there is never a place, a sensor or a count."""
 SETS_UP: Final = (P.SITE_MANAGE, P.USER_MANAGE, P.STORAGE_MANAGE, P.QUALITY_DECIDE, P.KIT_MANAGE)
 REPORTS: Final = (P.DEVIATION_OPEN, P.LOG_READ)
 
@@ -110,8 +113,8 @@ SECTIONS: tuple[Section, ...] = (
             Part("Runs", "/processings", "runs", SEES_SPECIMENS),
             Part("Lots", "/lots", "runs", SEES_SPECIMENS),
             Part("Viability", "/viability", "viability", SEES_SPECIMENS),
-            Part("Workstations", "/workstations", "workstations", SEES_SPECIMENS),
-            Part("Bench sessions", "/bench-sessions", "workstations", SEES_SPECIMENS),
+            Part("Workstations", "/workstations", "workstations", WORKS_THERE),
+            Part("Bench sessions", "/bench-sessions", "workstations", WORKS_THERE),
             Part("Registers", "/registers", "registers", SEES_SPECIMENS),
             Part("Limits of materials", "/material-limits", "registers", (P.QUALITY_DECIDE,)),
             Part("Rules of registers", "/register-rules", "registers", (P.QUALITY_DECIDE,)),
@@ -122,13 +125,13 @@ SECTIONS: tuple[Section, ...] = (
         "Storage",
         "tank",
         (
-            Part("As a tree", "/storage", "places", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
-            Part("As a list", "/storage/places", "places", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
-            Part("Counts", "/counts", "counting", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
-            Part("All in one place", "/all-in-one-place", "places", SEES_SPECIMENS),
-            Part("Excursions", "/excursions", "temperatures", SEES_SPECIMENS),
-            Part("Sensors", "/sensors", "temperatures", (P.SENSOR_MANAGE, P.STORAGE_RECORD, P.SPECIMEN_READ)),
-            Part("What places may read", "/place-limits", "temperatures", (P.STORAGE_RECORD, P.STORAGE_MANAGE, P.SPECIMEN_READ)),
+            Part("As a tree", "/storage", "places", KEEPS),
+            Part("As a list", "/storage/places", "places", KEEPS),
+            Part("Counts", "/counts", "counting", KEEPS),
+            Part("All in one place", "/all-in-one-place", "places", WORKS_THERE),
+            Part("Excursions", "/excursions", "temperatures", WORKS_THERE),
+            Part("Sensors", "/sensors", "temperatures", (P.SENSOR_MANAGE, *KEEPS)),
+            Part("What places may read", "/place-limits", "temperatures", KEEPS),
             Part("Keep donors' units together", "/split-storage", "places", (P.QUALITY_DECIDE,)),
             Part("Import an old inventory", "/imports/new", "importing", (P.STORAGE_MANAGE,)),
         ),
@@ -153,8 +156,8 @@ SECTIONS: tuple[Section, ...] = (
             Part("Holds", "/holds", "deviations", SEES_SPECIMENS),
             Part("Recalls", "/recalls", "deviations", (P.LOG_READ,), everywhere=True),
             Part("Adverse events", "/adverse-events", "adverse-events", REPORTS),
-            Part("Alarms", "/alarms", "alarms", SEES_SPECIMENS),
-            Part("Who is called", "/rotas", "alarms", (P.SPECIMEN_READ, P.SITE_MANAGE)),
+            Part("Alarms", "/alarms", "alarms", WORKS_THERE),
+            Part("Who is called", "/rotas", "alarms", (P.SITE_MANAGE, *KEEPS)),
             Part("Look back", "/look-backs", "deviations", (P.LOG_READ,), everywhere=True),
             Part("File a form on paper", "/paper-forms/new", "paper", (P.DEVIATION_OPEN,)),
             Part("Rule of ending material", "/ending-rules", "deviations", (P.QUALITY_DECIDE,)),

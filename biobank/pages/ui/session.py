@@ -335,6 +335,12 @@ async def refusal_page(request: Request, refusal: Refusal) -> Response:
     return render_problem(request, refusal.problem(), again=again)
 
 
+def page_for_nobody(request: Request, refusal: Refusal) -> Response:
+    """Show a refusal without asking the database who is there."""
+    request.state.actor = None
+    return render_problem(request, refusal.problem())
+
+
 async def _to_send_again(request: Request) -> Again | None:
     """Return the form that was not taken; None for files, new passwords, and bodies that are no form."""
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):

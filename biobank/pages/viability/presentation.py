@@ -50,15 +50,18 @@ def measured_row(one: MeasuredCount) -> dict[str, Any]:
     }
 
 
-def expected(answer: Estimated) -> dict[str, Any]:
-    """Return what the card of the estimate shows: facts, a plot and its table, or the sentence of the refusal."""
+def expected(answer: Estimated, *, checks: bool) -> dict[str, Any]:
+    """Return what the card of the estimate shows: facts, a plot and its table, or the sentence of the refusal.
+
+    `checks`: the reader compares estimates, and is told by which parameters this one was made.
+    """
     one = answer.estimate
     if one is None:
         assert answer.refused is not None
         return {"refused": answer.refused, "facts": [], "plot": None, "rows": [], "columns": []}
     return {
         "refused": None,
-        "facts": _facts(one),
+        "facts": _facts(one) + (_made_by(one) if checks else []),
         "plot": density(one.quantiles, LEVELS) if one.quantiles else None,
         "rows": _rows(one),
         "columns": [Column("of", "Of"), Column("interval", "Interval"), Column("range", "Living")],
@@ -89,14 +92,13 @@ def _facts(one: EstimatePublic) -> list[tuple[str, Any]]:
     ]
     if one.dose is not None:
         facts.append(("Living cells to be expected", dose_text(one.dose)))
-    fit = "" if one.fit is None else ", and what this bank's thaws taught"
-    facts.append(
-        (
-            "Parameters",
-            Markup('{} <span class="hash">{}</span>{}').format(one.parameters.version, one.parameters.sha256[:12], fit),
-        )
-    )
     return facts
+
+
+def _made_by(one: EstimatePublic) -> list[tuple[str, Any]]:
+    fit = "" if one.fit is None else ", and what this bank's thaws taught"
+    said = Markup('{} <span class="hash">{}</span>{}').format(one.parameters.version, one.parameters.sha256[:12], fit)
+    return [("Parameters", said)]
 
 
 def dose_text(dose: DosePublic) -> str:
