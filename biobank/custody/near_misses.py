@@ -89,8 +89,8 @@ def _is_id(part: str) -> bool:
     return part.isdigit() or (len(part) >= 32 and all(character in "0123456789abcdef-" for character in part))
 
 
-def miss_counts(session: Session, actor: Actor, since: datetime, each: Span = Span.WEEK) -> MissCounts:
-    """Count what was kept since then at the places whose log the actor reads.
+def miss_counts(session: Session, actor: Actor, since: datetime, each: Span = Span.WEEK, zone: str = "UTC") -> MissCounts:
+    """Count what was kept since then at the places whose log the actor reads; spans begin as they do in `zone`.
 
     Raises NotPermitted, and MalformedRequest for more than is counted at once.
     """
@@ -98,9 +98,9 @@ def miss_counts(session: Session, actor: Actor, since: datetime, each: Span = Sp
     if each == Span.DAY and (clock.now() - since).days > LONGEST_BY_DAY:
         raise MalformedRequest(f"By day, up to {LONGEST_BY_DAY} days are counted. Ask for fewer, or count by week or month.")
     counts: Counter[tuple[str, str, str, str | None, datetime]] = Counter()
-    for row in _bounded(session, _misses(actor, since, each)):
+    for row in _bounded(session, _misses(actor, since, each, zone)):
         counts["near_miss", step_of(row.path), row.code, row.site, row.begins] += row.times
-    for row in _bounded(session, _overrides(actor, since, each)):
+    for row in _bounded(session, _overrides(actor, since, each, zone)):
         stream, done = row.kind.split(".", 1)
         counts["override", f"{stream}: {done}", row.kind, row.site, row.begins] += row.times
     items = [
@@ -118,13 +118,13 @@ def _bounded(session: Session, statement: Any) -> Sequence[Any]:
     return rows
 
 
-def _begins(each: Span, at: ColumnElement[Any]) -> ColumnElement[Any]:
-    return func.date_trunc(each.value, at, "UTC")
+def _begins(each: Span, at: ColumnElement[Any], zone: str) -> ColumnElement[Any]:
+    return func.date_trunc(each.value, at, zone)
 
 
-def _misses(actor: Actor, since: datetime, each: Span) -> Any:
+def _misses(actor: Actor, since: datetime, each: Span, zone: str) -> Any:
     """The kept refusals, each at the site that was kept with it: where the thing stands now says nothing of then."""
-    site, begins = attempt.c.site_code, _begins(each, attempt.c.at)
+    site, begins = attempt.c.site_code, _begins(each, attempt.c.at, zone)
     path = func.regexp_replace(attempt.c.path, literal_column(f"'{_CODE_OR_ID}'"), literal_column("''"), literal_column("'g'"))
     return (
         select(path.label("path"), attempt.c.code, site.label("site"), begins.label("begins"), func.count().label("times"))
@@ -133,8 +133,8 @@ def _misses(actor: Actor, since: datetime, each: Span) -> Any:
     )
 
 
-def _overrides(actor: Actor, since: datetime, each: Span) -> Any:
-    begins = _begins(each, event.c.recorded_at)
+def _overrides(actor: Actor, since: datetime, each: Span, zone: str) -> Any:
+    begins = _begins(each, event.c.recorded_at, zone)
     return (
         select(event.c.kind, event.c.site_code.label("site"), begins.label("begins"), func.count().label("times"))
         .where(event.c.kind.in_(OVERRIDES), event.c.recorded_at >= since)

@@ -43,7 +43,7 @@ class TooManyIdentities(TooManyAttempts):
 
 
 class IdentityReadings(BaseModel):
-    """What one login read of identities in one day (of UTC) at one clinic: of how many people, and how often."""
+    """What one login read of identities in one day (of UTC; of a page, its reader's) at one clinic: of how many people."""
 
     day: str
     user: str
@@ -119,14 +119,14 @@ def many_read(session: Session, at: datetime, most: int) -> list[ManyRead]:
 
 
 def list_identity_readings(
-    session: Session, actor: Actor, *, by: str | None = None, days: int = 31, paging: Paging = Paging()
+    session: Session, actor: Actor, *, by: str | None = None, days: int = 31, zone: str = "UTC", paging: Paging = Paging()
 ) -> IdentityReadingList:
     """List who read how many identities in the last `days` days, at the clinics whose log the actor reads.
 
-    `by`: only the logins of the person who has this one.
+    `by`: only the logins of the person who has this one. `zone`: whose days.
     """
     actor.require(Permission.LOG_READ, at=ANYWHERE)
-    rows = _by_day(clock.now() - timedelta(days=days)).where(actor.scope(Permission.LOG_READ).of(event.c.site_code))
+    rows = _by_day(clock.now() - timedelta(days=days), zone).where(actor.scope(Permission.LOG_READ).of(event.c.site_code))
     if by is not None:
         rows = rows.where(event.c.recorded_by.in_(sorted(logins_of_persons(session, [by]).get(by, ()))))
     of = rows.subquery().c
@@ -136,8 +136,8 @@ def list_identity_readings(
     return IdentityReadingList(items=[IdentityReadings.model_validate(dict(row._mapping)) for row in page.rows], **page.ends)
 
 
-def _by_day(since: datetime) -> "Select[Any]":
-    day = func.to_char(func.timezone("UTC", event.c.recorded_at), "YYYY-MM-DD", type_=String)
+def _by_day(since: datetime, zone: str) -> "Select[Any]":
+    day = func.to_char(func.timezone(zone, event.c.recorded_at), "YYYY-MM-DD", type_=String)
     return (
         select(
             day.label("day"),

@@ -147,3 +147,13 @@ def test_time_zones_are_offered_while_somebody_types(look: Open) -> None:
     page = look("lab_tech", "/account/choices")
     page.get_by_label("Time zone").focus()
     expect(page.locator("#f-timezone-list option[value='Europe/Vienna']")).to_have_count(1)
+
+
+def test_the_usual_columns_of_specimens_fit_a_laptop_and_the_first_row_a_telephone(look: Open) -> None:
+    page = look("quality", path="/specimens")
+    page.set_viewport_size({"width": 1280, "height": 720})
+    frame = page.locator(".table-frame")
+    expect(frame).to_be_visible()
+    assert frame.evaluate("(e) => e.scrollWidth - e.clientWidth") <= 0
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.locator("tbody tr").first.evaluate("(e) => e.getBoundingClientRect().top") < 600

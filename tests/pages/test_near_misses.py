@@ -124,3 +124,13 @@ def test_what_was_given_is_counted_as_kept_to(api: Api) -> None:
     items = api.clinician.get("/bedside-compliance").json()["items"]
     assert items == [{"site": "CLINIC", "cause": "given_after_two_scans", "kept": True, "times": 1}]
     assert api.other_clinician.get("/bedside-compliance").json()["items"] == []
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_what_is_counted_by_the_day_begins_at_its_readers_midnight(api: Api, visit: Visit, zone: str) -> None:
+    kept(api, "wrong_place", site="NORTH")
+    assert api.clinician.get(f"/donors/{donors.register(api.clinician)}/identity").status_code == 200
+    day, page = f"{clock.now().astimezone(ZoneInfo(zone)):%Y-%m-%d}", visit("quality")
+    page.submit("/account/choices", {"timezone": zone, "language": "en", "bell": "due"})
+    assert f"{day} 00:00:00" in page.get_page("/log/counts?each=day")
+    assert f'<time datetime="{day}">' in page.get_page("/identity-readings")

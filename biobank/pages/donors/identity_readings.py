@@ -19,7 +19,7 @@ _DAYS = {"7": "The last week", "31": "The last month", "366": "The last year"}
 def read_readings(session: Session, actor: Actor, asked: Wanted) -> IdentityReadingList:
     """Read one page of the days that the address asks for."""
     days = int(asked.of["days"] or "366")
-    return list_identity_readings(session, actor, by=asked.of["by"], days=days, paging=asked.paging)
+    return list_identity_readings(session, actor, by=asked.of["by"], days=days, zone=asked.zone.key, paging=asked.paging)
 
 
 def row_of(one: IdentityReadings) -> Mapping[str, Any]:
@@ -30,11 +30,11 @@ def row_of(one: IdentityReadings) -> Mapping[str, Any]:
 Listing(
     address="/identity-readings",
     title="Identities read",
-    lead="Of how many people each login read who they are, by day (UTC). How many a person may read within an hour is set by the "
+    lead="Of how many people each login read who they are, by day. How many a person may read within an hour is set by the "
     f"bank; from {NEAR_PERCENT} of a hundred of them on, quality is called.",
     key="day",
     columns=[
-        Column("day", "Day", sort="day"),
+        Column("day", "Day", "day", sort="day"),
         Column("user", "Login", "plain_code", sort="user"),
         Column("people", "People", "number", sort="people"),
         Column("readings", "Readings", "number"),

@@ -86,7 +86,7 @@ Listing(
 
 def read_counts(session: Session, actor: Actor, asked: Wanted) -> Listed[MissCount]:
     """Count what was refused and what was set aside."""
-    found = miss_counts(session, actor, asked.since("days"), Span(asked.of["each"] or "week")).items
+    found = miss_counts(session, actor, asked.since("days"), Span(asked.of["each"] or "week"), asked.zone.key).items
     chosen = [one for one in found if asked.of["what"] in (None, one.what)]
     return Listed(items=chosen, total=len(chosen))
 
@@ -106,7 +106,7 @@ Listing(
     title="Near misses and overrides, counted",
     key="key",
     dense=True,
-    lead="How often each step was refused, and how often a rule was set aside by an act that says so, by place and time (UTC).",
+    lead="How often each step was refused, and how often a rule was set aside by an act that says so, by place and time.",
     columns=[
         Column("begins", "From", "log_time", sort="begins"),
         Column("what", "What", sort="what"),
