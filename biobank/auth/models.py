@@ -28,11 +28,12 @@ from biobank.foundation.names import key_column
 
 
 class Site(SQLModel, table=True):
-    """A place of work: a laboratory with tanks, a clinic, or both."""
+    """A place of work: a laboratory with tanks, a clinic, or both. `jurisdiction`: under whose law; null: nobody has said."""
 
     __tablename__ = "site"
     __table_args__ = (
         CheckConstraint("code ~ '^[A-Z][A-Z0-9]{1,7}$'", name="site_code_is_short_and_upper_case"),
+        CheckConstraint("jurisdiction IN ('US','EU','other')", name="a_site_is_under_a_law_that_is_told_apart"),
         UniqueConstraint("name_key", name="names_of_sites_look_different"),
         UniqueConstraint("code_key", name="codes_of_sites_look_different"),
     )
@@ -44,6 +45,7 @@ class Site(SQLModel, table=True):
     kind: str = Field(sa_column=Column(Text, CheckConstraint("kind IN ('bank','clinic')", name="site_kind"), nullable=False))
     timezone: str = Field(sa_column=Column(Text, nullable=False))
     active: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=text("true")))
+    jurisdiction: str | None = Field(default=None, sa_column=Column(Text))
 
 
 class User(SQLModel, table=True):

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, select, tru
 from sqlmodel import Session
 
 from biobank.auth.actor import Actor, RoleGrant
-from biobank.auth.models import user
+from biobank.auth.models import site, user
 from biobank.auth.models import user_role as _role
 from biobank.auth.permissions import ROLE_PERMISSIONS, Permission, Role
 from biobank.foundation.errors import NotSignedIn
@@ -18,6 +18,11 @@ _active_with_roles = (
     .select_from(user.outerjoin(_role, _role.c.user_code == user.c.code))
     .where(user.c.code == bindparam("code"), user.c.active == true())
 )
+
+
+def jurisdiction_of(code: ColumnElement[Any]) -> ScalarSelect[str | None]:
+    """Return, as a column, under whose law the site of this code works; null: nobody has said, or there is no site."""
+    return select(site.c.jurisdiction).where(site.c.code == code).scalar_subquery()
 
 
 def actor_of_user(session: Session, code: str) -> Actor | None:

@@ -104,6 +104,10 @@ class Snapshot:
     regulatory_basis: str = "undetermined"
     home_site_code: str | None = None
     clinic_site_code: str | None = None
+    kept_under: str | None = None
+    """Under whose law its keeper works; None: nobody has said."""
+    cared_under: str | None = None
+    """Under whose law the clinic of its donor works."""
     expires_at: datetime | None = None
     kept_apart: bool = False
     holds: tuple[ActiveHold, ...] = field(default=())

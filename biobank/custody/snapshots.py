@@ -25,7 +25,7 @@ class SpecimenFacts:
 
     columns: tuple[ColumnElement[Any], ...]
     """material, unit, purpose, passage, lot_code, harvest_code, regulatory_basis, home_site_code, expires_at and the donor's
-    clinic_site_code and kept_apart."""
+    clinic_site_code and kept_apart; `kept_under` and `cared_under`: under whose law its keeper and the donor's clinic work."""
     joined: Callable[[FromClause, bool], FromClause]
     """Join them to a FROM that holds `custody`; with True also where there is no specimen (an outer join)."""
 
@@ -74,6 +74,8 @@ def snapshot_of(row: "Row[Any]", holds: tuple[ActiveHold, ...] = ()) -> Snapshot
         regulatory_basis=m["regulatory_basis"],
         home_site_code=m["home_site_code"],
         clinic_site_code=m["clinic_site_code"],
+        kept_under=m["kept_under"],
+        cared_under=m["cared_under"],
         expires_at=expiry_of(m["expires_at"], m["use_by"]),
         kept_apart=bool(m["kept_apart"]),
         holds=holds,

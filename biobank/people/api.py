@@ -9,10 +9,12 @@ from biobank.acts.two_person import Proposed
 from biobank.acts.web import Performing, Reading
 from biobank.auth.permissions import Role
 from biobank.foundation.paging import Cursor, Paging
-from biobank.people import queries, roles, service, sites, slips, watched_acts
+from biobank.people import jurisdictions, queries, roles, service, sites, slips, watched_acts
 from biobank.people.schemas import (
     Done,
     DrawnSlip,
+    JurisdictionRequest,
+    JurisdictionStated,
     PasswordReset,
     RoleChange,
     SiteChange,
@@ -116,6 +118,14 @@ async def read_sites(reading: Reading, active: bool | None = None) -> SiteList:
 async def read_site(code: SitePath, reading: Reading) -> SitePublic:
     """One site."""
     return await reading(queries.read_site, code)
+
+
+@router.post("/sites/{code}/jurisdiction")
+async def state_jurisdiction(
+    code: SitePath, request: JurisdictionRequest, performing: Performing
+) -> JurisdictionStated | Proposed:
+    """Say under whose law a site works: quality, signed "decided"; two of quality change what was said."""
+    return await performing(jurisdictions.state_jurisdiction, code, request)
 
 
 @router.patch("/sites/{code}")

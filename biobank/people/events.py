@@ -12,6 +12,7 @@ from biobank.custody.body_shape import COMMITS
 from biobank.custody.event import Event
 from biobank.custody.events import REASON
 from biobank.custody.states import StreamKind
+from biobank.foundation.jurisdictions import Jurisdiction
 
 SITES = "SITES"
 """The system stream of every site."""
@@ -226,3 +227,16 @@ class SiteChanged(Event):
     timezone: str = Field(min_length=1, max_length=64)
     active: bool
     name_sha256: str = SHA256
+
+
+class SiteJurisdictionStated(Event):
+    """Quality said under whose law a site works. Two of quality sign what was said otherwise before (`before`)."""
+
+    stream: ClassVar[StreamKind] = StreamKind.SYSTEM
+    kind: Literal["system.site_jurisdiction_stated"] = "system.site_jurisdiction_stated"
+    permission: ClassVar[Permission] = Permission.QUALITY_DECIDE
+
+    site: str = SITE
+    jurisdiction: Jurisdiction
+    before: Jurisdiction | None = None
+    signatures: tuple[str, ...] = Field(min_length=1, max_length=2, description="Of who said it, in the order of signing.")

@@ -225,7 +225,9 @@ def get_site(session: Session, code: str, *, lock: bool = False) -> Any:
 
 def site_public(row: Any) -> SitePublic:
     """Turn a row into its wire shape."""
-    return SitePublic(code=row.code, name=row.name, kind=row.kind, timezone=row.timezone, active=row.active)
+    return SitePublic(
+        code=row.code, name=row.name, kind=row.kind, timezone=row.timezone, active=row.active, jurisdiction=row.jurisdiction
+    )
 
 
 def knows_time_zone(session: Session, name: str) -> bool:

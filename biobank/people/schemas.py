@@ -9,7 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from biobank.auth.passwords import MAXIMUM_LENGTH
 from biobank.auth.permissions import Role
+from biobank.custody.recording import Circumstances
 from biobank.custody.schemas import EventReceipt
+from biobank.foundation.jurisdictions import Jurisdiction
 from biobank.foundation.listed import CODED, FromList
 from biobank.foundation.names import AsSeen
 from biobank.foundation.paging import Listed
@@ -180,6 +182,7 @@ class SitePublic(BaseModel):
     kind: Literal["bank", "clinic"]
     timezone: str
     active: bool
+    jurisdiction: Jurisdiction | None = Field(description="Under whose law it works; null: nobody has said.")
 
 
 class SiteList(Listed[SitePublic]):
@@ -191,4 +194,22 @@ class SiteRecorded(BaseModel):
 
     site: SitePublic
     events: list[EventReceipt]
+    receipt: str
+
+
+class JurisdictionRequest(Circumstances):
+    """Under whose law a site works. The second person sends the same with `pending_act`, where it was said otherwise before."""
+
+    site: SiteCode
+    jurisdiction: Jurisdiction
+    signature: Annotated[str | None, Field(max_length=200, description="From POST /signatures, for this very request.")] = None
+    pending_act: UUID | None = None
+
+
+class JurisdictionStated(BaseModel):
+    """Under whose law a site works, and our signature."""
+
+    status: Literal["done"] = "done"
+    site: str
+    jurisdiction: Jurisdiction
     receipt: str

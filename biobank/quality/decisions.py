@@ -27,7 +27,7 @@ from biobank.foundation.errors import Conflict, NotFound, Refusal, raise_first
 from biobank.quality.acceptances import AcceptanceMissing, is_accepted, read_acceptance
 from biobank.quality.events import BasisDecided, Decision, QualityDecided, RegulatoryBasis
 from biobank.quality.independence import Touch, independence_refusals, read_touches
-from biobank.quality.legal_bases import basis_refusals
+from biobank.quality.legal_bases import bases_that_reach, basis_refusals
 from biobank.quality.lot_tests import LotTests, read_lot_tests, release_refusals_of_tests
 from biobank.quality.releases import end_releases
 from biobank.quality.schemas import (
@@ -144,6 +144,11 @@ class Deciding:
         """Whose material it is, when it is one person's."""
         every = {unit.donor_code for unit in self.specimens}
         return every.pop() if len(every) == 1 else None
+
+    @property
+    def bases(self) -> list[RegulatoryBasis]:
+        """The bases whose law reaches every bank that keeps one of them."""
+        return bases_that_reach(unit.kept_under for unit in self.specimens)
 
     def about(self, specimens: Sequence[Snapshot]) -> "Deciding":
         """Return the same question about some of the specimens."""

@@ -13,10 +13,12 @@ What decides most of the table:
 - Whether mechanical micro- or nanofat is minimally manipulated is contested: the determination's reference has to be named.
 - Platelet preparations are blood products outside 21 CFR 1271 (background): made and used at one visit, with a cleared device.
 - No exosome product is approved (background): only a trial or an authorisation for one named patient can carry one.
+- A basis is the law of a place. It is compared with the law of the bank that keeps the material when it is determined, when it is
+  released and at every use, and with the law of the treating clinic at every use (docs/adr/0047).
 - Regulation (EU) 2024/1938 (SoHO) applies from 7 August 2027 and ends Directive 2004/23/EC then (read).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -24,6 +26,7 @@ from typing import Final
 from biobank.custody.legality import Snapshot
 from biobank.custody.states import Condition
 from biobank.foundation.errors import Conflict, Refusal
+from biobank.foundation.jurisdictions import Jurisdiction
 from biobank.quality.events import RegulatoryBasis
 from biobank.specimens.materials import MATERIALS, MaterialName, material_of
 
@@ -56,6 +59,13 @@ class AuthorisationMissing(Conflict):
     title = "Authorisation required"
 
 
+class BasisOfAnotherPlace(Conflict):
+    """It is the law of another place than the one where the material is kept, or where it would be given."""
+
+    code = "basis_of_another_place"
+    title = "Law of another place"
+
+
 M = MaterialName
 B = RegulatoryBasis
 _TISSUE: Final = frozenset({M.INTACT_FOLLICLES, M.LIPOASPIRATE, M.MICRO_NANOFAT})
@@ -63,6 +73,12 @@ _BLOOD: Final = frozenset({M.PRP, M.PRF})
 _CULTURED: Final = frozenset({M.HF_STEM_CELLS, M.DERMAL_PAPILLA_CELLS, M.ADSC})
 _CELLS: Final = _CULTURED | {M.SVF}
 _ALL: Final = frozenset(MATERIALS) - {M.UNIDENTIFIED}
+ANY_PLACE: Final = "any"
+LAWS: Final[Mapping[Jurisdiction, str]] = {
+    Jurisdiction.US: "the law of the United States",
+    Jurisdiction.EU: "the law of the European Union",
+    Jurisdiction.OTHER: "the law of another country",
+}
 _SOHO_FROM: Final = datetime(2027, 8, 7, tzinfo=UTC)
 
 
@@ -186,6 +202,38 @@ LEGAL_BASES: Final[Mapping[RegulatoryBasis, LegalBasis]] = {
 """Every basis that can be determined. `undetermined` is the absence of one."""
 
 
+def bases_that_reach(jurisdictions: Iterable[str | None]) -> list[RegulatoryBasis]:
+    """Return, in their order, the bases whose law reaches every one of these places; what a form offers. Pure."""
+    places = set(jurisdictions)
+    return [basis for basis in RegulatoryBasis if all(reaches(basis, one) for one in places)]
+
+
+def reaches(basis: RegulatoryBasis, jurisdiction: str | None) -> bool:
+    """Say whether the law of `basis` reaches a place that works under `jurisdiction`. Pure.
+
+    None: nobody has said under whose law the place works; nothing is compared then, and setting up lists the place.
+    """
+    if basis is B.UNDETERMINED:
+        return True
+    return jurisdiction is None or LEGAL_BASES[basis].jurisdiction in (ANY_PLACE, jurisdiction)
+
+
+def place_refusals(basis: RegulatoryBasis | str, code: str, jurisdiction: str | None, where: str) -> list[Refusal]:
+    """Return why the law of `basis` does not reach the place of `code`: `where` says in the sentence which place. Pure."""
+    basis = RegulatoryBasis(basis)
+    if reaches(basis, jurisdiction):
+        return []
+    of = LAWS[Jurisdiction(str(jurisdiction))]
+    return [
+        BasisOfAnotherPlace(
+            f"“{LEGAL_BASES[basis].title}” does not reach {code}: {where} works under {of}. Choose a basis of that law, or an "
+            "authorisation for one named patient.",
+            subject=code,
+            basis=basis.value,
+        )
+    ]
+
+
 def basis_refusals(
     basis: RegulatoryBasis | str, specimen: Snapshot, at: datetime, *, authorised: bool | None = None
 ) -> list[Refusal]:
@@ -217,6 +265,7 @@ def basis_refusals(
                 where_now=specimen.where_now,
             )
         )
+    found += place_refusals(basis, code, specimen.kept_under, "the bank that keeps it")
     if (entry.since is not None and at < entry.since) or (entry.until is not None and at >= entry.until):
         when = (
             f"from {entry.since.date().isoformat()}"

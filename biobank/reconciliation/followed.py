@@ -188,11 +188,13 @@ follows(
         "system",
         {
             "system.site_created": sets(
-                _at_site("name_sha256") | {"kind": "body.site_kind", "active": always(True)}, key=("body.site",)
+                _at_site("name_sha256") | {"kind": "body.site_kind", "active": always(True), "jurisdiction": always(None)},
+                key=("body.site",),
             ),
             "system.site_changed": sets(_at_site("name_sha256") | repeated("active"), key=("body.site",)),
+            "system.site_jurisdiction_stated": sets(repeated("jurisdiction"), key=("body.site",)),
         },
-        ("kind", "timezone", "active"),
+        ("kind", "timezone", "active", "jurisdiction"),
         prefix="SITES",
         key=("code",),
         unsaid=True,

@@ -21,7 +21,7 @@ from biobank.labels import batches
 from biobank.labels import reconciling as label_reconciling
 from biobank.messages import sending
 from biobank.monitoring import sensors
-from biobank.people import clients, roles
+from biobank.people import clients, jurisdictions, roles
 from biobank.people import service as people
 from biobank.quality import (
     closing,
@@ -79,6 +79,7 @@ MODULES = (
     sensors,
     sending,
     roles,
+    jurisdictions,
     clients,
     people,
     closing,

@@ -1,9 +1,10 @@
 """What packages below ask of specimens: the facts beside a custody row, the holds by descent, what a donor's cells became."""
 
-from sqlalchemy import ColumnElement, FromClause, delete, select
+from sqlalchemy import ColumnElement, FromClause, delete, func, select
 from sqlmodel import Session
 
 from biobank.acts.answers_and_attempts import site_of
+from biobank.auth.queries import jurisdiction_of
 from biobank.auth.scope import Scope
 from biobank.custody.hold_coverage import HoldReach, specimens_reach, with_heirs
 from biobank.custody.models import custody
@@ -38,6 +39,8 @@ specimen_facts.give(
             specimen.c.expires_at,
             donor.c.clinic_site_code,
             donor.c.kept_apart,
+            jurisdiction_of(func.coalesce(specimen.c.home_site_code, custody.c.site_code)).label("kept_under"),
+            jurisdiction_of(donor.c.clinic_site_code).label("cared_under"),
         ),
         joined=_joined,
     )

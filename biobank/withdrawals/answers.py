@@ -24,6 +24,7 @@ from biobank.shipping.onward import refusals_after_issue
 from biobank.shipping.shipments import clinics_of_withdrawals
 from biobank.specimens.models import specimen
 from biobank.withdrawals.case import administration, read_case
+from biobank.withdrawals.case_columns import CASE_COLUMNS
 from biobank.withdrawals.models import bedside_release as _release
 from biobank.withdrawals.models import outcome_result, withdrawal
 from biobank.withdrawals.models import withdrawal_item as _item
@@ -98,9 +99,7 @@ def _after_issue(
     if not codes:
         return []
     rows = session.execute(
-        select(withdrawal, donor.c.status.label("donor_status"))
-        .join(donor, donor.c.code == withdrawal.c.donor_code)
-        .where(withdrawal.c.code.in_(sorted(codes)))
+        select(*CASE_COLUMNS).join(donor, donor.c.code == withdrawal.c.donor_code).where(withdrawal.c.code.in_(sorted(codes)))
     ).mappings()
     found: list[Refusal] = []
     for case in [read_case(session, row) for row in rows.all()]:

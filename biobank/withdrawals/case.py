@@ -38,6 +38,7 @@ from biobank.quality.streams import record_on_stream
 from biobank.specimens.models import specimen
 from biobank.transparency.models import stream_head
 from biobank.withdrawals.approvals import ApprovalNow, read_approvals, units_beside
+from biobank.withdrawals.case_columns import CASE_COLUMNS
 from biobank.withdrawals.checks import use_refusals
 from biobank.withdrawals.models import Administration, WithdrawalPick, withdrawal
 from biobank.withdrawals.models import withdrawal_item as item_table
@@ -202,11 +203,7 @@ def visible(actor: Actor, permission: Permission = Permission.WITHDRAWAL_READ) -
 
 def case_rows(actor: Actor, permission: Permission = Permission.WITHDRAWAL_READ) -> Select[Any]:
     """The rows of withdrawals that the actor may know of, with their donor's status."""
-    return (
-        select(withdrawal, donor.c.status.label("donor_status"))
-        .join(donor, donor.c.code == withdrawal.c.donor_code)
-        .where(visible(actor, permission))
-    )
+    return select(*CASE_COLUMNS).join(donor, donor.c.code == withdrawal.c.donor_code).where(visible(actor, permission))
 
 
 def find_row(session: Session, actor: Actor, code: str, *, lock: bool = False) -> RowMapping:
@@ -392,6 +389,7 @@ def use_of_tube(
         withdrawal=case.code,
         lagging=lagging,
         findings=findings,
+        treated_under=case.row["clinic_under"],
     )
 
 

@@ -16,6 +16,7 @@ from biobank.foundation.clock import rfc3339
 from biobank.foundation.errors import Conflict, Refusal
 from biobank.foundation.terms import words
 from biobank.quality.findings import NOTHING_FOUND, Findings
+from biobank.quality.legal_bases import place_refusals
 from biobank.quality.usable import unfit_refusals
 from biobank.specimens.amounts import said
 from biobank.withdrawals.workflow import Route
@@ -88,17 +89,19 @@ def use_refusals(
     withdrawal: str | None = None,
     lagging: bool = False,
     findings: Findings = NOTHING_FOUND,
+    treated_under: str | None = None,
 ) -> list[Refusal]:
     """Return every reason why `specimen` may not be used for `donor` by way of `event`; empty when it may.
 
     `at`: the instant of the act; `conditions`: physical conditions that `route` allows at this step; `withdrawal`: on whose
-    behalf; `findings`: what the record tells of it beside its custody row.
+    behalf; `findings`: what the record tells of it beside its custody row; `treated_under`: under whose law the clinic works.
     """
     found = (
         _owner_refusal(specimen, donor),
         _material_refusal(specimen, material),
         *refusals_of(event, specimen, withdrawal=withdrawal, lagging=lagging),
         *unfit_refusals(specimen, findings, at),
+        *place_refusals(specimen.regulatory_basis, specimen.code, treated_under, "the clinic that treats"),
         _condition_refusal(specimen, route, conditions),
         _clock_refusal(specimen),
         _warm_refusal(specimen, findings, at),

@@ -194,6 +194,7 @@ def _refusals(
             route=route,
             conditions=None if route is None else BEFORE_ISSUE[route],
             findings=findings[tube.code],
+            treated_under=tube.cared_under,
         )
         for tube in tubes
     }

@@ -24,6 +24,7 @@ from biobank.foundation.errors import IllegalTransition, Refusal
 from biobank.transparency.models import event
 from biobank.withdrawals.approvals import ApprovalOutdated
 from biobank.withdrawals.case import Case, read_cases, read_tubes, record_on_case
+from biobank.withdrawals.case_columns import CASE_COLUMNS
 from biobank.withdrawals.events import Administered, Reserved
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.step_rules import Grounds, read_grounds, usage_of
@@ -89,7 +90,7 @@ def tell_what_stopped(session: Session, act: Act) -> int:
 def _changed(session: Session, act: Act, codes: Sequence[str]) -> dict[str, tuple[Case, tuple[str, ...]]]:
     """Return those of these withdrawals of which the log says something else than is so now, with what stands against each."""
     rows = session.execute(
-        select(withdrawal, donor.c.status.label("donor_status"))
+        select(*CASE_COLUMNS)
         .join(donor, donor.c.code == withdrawal.c.donor_code)
         .where(withdrawal.c.code.in_(codes))
         .order_by(withdrawal.c.code)

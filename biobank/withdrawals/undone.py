@@ -9,6 +9,7 @@ from biobank.custody.recording import Circumstances
 from biobank.custody.states import State
 from biobank.donors.models import donor
 from biobank.withdrawals.case import administration, read_case, record_on_case, set_state
+from biobank.withdrawals.case_columns import CASE_COLUMNS
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.outcome_events import GivingUndone
 from biobank.withdrawals.workflow import WithdrawalState
@@ -21,7 +22,7 @@ def lead_back(session: Session, act: Act, tube: str, undone: bytes, given: Circu
     """
     row = (
         session.execute(
-            select(withdrawal, donor.c.status.label("donor_status"), administration.c.release_id)
+            select(*CASE_COLUMNS, administration.c.release_id)
             .join(administration, administration.c.withdrawal_code == withdrawal.c.code)
             .join(donor, donor.c.code == withdrawal.c.donor_code)
             .where(administration.c.specimen_code == tube, administration.c.event_hash == undone)

@@ -62,6 +62,10 @@ ONE_IS_NOT_TWO: dict[str, tuple[str, str]] = {
         "test_a_key_is_granted_by_two_drawn_once_by_the_second_and_kept_as_a_hash",
     ),
     "sensor.withdraw": HERE,
+    "site.change_jurisdiction": (
+        "quality/test_law_of_a_place.py",
+        "test_one_of_quality_states_the_law_of_a_site_and_two_change_what_was_stated",
+    ),
     "site.loosen_ending_rule": (
         "quality/test_newest_routes_hostile.py",
         "test_two_of_quality_loosen_a_rule_of_ending_and_one_makes_it_stricter",
@@ -129,6 +133,7 @@ BY_AN_ACT = {
     "system.client_key_granted": "client.grant_key",
     "system.closing_carried_out": "bank.close",
     "system.ending_rule_set": "site.loosen_ending_rule",
+    "system.site_jurisdiction_stated": "site.change_jurisdiction",
     "system.labels_reconciled": "labels.reconcile",
     "system.recall_closed": "recall.close",
     "system.sensor_changed": "sensor.change",

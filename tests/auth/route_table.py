@@ -859,6 +859,13 @@ QUALITY = (
     ),
     Row(
         "POST",
+        "/api/v1/sites/{code}/jurisdiction",
+        P.QUALITY_DECIDE,
+        lambda w: {"site": w.own_site, "jurisdiction": "EU"},
+        _site,
+    ),
+    Row(
+        "POST",
         "/api/v1/ending-rules",
         P.QUALITY_DECIDE,
         lambda w: {"site": w.own_site, "cooling_off_days": 7, "usable_rest_percent": 50},

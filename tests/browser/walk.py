@@ -145,6 +145,7 @@ STOPS: tuple[Stop, ...] = (
     stop("/rotas", ("lab_tech", "admin"), 6),
     stop("/rotas/LAB/set", ("quality",), 6, "/rotas/{site}/set"),
     stop("/ending-rules", ("quality",), 4),
+    stop("/jurisdictions", ("quality",), 6),
     stop("/adverse-events", ("lab_tech", "quality"), 7),
     stop("/adverse-events/{adverse}", ("clinician", "quality"), 12, "/adverse-events/{code}"),
     stop("/adverse-events/{adverse}/assess", ("quality",), 12, "/adverse-events/{code}/assess"),

@@ -31,7 +31,7 @@ NO_LISTS = {
     **dict.fromkeys(
         ("/confirmations", "/material-limits", "/register-rules", "/split-storage", "/imports/new", "/look-backs"), "a form"
     ),
-    **dict.fromkeys(("/paper-forms/new", "/ending-rules", "/reporting-rules", "/labels/batch"), "a form"),
+    **dict.fromkeys(("/paper-forms/new", "/ending-rules", "/jurisdictions", "/reporting-rules", "/labels/batch"), "a form"),
 }
 """Pages of the menu that are no list, with what they are."""
 

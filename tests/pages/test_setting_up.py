@@ -102,6 +102,12 @@ def test_a_bank_is_set_up_from_nothing_and_the_page_says_what_is_there_and_by_wh
     page = fill(tech, "A kit", kit | {"expires_at": f"{clock.now() + timedelta(days=9):%d.%m.%Y} 12:00"})
     assert "A kit" not in missing(page) and seed.USERS["lab_tech"].code in page
 
+    assert "Under whose law each site works" in missing(page)
+    for site in ("FIRST", "DOCTOR"):
+        path = f"/sites/{site}/jurisdiction"
+        told = api.quality.post(path, json=signed(api.quality, "decided", path, {"site": site, "jurisdiction": "EU"}))
+        assert told.status_code == 200, told.text
+    page = tech.get_page("/set-up")
     begun = {"A harvest", "A tube in its place"}
     assert missing(page) == {"A label that was printed", "A label that was scanned back"} | begun
     box = api.admin.get("/storage-containers", params={"site": "FIRST", "kind": "box"}).json()["items"][0]["code"]

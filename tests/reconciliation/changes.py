@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Column
 
 WORDS = {
+    "jurisdiction": "EU",
     **{"quiet": "silenced", "state": "not_opened", "stopped_because": "gone", "answer": "accept"},
     **{"reagent_lot": "medium", "clinic": "bank", "bank": "clinic"},
 }

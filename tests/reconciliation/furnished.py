@@ -23,6 +23,7 @@ from tests.withdrawals.stories import a_donor, a_story, by_two, later, sign_and_
 
 RULES = (
     ("/ending-rules", {"site": "LAB", "cooling_off_days": 7, "usable_rest_percent": 50}),
+    ("/sites/LAB/jurisdiction", {"site": "LAB", "jurisdiction": "US"}),
     ("/material-limits", {"site": "LAB", "material": "adsc", "condition": "frozen", "use_by_s": 400_000_000, "source": "SOP-12"}),
     ("/place-limits", {"site": "LAB", "temperature_class": "ln2_vapour", "highest_mc": -150_000}),
     ("/split-storage", {"site": "LAB", "spread": True}),

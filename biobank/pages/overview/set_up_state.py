@@ -83,6 +83,7 @@ _HERE = (
         site.c.code,
         site.c.name,
         site.c.kind,
+        site.c.jurisdiction,
         *(_has(holds).label(name) for name, _, holds in _PLACES),
         select(func.min(storage_container.c.code))
         .where(storage_container.c.site_code == site.c.code, storage_container.c.rows.is_not(None))
@@ -189,6 +190,10 @@ def _sites(session: Session, sites: Sequence[Mapping[str, Any]]) -> SetUpStep:
         who = _who(session, _first_site(kind), bool(found))
         there, said = f"/sites?kind={kind}", "; ".join(found)
         checks.append(Check(what, bool(found), said, "/sites/new", "Add a site", P.SITE_MANAGE, seen_at=there, **who))
+    silent = [one["code"] for one in sites if one["jurisdiction"] is None]
+    said = f"Not stated of {', '.join(silent)}: no legal basis is compared with the law there." if silent else ""
+    law = Check("Under whose law each site works", not silent, said, "/jurisdictions", "State it", P.QUALITY_DECIDE)
+    checks.append(law)
     return SetUpStep("Sites", "Where the bank works. Everything else belongs to a site.", checks, "users-and-sites")
 
 

@@ -10,6 +10,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import EVERYWHERE
 from biobank.foundation.paging import Listed
+from biobank.pages.people.jurisdictions import law_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import Column
@@ -32,7 +33,8 @@ def read_sites(session: Session, actor: Actor, asked: Wanted) -> Listed[dict[str
     state, kind = asked.of["state"], asked.of["kind"]
     found = list_sites(session, actor, active=None if state is None else state == "active").items
     rows = [
-        one.model_dump() | {"site": _named(actor, one.code), "state": "active" if one.active else "disabled"}
+        one.model_dump()
+        | {"site": _named(actor, one.code), "state": "active" if one.active else "disabled", "law": law_of(one.jurisdiction)}
         for one in found
         if kind in (None, one.kind)
     ]
@@ -54,6 +56,7 @@ Listing(
         Column("name", "Name", sort="name"),
         Column("kind", "Kind", "words", sort="kind"),
         Column("timezone", "Time zone", sort="timezone"),
+        Column("law", "Works under the law of", sort="law"),
         Column("state", "State", "chip", sort="state"),
     ],
     read=read_sites,
@@ -121,7 +124,8 @@ ActPage(
         values=at.read.model_dump(),
         back="/sites",
         trail=[("Sites", "/sites"), (at.code, None)],
-        lead="Shut, a site takes nothing in; what is there stays on record.",
+        lead="Shut, a site takes nothing in; what is there stays on record. It works under the law of: "
+        f"{law_of(at.read.jurisdiction)} (quality states that).",
     ),
     use_case=sites.change_site,
     after=lambda at, _body, _answer: Done("/sites", f"{at.code} is changed."),

@@ -115,6 +115,7 @@ def _draw_basis(at: Opened[Deciding]) -> ActForm:
         submit="Sign the legal basis",
         lead=(f"Now {now}. " if now else "") + "Under which law it may be used. Nothing is released before this is known.",
         statement=f"You determine the legal basis of {_what(at)}.",
+        options={"basis": [(one.value, words(one)) for one in at.read.bases]},
         said="I have assessed under which law it may be used.",
     )
 
