@@ -2,8 +2,8 @@
 
 It reads and handles at the site of its station, by the roles that its owner holds there. It signs nothing, and neither reads nor
 changes what is worth a password: who a donor is, decisions, logins, settings, the log and what leaves by export. Of what two do
-it does neither half: where no signature tells them apart (a pick, an issue), only their full sign-ins do. `Actor` asks this
-wherever a permission is asked for, and `Actor.require_full` where something is done without one.
+it does neither half: where no signature tells them apart (a pick, taking over, counting again), their full sign-ins do. `Actor`
+asks this wherever a permission is asked for, and `Actor.require_full` where something is done without one.
 """
 
 from typing import Any, ClassVar, Final
@@ -16,7 +16,6 @@ BY_BADGE: Final = frozenset(
         P.CUSTODY_RECORD,
         P.DEVIATION_OPEN,
         P.DONOR_READ,
-        P.HANDOVER_TAKE,
         P.HARVEST_RECORD,
         P.HOLD_PLACE,
         P.LABEL_PRINT,

@@ -17,6 +17,7 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.acts.signing import Meaning, use_signature
 from biobank.auth.actor import Actor
+from biobank.auth.badges import not_by_badge
 from biobank.auth.permissions import Permission
 from biobank.auth.queries import logins_of
 from biobank.custody.chronology import OutOfOrder
@@ -125,6 +126,8 @@ def counting_refusals(actor: Actor, row: Any, found: Any, people: Collection[str
     `row`: the place; `found`: its open count or None; `people`: every login of whoever counts, and of the hands they name.
     """
     refusals: list[Refusal | None] = [actor.refusal(Permission.STORAGE_RECORD, at=row.site_code)]
+    if found is not None and actor.badge_at is not None:
+        refusals.append(not_by_badge("count a place again", subject=row.code))
     if found is not None and found.recounted_at is not None:
         refusals.append(CountToResolve(f"{row.code} was counted by two people. Quality resolves that first.", subject=row.code))
     elif found is not None and not set(people).isdisjoint(found.counted_by):

@@ -10,6 +10,7 @@ from sqlalchemy import select, text
 
 from biobank.auth.badges import BY_BADGE
 from biobank.auth.models import login_session, user_role
+from biobank.auth.permissions import Permission as P
 from biobank.auth.pins import ALLOWED, BadgeStopped, NoPin, WeakPin, WrongPin
 from biobank.auth.station_models import badge_pin
 from biobank.auth.station_models import station as stations
@@ -27,6 +28,8 @@ from tests.factories import make_box, make_specimen
 from tests.pages.visitor import Visit, Visitor
 from tests.specimens import stories as lab
 from tests.specimens.stories import donor, raw_fat
+from tests.storage.test_every_way_of_placing import a_tube
+from tests.storage.test_storing import a_box
 
 TECH = seed.USERS["lab_tech"].code
 
@@ -122,6 +125,13 @@ def test_what_is_signed_leads_to_the_full_sign_in_and_back(api: Api, station: Vi
     assert "Log out" in full.text and "By badge" not in full.text
 
 
+def calling(api: Api, who: str) -> Client:
+    """A client with what no route gives: a token of the session that somebody has by badge."""
+    found = select(login_session.c.id).where(login_session.c.station_id.is_not(None), login_session.c.revoked_at.is_(None))
+    token = api.test_bank.bank.tokens.issue(who, api.test_bank.write(lambda s: s.execute(found).scalar_one()))[0]
+    return Client(base_url=f"{api.url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=60)
+
+
 def outcomes(client: Client, world: World, url: str) -> dict[str, tuple[int, str]]:
     """What every call of the API answers."""
     found = {}
@@ -143,15 +153,13 @@ def test_on_every_route_a_session_by_badge_signs_nothing_and_reads_nobody(api: A
     set_pin(visit("acts_here"))
     here = browser(api, enrolled(api, workstation(api))[1])
     scan(here, "acts_here")
-    by_badge = select(login_session.c.id).where(login_session.c.station_id.is_not(None))
-    token = bank.bank.tokens.issue(who, bank.write(lambda s: s.execute(by_badge).scalar_one()))[0]
     whose = donor(api)
     tube = lab.received(api.lab_tech, lab.made(lab.harvest(api.clinician, whose))["specimens"][0])
     last = api.lab_tech.get(f"/specimens/{tube['code']}/custody").json()["items"][-1]["leaf_hash"]
     box = bank.write(lambda s: make_box(s, bank.act("admin"))).code
     seq = lambda: int(bank.write(lambda s: load(s, [tube["code"]])[tube["code"]].seq))  # noqa: E731
     world = World(tube["code"], whose, last, box, "LAB", seq)
-    with Client(base_url=f"{api.url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+    with calling(api, who) as client:
         by_badge_said = outcomes(client, world, api.url)
     fully = outcomes(api.acts_here, world, api.url)
 
@@ -167,6 +175,18 @@ def test_on_every_route_a_session_by_badge_signs_nothing_and_reads_nobody(api: A
     assert {name: by_badge_said[name] for name in own if by_badge_said[name][1] != "full_sign_in_needed"} == {}
     assert len(needs_more) > 100 and len(signed) > 10
     assert sum(status < 300 for status, _ in by_badge_said.values()) > 50, "it opens the bench"
+
+
+def test_the_second_of_two_people_is_nobody_with_a_pin(api: Api, station: Visitor) -> None:
+    """Two count, two pick, one hands over and another takes: a PIN that somebody saw would make one person two."""
+    box = a_box(api)
+    assert api.lab_tech.post(f"/storage-containers/{box}/counts", json={"scanned": [a_tube(api)]}).status_code == 201
+    scan(station, "lab_tech2", "736204")
+    with calling(api, seed.USERS["lab_tech2"].code) as client:
+        again = client.post(f"/storage-containers/{box}/counts", json={"scanned": []})
+        assert (again.status_code, again.json()["code"]) == (403, "full_sign_in_needed")
+    assert BY_BADGE.isdisjoint({P.HANDOVER_TAKE, P.WITHDRAWAL_PICK, P.WITHDRAWAL_ISSUE, P.WITHDRAWAL_RECEIVE})
+    assert api.lab_tech2.post(f"/storage-containers/{box}/counts", json={"scanned": []}).status_code == 201
 
 
 def test_no_call_for_a_token_takes_a_badge(api: Api, station: Visitor) -> None:
