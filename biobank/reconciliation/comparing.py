@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, Final
 from uuid import UUID
 
@@ -139,16 +139,24 @@ def codes_of(session: Session, keys: Select[Any]) -> list[str]:
     return [str(code) for code in session.execute(keys).scalars()]
 
 
+STREAMS_AT_ONCE: Final = 50
+
+
 def entries_of_streams(
     session: Session, stream: str, ids: Sequence[str], kinds: Collection[str] = ()
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield each of these streams that there is, with its parsed entries in their order: all, or those of some kinds."""
-    statement = select(event.c.stream_id, event.c.entry).where(event.c.stream_kind == stream, event.c.stream_id.in_(ids))
-    if kinds:
-        statement = statement.where(event.c.kind.in_(sorted(kinds)))
-    ordered = statement.order_by(event.c.stream_id, event.c.seq)
-    for code, rows in groupby(session.execute(ordered), key=lambda row: str(row.stream_id)):
-        yield code, [parse_entry(bytes(row.entry)) for row in rows]
+    """Yield each of these streams that there is, with its parsed entries in their order: all, or those of some kinds.
+
+    Few streams are read at a time: the histories of all would be the larger the longer the bank works.
+    """
+    for start in range(0, len(ids), STREAMS_AT_ONCE):
+        some = ids[start : start + STREAMS_AT_ONCE]
+        statement = select(event.c.stream_id, event.c.entry).where(event.c.stream_kind == stream, event.c.stream_id.in_(some))
+        if kinds:
+            statement = statement.where(event.c.kind.in_(sorted(kinds)))
+        ordered = statement.order_by(event.c.stream_id, event.c.seq)
+        for code, rows in groupby(session.execute(ordered), key=lambda row: str(row.stream_id)):
+            yield code, [parse_entry(bytes(row.entry)) for row in rows]
 
 
 def compare_custody(session: Session, after: str, limit: int) -> Slice:
@@ -170,14 +178,15 @@ def compare_custody(session: Session, after: str, limit: int) -> Slice:
         }
 
     def logged(session: Session, stored: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], int]:
-        entries = dict(entries_of_streams(session, "specimen", sorted(stored)))
-        expected = {}
-        for code in stored:
-            of_this = entries.get(code, [])
+        expected, events = {}, 0
+        without: Iterator[tuple[str, list[dict[str, Any]]]] = ((code, []) for code in stored if code not in expected)
+        # One history after the other, each let go of: together they grow with all that was ever recorded.
+        for code, of_this in chain(entries_of_streams(session, "specimen", sorted(stored)), without):
             rebuilt = fold(of_this)
             made = rebuilt.projection.columns() | {"seq": rebuilt.seq, "state_seq": rebuilt.state_seq}
             expected[code] = {name: made[name] for name in COMPARED} | made_as(of_this)
-        return expected, sum(map(len, entries.values()))
+            events += len(of_this)
+        return expected, events
 
     keys = select(custody.c.code).where(custody.c.code > after).order_by(custody.c.code).limit(limit)
     return slice_of(session, codes_of(session, keys), rows, logged)
