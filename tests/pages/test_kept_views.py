@@ -23,6 +23,7 @@ NO_LISTS = {
     "/scan/sheet": "a sheet to print",
     "/scan/scanner": "a sheet to print",
     "/viability": "a report of several parts",
+    "/stations": "a form that makes this browser a station, over those of the reader's sites",
     "/storage": "a tree; the same as a list stands beside it",
     "/donors": "a search that is kept by nobody, with who was looked at last",
     "/labels": "templates with an example of each",
