@@ -16,7 +16,7 @@ from biobank.foundation.paging import Listed
 from biobank.foundation.terms import words
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import SiteCode
-from biobank.pages.ui.forms import Field, parse
+from biobank.pages.ui.forms import Field, FormFault, parse
 from biobank.pages.ui.listing import Listing, Wanted
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.posted import Form
@@ -122,7 +122,12 @@ def _draw(at: Opened[list[Told]]) -> ActForm:
 
 def _line(row: Form, zone: ZoneInfo) -> Told:
     badge, role = row.get("badge", "").rsplit("/", 1)[-1], row.get("role", "")
-    return parse(Told, Form([("who", badge or role), ("after_min", row.get("after_min", ""))]), zone, "who", "after_min")
+    line = Form([("who", badge or role), ("after_min", row.get("after_min", ""))])
+    try:
+        return parse(Told, line, zone, "who", "after_min")
+    except FormFault as fault:
+        typed = {"who": "badge" if badge else "role"}
+        raise FormFault({typed.get(name, name): sentence for name, sentence in fault.fields.items()}) from None
 
 
 def _given(at: Acting[list[Told]]) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from biobank.auth.permissions import Permission
 from biobank.pages.donors.about import about_donor
 from biobank.pages.quality.kept_words import words_page
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done
+from biobank.pages.ui.forms import NAMELESS
 from biobank.quality.identity_changes import ChangeIdentity, change_identity, read_proposed
 
 router = APIRouter(include_in_schema=False)
 
-# A refused form comes back empty: the page may stay open in a room.
+# A refused form comes back without who it is: the page may stay open in a room.
 ActPage(
     address="/donors/{code}/identity-change",
     reads=about_donor(Permission.DONOR_REGISTER),
@@ -35,7 +36,7 @@ ActPage(
     ),
     model=ChangeIdentity,
     names=("family_name", "given_names", "date_of_birth", "reason", "evidence_sha256"),
-    keeps=(),
+    keeps=("reason", "evidence_sha256", *NAMELESS),
     meaning=Meaning.DECIDED,
     use_case=change_identity,
     after=lambda at, _body, _answer: Done(f"/donors/{at.code}", "Proposed.", "It waits for somebody of quality."),

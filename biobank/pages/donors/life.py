@@ -8,6 +8,7 @@ from biobank.donors.life import MakeAgreement, RecordDeath
 from biobank.pages.donors.about import about_donor
 from biobank.pages.ui.act_pages import ActForm, ActPage, Done
 from biobank.pages.ui.filters import day_said
+from biobank.pages.ui.forms import NAMELESS
 
 router = APIRouter(include_in_schema=False)
 
@@ -25,7 +26,7 @@ ActPage(
     labels={"died_on": "Died on", "source": "Known from", "document_sha256": "The certificate or letter"},
     model=RecordDeath,
     names=("died_on", "source", "document_sha256"),
-    keeps=(),
+    keeps=("source", "document_sha256", *NAMELESS),
     use_case=life.record_death,
     after=lambda at, _body, answer: Done(f"/donors/{at.code}", "The death is recorded.", answer["follows"], "care"),
 ).on(router)

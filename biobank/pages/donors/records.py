@@ -18,7 +18,7 @@ from biobank.foundation.errors import NotFound
 from biobank.foundation.terms import words
 from biobank.pages.donors.about import about_donor
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
-from biobank.pages.ui.forms import Field, FormFault, fields_of
+from biobank.pages.ui.forms import NAMELESS, Field, FormFault, fields_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -46,8 +46,9 @@ def look_alikes_of(answer: Mapping[str, Any], title: str, otherwise: str) -> Don
     return Done(place, f"{title} Look-alikes exist.", f"Compare with {alike}.", "care") if alike else Done(place, otherwise)
 
 
-def _draw_change(_at: Opened[DonorPublic]) -> ActForm:
-    identity = fields_of(ChangeDonor, *IDENTITY, "reason", labels={"reason": "Why the identity changes"})
+def _draw_change(at: Opened[DonorPublic]) -> ActForm:
+    said = {"reason": "Why the identity changes"}
+    identity = fields_of(ChangeDonor, *IDENTITY, "reason", values=at.filled(), labels=said)
     return ActForm(
         title="Change the record",
         lead="Fill in only what is new; everything left empty stays as it is. The former name stays searchable.",
@@ -70,7 +71,8 @@ def _contact(at: Acting[DonorPublic]) -> dict[str, Any]:
     return {}
 
 
-# What is recorded now is not in this form, and a refused one comes back empty: the page may stay open in a room.
+# What is recorded now is not in this form, and a refused one comes back without what was typed of the person: the page may stay
+# open in a room.
 ActPage(
     address="/donors/{code}/change",
     reads=about_donor(Permission.DONOR_REGISTER),
@@ -78,7 +80,7 @@ ActPage(
     model=ChangeDonor,
     names=(*IDENTITY, "reason"),
     given=_contact,
-    keeps=(),
+    keeps=("reason", *NAMELESS),
     use_case=service.change_donor,
     after=lambda _at, _body, answer: look_alikes_of(answer, "Changed.", "The record is changed."),
 ).on(router)

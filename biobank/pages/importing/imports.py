@@ -30,7 +30,7 @@ from biobank.importing.reading import Rows, open_book
 from biobank.importing.report import OUTCOMES, line_of
 from biobank.importing.uploads import LARGEST, Upload, keep_upload, read_upload
 from biobank.jobs import queue
-from biobank.pages.importing.meaning import Section, document_of, faults_of, profile_document, sections
+from biobank.pages.importing.meaning import Section, as_sent, document_of, faults_of, profile_document, sections
 from biobank.pages.people.site_choices import Choices, own_sites
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Needs, Opened, OwnPage
 from biobank.pages.ui.forms import FormFault
@@ -115,7 +115,8 @@ def _looked(bank: Bank, by: str, name: str) -> tuple[Upload, Looked]:
 async def _draw(at: Opened[Read]) -> OwnPage:
     upload, looked = await to_thread.run_sync(_looked, at.bank, at.actor.code, str(at.path["upload"]))
     document = document_of(at.form, looked.document, looked) if at.sent else at.read.earlier or looked.document
-    return _page(at, upload, sections(document, looked, at.read.sites, at.read.clinics))
+    parts = sections(document, looked, at.read.sites, at.read.clinics)
+    return _page(at, upload, as_sent(parts, at.form) if at.sent else parts)
 
 
 def _page(at: Opened[Read], upload: Upload, parts: list[Section], **shows: Any) -> OwnPage:

@@ -1,7 +1,7 @@
 """What the columns and words of a file mean, as a form in ordinary words: drawn from a profile, and read back into one."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from biobank.foundation.terms import words
@@ -84,6 +84,15 @@ def sections(document: Mapping[str, Any], looked: Looked, sites: Choices, clinic
         Section("What the words mean", "", list(_meant(document, looked))),
         Section("What is in each sheet", "", list(_sheets(document))),
     ]
+
+
+def as_sent(parts: list[Section], form: Form) -> list[Section]:
+    """Return the form that was sent, with what was typed for a number and is none."""
+
+    def kept(field: Field) -> Field:
+        return replace(field, value=form[field.name]) if field.kind == "number" and field.name in form else field
+
+    return [replace(part, fields=[kept(field) for field in part.fields]) for part in parts]
 
 
 def _bank(document: Mapping[str, Any], sites: Choices, clinics: Choices) -> Iterator[Field]:

@@ -225,7 +225,10 @@ def _read_label(session: Session, actor: Actor, asked: Asked) -> Labelled:
     code = asked.code
     site, may_print, thing = files.printing_of(session, actor, code)
     rule = rules.rule_for(session, site, parse_code(code).prefix.value)
-    chosen = files.template_for(asked.form.get("template") or (rule.template if rule else None), code).name
+    wanted = asked.form.get("template")
+    if asked.sent and wanted not in _fitting(code):
+        wanted = None  # `_print` says so at its field
+    chosen = files.template_for(wanted or (rule.template if rule else None), code).name
     return Labelled(
         prints.prints_of(session, actor, code),
         chosen,
@@ -233,6 +236,11 @@ def _read_label(session: Session, actor: Actor, asked: Asked) -> Labelled:
         thing,
         may_print,
     )
+
+
+def _fitting(code: str) -> set[str]:
+    """Return the names of the templates that suit a thing."""
+    return {one.name for one in catalogue().for_prefix(parse_code(code).prefix)}
 
 
 async def _draw_label(at: Opened[Labelled]) -> OwnPage:
@@ -272,6 +280,8 @@ def _file_asked(typed: Form) -> Mapping[str, str]:
 
 async def _print(at: Acting[Labelled]) -> Done:
     """Number the print and offer its file, or send it to the printer."""
+    if at.form.get("template", at.read.chosen) not in _fitting(at.code):
+        raise FormFault({"template": "Label: choose one of the list."})
     bench = {"workstation": at.scanned("workstation", Prefix.EQUIPMENT)} if "workstation" in at.form else {}
     if "printer" in at.form:
         asked = at.parse(BatchRequest, "template", "reason", "printer", codes=[at.code], **bench)

@@ -14,8 +14,9 @@ from biobank.foundation.codes import SPECIMENS
 from biobank.foundation.errors import MalformedRequest
 from biobank.foundation.terms import counted, words
 from biobank.pages.specimens.about import about_specimen
-from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened
+from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.code_pages import code_href
+from biobank.pages.ui.forms import FormFault
 from biobank.pages.ui.posted import Form
 from biobank.quality.hold_schemas import HoldPublic, HoldRequest, HoldSeveral, LiftRequest, LiftSeveral
 from biobank.quality.holding_several import hold_specimens, holds_to_lift, lift_holds, specimens_to_hold
@@ -29,6 +30,13 @@ SCOPES = {"specimen": "This specimen and what is made of it", "donor": "Everythi
 
 def _scopes(specimen: SpecimenPublic) -> dict[str, str | None]:
     return {"specimen": specimen.code, "donor": specimen.donor, "lot": specimen.lot}
+
+
+def _scope(at: Acting[SpecimenPublic]) -> dict[str, str]:
+    of = _scopes(at.read).get(at.form.get("scope_kind", ""))
+    if of is None:
+        raise FormFault({"scope_kind": "On what: choose one of the list."})
+    return {"scope_id": of}
 
 
 ActPage(
@@ -46,7 +54,7 @@ ActPage(
     labels={"scope_kind": "On what", "kind": "Kind of hold", "reason": "Why"},
     model=HoldRequest,
     names=("scope_kind", "kind", "reason"),
-    given=lambda at: {"scope_id": _scopes(at.read).get(at.form.get("scope_kind", ""))},
+    given=_scope,
     use_case=place_hold,
     args=lambda _at: (),
     after=lambda at, body, _answer: Done(f"/specimens/{at.code}", f"On hold: {words(body.kind.value).lower()}.", kind="care"),

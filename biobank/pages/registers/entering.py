@@ -17,7 +17,7 @@ from biobank.pages.registers.registers import KINDS, LABELS, named
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Opened
 from biobank.pages.ui.addresses import coming_back
 from biobank.pages.ui.faults import term_of
-from biobank.pages.ui.forms import fields_of
+from biobank.pages.ui.forms import FormFault, called, fields_of
 from biobank.pages.ui.where_next import comes_back
 from biobank.registers import service
 from biobank.registers.schemas import PREFIXES, EnterRegister
@@ -92,6 +92,8 @@ async def _enter(at: Acting[Choices]) -> Done | ActForm | Response:
     """Ask about a thing of the kind that was chosen; told of it, enter it."""
     if at.form.get(CHOOSING):
         kind = at.form.get("kind", "")
+        if kind not in dict(KINDS):
+            raise FormFault({"kind": f"{called('kind', LABELS)}: choose one of the list."})
         to = f"/registers/new?{urlencode({'kind': kind})}"
         return RedirectResponse(coming_back(to) if comes_back(at.form) else to, 303)
     body = await ENTER.body_of(at)

@@ -11,7 +11,7 @@ from biobank.auth.actor import Actor
 from biobank.custody.snapshots import load
 from biobank.foundation import clock
 from biobank.pages.ui.act_pages import Acting, ActPage, Asked, Done, Opened, OwnPage
-from biobank.pages.ui.forms import fields_of
+from biobank.pages.ui.forms import FormFault, fields_of
 from biobank.shipping import handovers
 from biobank.shipping.handover_queries import get_handover, public_of
 from biobank.shipping.handover_rules import accept_refusals, decline_refusals, read_receiver, taker_refusal
@@ -74,9 +74,11 @@ async def _accept(at: Acting[Standing]) -> Done:
 
 
 async def _decline(at: Acting[Standing]) -> Done:
-    """Say no, or take one's own offer back."""
-    asked = at.form.get("reason", "")
-    body = DeclineRequest(reason=asked if asked in dict(REASONS) else "taken_back")
+    """Say no and why, or take one's own offer back."""
+    asked = at.form.get("reason", "") if at.read.receives else "taken_back"
+    if at.read.receives and asked not in dict(REASONS):
+        raise FormFault({"reason": "Why not: choose one of the list."})
+    body = DeclineRequest(reason=asked)
     answer = await at.performing(handovers.decline, at.path["handover_id"], body)
     return Done("/", "The hand-over is ended.", f"{answer['from_id']} still holds everything.", "note")
 

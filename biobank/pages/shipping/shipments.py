@@ -25,6 +25,7 @@ from biobank.pages.ui.filters import when
 from biobank.pages.ui.forms import Field, FormFault, fields_of
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
+from biobank.pages.ui.scanned import found_in, nothing_in
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.registers.using import choices_of
@@ -229,6 +230,7 @@ def _draw_receive(at: Opened[ShipmentDetail]) -> ActForm:
         + (" It left under a seal: look at it before you open it. Unchecked, all of it is on hold." if one.seal else ""),
         fields=[
             *lists,
+            nothing_in(at.form),
             *fields_of(ShipmentReceiveRequest, *LOOKED, values=at.filled(), labels=LABELS),
             *asked_again(at.refusal),
         ],
@@ -239,12 +241,14 @@ def _draw_receive(at: Opened[ShipmentDetail]) -> ActForm:
 
 def _scanned(at: Opened[ShipmentDetail]) -> dict[str, Any]:
     broken, illegible = set(at.form.lines_of("broken")), set(at.form.lines_of("illegible"))
+    boxes = compared(at.form)
+    scanned = found_in(at.form, "scanned", other=broken | illegible)
     return {
         "scanned": [
             {"specimen": text, "container_intact": text not in broken, "label_legible": text not in illegible}
-            for text in dict.fromkeys([*at.form.lines_of("scanned"), *sorted(broken | illegible)])
+            for text in dict.fromkeys([*scanned, *sorted(broken | illegible)])
         ],
-        "boxes": compared(at.form),
+        "boxes": boxes,
         "confirmed": "confirmed" in at.form,
     }
 

@@ -18,6 +18,7 @@ from biobank.pages.storage.box_maps import grid_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.addresses import ContainerCode
 from biobank.pages.ui.parts import ActionLink
+from biobank.pages.ui.scanned import found_in, nothing_in
 from biobank.pages.ui.session import PageReading
 from biobank.pages.ui.templating import render
 from biobank.storage.counts import count_container
@@ -135,7 +136,7 @@ def _scans(at: Opened[Any], template: str, title: str, place: ContainerPublic, f
 
 def _compare(at: Opened[ContainerMap], found: Any = None) -> OwnPage:
     labels = {slot.specimen: slot.label for slot in at.read.slots if slot.specimen is not None}
-    return _scans(at, "storage_compare.html", "Compare", at.read.container, found, labels=labels)
+    return _scans(at, "storage_compare.html", "Compare", at.read.container, found, labels=labels, fields=[nothing_in(at.form)])
 
 
 ActPage(
@@ -145,7 +146,7 @@ ActPage(
     model=CountRequest,
     lists=("scanned",),
     old_labels="left",
-    given=lambda at: {"container": at.code, "scanned": at.form.lines_of("scanned")},
+    given=lambda at: {"container": at.code, "scanned": found_in(at.form, "scanned")},
     args=lambda _at: (),
     use_case=count_container,
     after=lambda at, _body, found: _compare(at, found),

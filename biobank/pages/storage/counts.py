@@ -17,6 +17,7 @@ from biobank.pages.storage.about import trail_of
 from biobank.pages.ui.act_pages import ActForm, ActPage, Asked, Done, Opened, OwnPage
 from biobank.pages.ui.listing import Filter, Listing, Wanted
 from biobank.pages.ui.parts import Column
+from biobank.pages.ui.scanned import found_in, nothing_in
 from biobank.storage.counts import (
     CountPublic,
     count,
@@ -107,6 +108,7 @@ def _draw(at: Opened[ContainerPublic]) -> OwnPage:
         container=at.read,
         trail=trail_of(at.read, "Count"),
         typed=at.form.get("scanned", ""),
+        fields=[nothing_in(at.form)],
         action=at.request.url.path,
     )
 
@@ -123,7 +125,7 @@ ActPage(
     model=CountBlind,
     lists=("scanned",),
     old_labels="left",
-    given=lambda at: {"scanned": at.form.lines_of("scanned")},
+    given=lambda at: {"scanned": found_in(at.form, "scanned")},
     use_case=count,
     after=_counted,
 ).on(router)

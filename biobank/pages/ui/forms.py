@@ -5,6 +5,7 @@ differs from what the wire carries in three places only: a measure is typed in t
 is typed in the zone in which the page shows times, and a list is typed as codes with spaces or lines between them.
 """
 
+import re
 import types
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from biobank.pages.ui.typed_times import WHICH, day_typed, instant_typed
 from biobank.registers.reasons import STANDARD
 
 M = TypeVar("M", bound=BaseModel)
+_TERM = re.compile(r"[a-z][a-z0-9_]*")
 
 SCANNED = {
     "tube": "HF AD UN",
@@ -313,8 +315,8 @@ def _field(name: str, info: FieldInfo, value: Any, options: Sequence[tuple[str, 
     mark = listed_by(info) if kind == "text" else None
     offered = [(words(word), word) for word in STANDARD.get(mark.about, ())] if mark is not None else choices or ()
     listed = TIME_ZONES if names_zone(info) else "" if mark is None else mark.kind
-    if mark is not None and isinstance(value, str) and is_term(info):
-        value = words(value) if value else ""
+    if mark is not None and isinstance(value, str) and is_term(info) and _TERM.fullmatch(value):
+        value = words(value)  # what no term can be stays as it was typed
     drawn_as = "listed" if listed else kind
     return Field(name, said, drawn_as, value, required, hint, offered, SCANNED.get(name, ""), unit, "", listed)
 
@@ -377,3 +379,5 @@ def typed(info: FieldInfo, name: str, form: Form, zone: ZoneInfo) -> Any:
 
 CIRCUMSTANCES = ("occurred_at", "reason_text", "late_entry", "performed_by", "comment", "paper")
 """What any act may carry beside its own fields; drawn folded away."""
+NAMELESS = (*(name for name in CIRCUMSTANCES if name not in LONG), f"{WHICH}occurred_at")
+"""What of it names nobody's patient: the form about a person keeps it when it is refused (`ActPage.keeps`)."""

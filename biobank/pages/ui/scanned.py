@@ -10,7 +10,7 @@ from biobank.foundation.codes import Prefix, is_ours, resolve_payload
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import Refusal
 from biobank.foundation.scanned_text import scans_on
-from biobank.pages.ui.forms import FormFault
+from biobank.pages.ui.forms import Field, FormFault
 from biobank.pages.ui.posted import Form
 from biobank.scanning.racks import read_scans
 from biobank.specimens.resolving import codes_named, resolve_all
@@ -40,6 +40,27 @@ def code_of(text: str, name: str, settings: Settings, *prefixes: Prefix) -> str:
     if code.prefix not in prefixes:
         raise FormFault({name: f"{code.text} is another kind of code. Scan one that begins with {_listed(prefixes)}."})
     return code.text
+
+
+NOTHING = "nothing_in_it"
+
+
+def nothing_in(form: Form) -> Field:
+    """Return the box to tick by whoever looked and found no tube: a list left empty does not say so."""
+    return Field(NOTHING, "There is no tube in it", "checkbox", NOTHING in form, hint="Only when you looked, and it is empty.")
+
+
+def found_in(form: Form, name: str, other: Collection[str] = ()) -> list[str]:
+    """Return what was scanned of what is inside, empty where it was said that nothing is; `other`: scanned elsewhere in the form.
+
+    Raises FormFault when nothing was scanned and nothing said, or both.
+    """
+    scanned, nothing = form.lines_of(name), NOTHING in form
+    if nothing and (scanned or other):
+        raise FormFault({NOTHING: "Something was scanned. Take this tick away, or empty the list."})
+    if not (nothing or scanned or other):
+        raise FormFault({name: "Scan every tube that is in it; when there is none, tick that below."})
+    return scanned
 
 
 def outdated_labels(session: Session, _actor: Actor, form: Form, settings: Settings) -> PrintedLabels:

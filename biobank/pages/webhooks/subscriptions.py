@@ -18,6 +18,7 @@ from biobank.foundation.paging import Paging
 from biobank.foundation.terms import counted, words
 from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Needs, Opened, OwnPage, proposed
 from biobank.pages.ui.addresses import WebhookCode
+from biobank.pages.ui.forms import FormFault
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.session import PageReading
@@ -289,6 +290,12 @@ def _given_up(session: Session, actor: Actor, asked: Asked) -> _GivenUp:
     return _GivenUp(read_webhook(session, actor, asked.code), tuple(one.id for one in found))
 
 
+def _deliveries(at: Acting[_GivenUp]) -> dict[str, list[UUID]]:
+    if not at.read.deliveries:
+        raise FormFault({"": "Nothing is given up here any more: somebody decided before you."})
+    return {"deliveries": list(at.read.deliveries)}
+
+
 def _decided(title: str) -> Any:
     return lambda at, body, _answer: Done(f"/webhooks/{at.code}", f"{counted(len(body.deliveries), 'event')}: {title}.")
 
@@ -303,7 +310,7 @@ ActPage(
         "it what was wrong. What came later about the same things follows in its order.",
     ),
     model=Undelivered,
-    given=lambda at: {"deliveries": list(at.read.deliveries)},
+    given=_deliveries,
     use_case=service.send_again,
     after=_decided("tried again"),
 ).on(router)
@@ -319,7 +326,7 @@ ActPage(
         "same things goes on. The log keeps that they were left out.",
     ),
     model=Undelivered,
-    given=lambda at: {"deliveries": list(at.read.deliveries)},
+    given=_deliveries,
     use_case=service.leave_out,
     after=_decided("left out"),
 ).on(router)
