@@ -1,7 +1,7 @@
 """Labels as people see them: what would be printed, printing it, scanning it back, thousands at once, templates and rules."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -95,7 +95,9 @@ def _read_rules(session: Session, actor: Actor, _asked: Asked) -> Ruled:
 
 async def _draw_templates(at: Opened[Ruled]) -> OwnPage:
     """Draw every template with an example, the print rules, and the form that sets one."""
-    templates = [(t.name, f"{t.title} ({t.name})") for t in offered(catalogue().values(), House.of(at.bank.settings))]
+    house = House.of(at.bank.settings)
+    printable = offered(catalogue().values(), house)
+    templates = [(one.name, f"{one.title} ({one.name})") for one in printable]
     typed = at.form
     fields = [
         Field("site", "Site", "select", typed.get("site", ""), True, options=at.read.sites),
@@ -105,7 +107,7 @@ async def _draw_templates(at: Opened[Ruled]) -> OwnPage:
     ]
     return OwnPage(
         "labels.html",
-        templates=await asyncio.to_thread(examples, at.bank.settings.host_name),
+        templates=await asyncio.to_thread(examples, printable, house.host),
         rules=[one.model_dump() for one in at.read.rules.items],
         rule_columns=RULES,
         fields=fields if at.read.sites else None,
@@ -129,9 +131,9 @@ ActPage(
 ).on(router)
 
 
-def examples(host: str) -> list[tuple[Template, Markup]]:
-    """Draw an example of every template. They name nothing that exists."""
-    drawings = [files.Drawing(template, (example_of(name),), host) for name, template in catalogue().items()]
+def examples(templates: Sequence[Template], host: str) -> list[tuple[Template, Markup]]:
+    """Draw an example of each template. They name nothing that exists."""
+    drawings = [files.Drawing(template, (example_of(template.name),), host) for template in templates]
     return [(one.template, markup_of(one)) for one in drawings]
 
 
