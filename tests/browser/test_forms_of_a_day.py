@@ -32,7 +32,7 @@ def fill(page: Page, **values: str) -> None:
 
 def follow(page: Page, name: str, *, exact: bool = False) -> None:
     """Open what a link leads to and wait until it is there: its scripts hear what is chosen next."""
-    page.get_by_role("link", name=name, exact=exact).click()
+    page.get_by_role("link", name=name, exact=exact).first.click()
     page.wait_for_load_state()
 
 
@@ -222,7 +222,7 @@ def test_an_administrator_lays_out_a_tank_makes_a_login_and_quality_co_signs_its
 
     quality = signed_in("quality", path=f"/users/{code}")
     follow(quality, "Open")
-    expect(quality.locator("main")).to_contain_text("role Laboratory technician; site LAB")
+    expect(quality.locator("main")).to_contain_text("Role: Laboratory technician; Site: LAB")
     fill(quality, password="not my password at all")
     press(quality, "Sign as the second person")
     expect(quality.get_by_role("alert").first).to_be_visible()

@@ -54,7 +54,9 @@ WORDS = {
     **dict.fromkeys(
         ("users create second", "users reset-password second", "users reset-password username"), "a login, looked up"
     ),
-    **dict.fromkeys(("keys token take", "receipt check bank", "receipt check leaf", "serve host"), "of the machine"),
+    **dict.fromkeys(
+        ("keys token take", "log tiles place", "receipt check bank", "receipt check leaf", "serve host"), "of the machine"
+    ),
     **dict.fromkeys(("witness address", "witness host", "witness name", "witness origin", "log recover new_origin"), "of a log"),
 }
 """Command and parameter → what becomes of the word. An import takes files alone (`benches/test_entered_late.py`)."""
