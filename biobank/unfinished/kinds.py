@@ -126,6 +126,8 @@ _UNVERIFIED = exists().where(
     withdrawal_item.c.withdrawal_code == withdrawal.c.code,
     custody.c.code == withdrawal_item.c.specimen_code,
     custody.c.state.in_(["issued", "in_transit", "delivered"]),
+    # What came back may be out for another withdrawal by now: that one is called for it.
+    custody.c.reserved_for == withdrawal.c.code,
     ~_CHECKED,
 )
 _LATER, _LATER_ITEM = handover.alias("later"), item.alias("later_item")

@@ -110,7 +110,7 @@ def read_bedside(session: Session, standing: Standing) -> BedsideView:
         if release_refusal(row, row["specimen_code"], now) is None
     ]
     last = _last_said(session, code)
-    left = sum(item.state is State.DELIVERED for item in case.items)
+    left = sum(item.away and item.state is State.DELIVERED for item in case.items)
     return BedsideView(
         code=code,
         donor=case.donor,

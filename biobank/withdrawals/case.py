@@ -127,6 +127,7 @@ class Case:
             labelled=self.findings[code].final_label is not None,
             given=code in self.given,
             left=self.findings[code].left_for == self.code,
+            others=tube.projection.reserved_for not in (None, self.code),
         )
 
     @property

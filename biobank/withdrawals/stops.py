@@ -29,7 +29,7 @@ from biobank.withdrawals.events import Administered, Reserved
 from biobank.withdrawals.models import withdrawal
 from biobank.withdrawals.step_rules import Grounds, read_grounds, usage_of
 from biobank.withdrawals.stop_events import GoesOn, Stopped
-from biobank.withdrawals.workflow import AWAY, BEFORE_ISSUE, WithdrawalState
+from biobank.withdrawals.workflow import BEFORE_ISSUE, WithdrawalState
 
 S = WithdrawalState
 BEFORE = frozenset({S.REQUESTED, S.APPROVED, S.PICKING})
@@ -45,7 +45,7 @@ def stops_of(case: Case, grounds: Grounds, *, lagging: bool = False) -> list[Ref
     """
     if case.state in BEFORE:
         return usage_of(case, grounds, case.tubes, Reserved, BEFORE_ISSUE[case.route], lagging=lagging)
-    to_give = [item.specimen for item in case.items if item.state in AWAY] if case.state in GOING else []
+    to_give = [item.specimen for item in case.items if item.away] if case.state in GOING else []
     if not to_give:
         return []
     found = usage_of(case, grounds, to_give, Administered, None, lagging=lagging)

@@ -33,7 +33,7 @@ def lead_back(session: Session, act: Act, tube: str, undone: bytes, given: Circu
     if row is None:
         return []
     case = read_case(session, row)
-    arrived = case.given or any(item.state is State.DELIVERED for item in case.items)
+    arrived = case.given or any(item.away and item.state is State.DELIVERED for item in case.items)
     state = WithdrawalState.DELIVERED if arrived else WithdrawalState.ISSUED
     event = GivingUndone(specimen=tube, release=str(row["release_id"]), reversal=reversal.leaf_hash.hex(), state=state)
     back = record_on_case(session, act, case, event, given, relies_on=(undone, reversal.leaf_hash))

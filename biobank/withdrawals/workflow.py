@@ -138,7 +138,8 @@ def step_refusal(step: Step, code: str, state: WithdrawalState) -> WrongStep | N
 class Item:
     """One tube of a withdrawal, as the rules see it: where it is and what was done with it for this withdrawal.
 
-    `labelled`: its final label is on it; `left`: it left the bank for it, and quality has not decided about a return.
+    `labelled`: its final label is on it; `left`: it left the bank for it, and quality has not decided about a return;
+    `others`: it came back, and is reserved for another withdrawal now.
     """
 
     specimen: str
@@ -149,11 +150,17 @@ class Item:
     labelled: bool = False
     given: bool = False
     left: bool = False
+    others: bool = False
+
+    @property
+    def away(self) -> bool:
+        """Whether it is on its way, or at the clinic, for this withdrawal."""
+        return self.state in AWAY and not self.others
 
 
 def settled(item: Item) -> bool:
     """Say whether it is not outstanding: it has ended, or is the bank's again by quality's decision."""
-    return item.state in TERMINAL or not (item.left or item.state in AWAY)
+    return item.state in TERMINAL or not (item.left or item.away)
 
 
 def after(step: Step, state: WithdrawalState, items: Collection[Item] = ()) -> WithdrawalState:
@@ -184,7 +191,7 @@ _LEADS_TO = {
 
 def shown(state: WithdrawalState, items: Collection[Item]) -> str:
     """Return the state as people are told it: an issued withdrawal whose tubes travel is `in_transit`."""
-    if state is S.ISSUED and any(item.state is State.IN_TRANSIT for item in items):
+    if state is S.ISSUED and any(item.away and item.state is State.IN_TRANSIT for item in items):
         return State.IN_TRANSIT.value
     return state.value
 
@@ -263,10 +270,10 @@ def _waits_after_issue(items: Sequence[Item]) -> list[Wait]:
     waits: list[Wait] = [
         (("receive",), f"{item.specimen}: receive it at the clinic", item.specimen)
         for item in items
-        if item.state in (State.ISSUED, State.IN_TRANSIT)
+        if item.away and item.state is not State.DELIVERED
     ]
     for item in items:
-        if item.state is State.DELIVERED:
+        if item.away and item.state is State.DELIVERED:
             frozen = item.condition is Condition.FROZEN
             said = ", ".join([*(["thaw it"] if frozen else []), "bedside check by two people", "administer it"])
             # What was checked by two people is given; there is a release only then.
@@ -283,7 +290,7 @@ def _waits_for_return(items: Sequence[Item]) -> list[Wait]:
             item.specimen,
         )
         for item in items
-        if item.state not in AWAY and not settled(item)
+        if not item.away and not settled(item)
     ]
 
 
@@ -293,4 +300,5 @@ def ending_of(item: Item) -> str:
         return "look for it, or give it up as lost by two people"
     first = "take it out of its place and " if item.state is State.STORED else ""
     back = [f"{first}take it back with quality's decision"] if item.condition is Condition.FROZEN else []
-    return ", ".join([*(["give it"] if item.state in AWAY else []), *back, "or have it destroyed"])
+    ways = [*(["give it"] if item.away else []), *back, "have it destroyed"]
+    return ", ".join([*ways[:-1], f"or {ways[-1]}" if len(ways) > 1 else ways[-1]])

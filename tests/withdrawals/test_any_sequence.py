@@ -119,11 +119,13 @@ class Withdrawals(Sequence):
     @rule(turned=st.booleans())
     def two_records_become_one(self, turned: bool) -> None:
         """Whichever stays: the cells of both are one person's, and those of the other record are asked for."""
-        stays, *others = reversed(self.pair) if turned else self.pair
-        if not others or merge(self.api, stays, *others).status_code != 200:
+        if len(self.pair) == 1:
+            return
+        stays, goes = self.pair[::-1] if turned else self.pair
+        if merge(self.api, stays, goes).status_code != 200:
             return
         self.pair = [stays]
-        self.owner |= {tube: stays for tube, owner in self.owner.items() if owner in others}
+        self.owner |= {tube: stays for tube, owner in self.owner.items() if owner == goes}
         self.reached.add("merge")
         story = self.stories[MERGED]
         story.donor, story.band = stays, donors.band(self.api, stays)
