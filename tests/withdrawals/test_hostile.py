@@ -97,6 +97,8 @@ REFUSED: dict[str, dict[str, str]] = {
     "lot failed in between": _every(TOWARDS_USE, "lot_test_failed"),
     "hold placed in between": _every(TOWARDS_USE, "on_hold"),
     "recalled in between": _every(TOWARDS_USE, "on_hold"),
+    "rejected in between": _every(TOWARDS_USE, "not_released"),
+    "the donor died in between": _every(TOWARDS_USE, "donor_not_living", request="on_hold"),
     # What has left is on its way with what was approved; who treats is told of an allergy.
     "approval outdated": _every(("pick", "confirm", "issue"), "approval_outdated"),
     # Once it is thawed another clock runs: see "expired".
@@ -140,6 +142,8 @@ REFUSED_LABEL = {
     "lot failed in between": "lot_test_failed",
     "hold placed in between": "on_hold",
     "recalled in between": "on_hold",
+    "rejected in between": "not_released",
+    "the donor died in between": "donor_not_living",
     "approval outdated": "approval_outdated",
     "out of the cold too long": "",
     "label replaced": "label_superseded",
@@ -160,6 +164,8 @@ REFUSED_RUN = {
     "lot failed in between": "lot_test_failed",
     "hold placed in between": "on_hold",
     "recalled in between": "on_hold",
+    "rejected in between": "not_released",
+    "the donor died in between": "donor_not_living",
     "approval outdated": "approval_outdated",
     "out of the cold too long": "",
     "clock ahead": "implausible_time",

@@ -62,6 +62,9 @@ REFUSED: dict[str, dict[str, str]] = {
     "lot failed in between": _every((*_TO_BE_USED, "release"), "lot_test_failed"),
     "hold placed in between": _every(_TO_BE_USED, "on_hold"),
     "recalled in between": _every(_TO_BE_USED, "on_hold"),
+    # A rejection is not decided otherwise by a return, whatever it decides short of it.
+    "rejected in between": _every(_TO_BE_USED, "not_released") | _every(_BACK, "rejection_stands"),
+    "the donor died in between": _every(_TO_BE_USED, "donor_not_living"),
     "out of the cold too long": _every(_TO_BE_USED, "out_of_the_cold_too_long"),
     "label replaced": _every(("replace", *_BACK), "label_superseded"),
     "clock ahead": _every(BESIDE, "implausible_time"),

@@ -7,14 +7,18 @@ from sqlalchemy import insert, select, text, update
 from sqlmodel import Session
 
 from biobank.custody.models import custody
+from biobank.custody.recording import NOW, Move, record
+from biobank.custody.snapshots import load
 from biobank.donors.allergies import RecordAllergy, Substance, record_allergy
 from biobank.donors.consents import revoke_consent
+from biobank.donors.life import RecordDeath, record_death
 from biobank.donors.schemas import RevokeConsent
 from biobank.donors.visibility import get_visible_donor
 from biobank.donors.wristbands import void_band_in_force
 from biobank.foundation import clock
 from biobank.foundation.clock import rfc3339
 from biobank.foundation.db import table_of
+from biobank.quality.events import Decision
 from biobank.quality.hold_schemas import HoldRequest
 from biobank.quality.holds import place_hold
 from biobank.quality.look_back import start_recall
@@ -24,7 +28,7 @@ from biobank.specimens.models import LotTest, Specimen
 from biobank.transparency.models import event
 from tests import seed
 from tests.conftest import Api
-from tests.withdrawals.stories import Story, state_of
+from tests.withdrawals.stories import Story, everyone, released_event, state_of
 
 AT_NORTH = (
     "UPDATE specimen SET home_site_code = 'NORTH' WHERE code = :code",
@@ -57,6 +61,18 @@ def lot_failed(session: Session, _api: Api, story: Story) -> None:
     at = clock.now()
     row = {"lot_code": lot, "kind": "sterility", "sampled_at": at, "result": "failed", "recorded_at": at, "recorded_by": "SYSTEM"}
     session.execute(insert(table_of(LotTest)).values(id=uuid4(), event_hash=leaf, **row, **seed.TESTED))
+
+
+def rejected(session: Session, api: Api, story: Story) -> None:
+    """Quality rejects it."""
+    tube = load(session, story.vials[:1])[story.vials[0]]
+    said = released_event(str(tube.regulatory_basis)).model_copy(update={"decision": Decision.REJECTED})
+    record(session, everyone(api.test_bank), [Move(tube, said)], NOW)
+
+
+def died(session: Session, api: Api, story: Story) -> None:
+    known = RecordDeath(died_on=clock.now().date(), source="family")
+    record_death(session, api.test_bank.act("clinician"), story.donor, known)
 
 
 def recalled(session: Session, api: Api, story: Story) -> None:
@@ -101,4 +117,6 @@ BEFOREHAND = {
     "hold placed in between": held,
     "expired": expired,
     "lot failed in between": lot_failed,
+    "rejected in between": rejected,
+    "the donor died in between": died,
 }
