@@ -81,9 +81,14 @@ def _face_of(letter: str, bold: bool) -> str | None:
 
 
 def drawable(text: str) -> str:
-    """Return `text` in composed letters, with `LACKING` for each that cannot be drawn."""
-    composed = unicodedata.normalize("NFC", text.replace("\t", " "))
-    return "".join(letter if _face_of(letter, False) and _face_of(letter, True) else LACKING for letter in composed)
+    """Return `text` in composed letters, every kind of blank as a blank, with `LACKING` for each that cannot be drawn."""
+    return "".join(map(_drawn, unicodedata.normalize("NFC", text.replace("\t", " "))))
+
+
+def _drawn(letter: str) -> str:
+    if unicodedata.category(letter) == "Zs":  # between the thousands of a number stands a narrow one
+        return " "
+    return letter if _face_of(letter, False) and _face_of(letter, True) else LACKING
 
 
 def runs(text: str, bold: bool) -> Iterator[tuple[str, str]]:

@@ -57,6 +57,14 @@ def test_a_letter_that_came_in_two_pieces_is_one() -> None:
     assert "Zażółć" in printed("Zaz\u0307o\u0301\u0142c\u0301")
 
 
+@pytest.mark.parametrize("blank", ["\u00a0", "\u202f", "\u2009", "\u3000"])
+def test_a_blank_of_any_width_is_a_blank_and_lacks_nothing(blank: str) -> None:
+    text = printed(f"4{blank}700{blank}000")
+
+    assert text.count("4 700 000") == 5
+    assert LACKING not in text
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12))
 def test_no_letter_is_ever_left_out(text: str) -> None:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from biobank.foundation.terms import LOOKS, TONES, look_of, words
 from biobank.pages.ui import filters
 from biobank.pages.ui.code_pages import code_href
+from biobank.pages.ui.entries import said_of
 from biobank.pages.ui.parts import BoxGrid, BoxPlace, Entry
 
 LONDON = ZoneInfo("Europe/London")
@@ -81,6 +82,16 @@ def test_an_amount_in_a_sentence_reads_as_the_one_in_a_cell(value: int, unit: st
     text = filters.quantity_text(value, unit)
     assert not isinstance(text, Markup) and "<" not in text
     assert filters.quantity(value, unit) == f'<span class="quantity">{text}</span>'
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(5_000_000, "5 × 10⁶ cells"), (123_456_789_012, "1.23 × 10¹¹ cells"), (400, "400 cells")],
+)
+def test_a_power_stays_a_power_where_a_value_is_written_without_tags(value: int, said: str) -> None:
+    written = filters.plain(Markup(filters.quantity(value, "cells")))
+    assert written.replace(filters.NARROW, " ") == said
+    assert said_of({"amount": value, "unit": "cells"}).replace(filters.NARROW, " ").startswith(f"Amount: {said}")
 
 
 def test_nothing_known_is_a_dash_and_never_the_word_none() -> None:

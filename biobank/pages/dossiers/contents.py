@@ -1,9 +1,10 @@
 """What stands in each dossier, for one reader: what that reader may not know of is left out, or refused as a whole."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -45,6 +46,7 @@ UNIT_COLUMNS = (("Specimen", 80.0), ("Donor", 70.0), ("State", 90.0), ("Quality"
 OWN_COLUMNS = (("Specimen", 80.0), ("Material", 110.0), ("State", 90.0), ("Quality", 100.0), ("Amount", 100.0))
 REQUEST_COLUMNS = (("Withdrawal", 90.0), ("Material", 110.0), ("State", 90.0), ("Requested", 100.0), ("Tubes", 100.0))
 
+BADGE: Final = re.compile(r"\bUS-[0-9A-Z]{7}\b")
 
 Row = tuple[str | datetime | None, ...]
 """Cells; a time is written in the zone of whoever prints."""
@@ -191,6 +193,7 @@ def _file_of(session: Session, actor: Actor, code: str) -> tuple[list[tuple[str,
         else ()
     )
     facts = [
+        *([("On record before as", ", ".join(donor.also))] if donor.also else []),
         ("Status", words(donor.status)),
         ("Wristband in force", donor.wristband.wristband if donor.wristband else "none"),
         ("On hold", ", ".join(sorted({words(hold.kind) for hold in donor.holds})) or "no"),
@@ -217,6 +220,10 @@ def _of(
     also: Iterable[str] = (),
 ) -> Dossier:
     badges = {*also, *(event.by for event in events), *(hand["user"] for event in events for hand in event.performed)}
+    # Who signed first, scanned first or took it over stands in what an entry says, not in its hand.
+    badges.update(
+        found for part in parts for row in part.rows for cell in row if isinstance(cell, str) for found in BADGE.findall(cell)
+    )
     named = names_for(session, actor, keystore, badges)
     signers = [(badge, named.get(badge, "")) for badge in sorted(badges) if badge.startswith("US-")]
     return Dossier(title, facts, parts, actor.code, now(), signers, len(events))

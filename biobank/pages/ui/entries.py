@@ -13,7 +13,7 @@ from biobank.custody.event import rules
 from biobank.foundation.kept_files import file_members
 from biobank.foundation.terms import words
 from biobank.pages.ui.code_pages import prefix_of
-from biobank.pages.ui.filters import grouped, quantity
+from biobank.pages.ui.filters import grouped, plain, quantity
 from biobank.pages.ui.parts import Entry
 from biobank.quality.entry_words import commits_of, reads_words
 
@@ -126,7 +126,7 @@ def said_of(body: Mapping[str, Any], *, whole: bool = False) -> str:
 
 
 def _plain(value: Any) -> str:
-    return _INSTANT.sub(r"\1 \2 UTC", value.striptags() if isinstance(value, Markup) else str(value))
+    return _INSTANT.sub(r"\1 \2 UTC", plain(value) if isinstance(value, Markup) else str(value))
 
 
 def _unit_in(name: str) -> str | None:

@@ -6,7 +6,7 @@ Every filter returns text or safe markup built from escaped parts, so a template
 import re
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
@@ -211,6 +211,16 @@ def _scientific(value: int, symbol: str) -> Markup:
     return Markup('<span class="quantity">{}{}×{}10<sup>{}</sup>{}{}</span>').format(
         shown, NARROW, NARROW, exponent, NARROW, symbol
     )
+
+
+_RAISED: Final = re.compile(r"<sup>(-?\d+)</sup>")
+_ABOVE: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def plain(shown: Markup) -> str:
+    """Return what a page shows as plain text. An exponent stays above the line: without its tag 5 × 10⁶ would read 5 × 106."""
+    raised = _RAISED.sub(lambda found: found[1].translate(_ABOVE), shown)
+    return Markup(raised).striptags()  # noqa: S704 - it was markup, and its tags go
 
 
 def attributes(values: dict[str, object]) -> Markup:

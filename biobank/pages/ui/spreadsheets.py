@@ -13,6 +13,7 @@ from markupsafe import Markup
 from biobank.foundation import clock
 from biobank.foundation.formula_cells import defused, held
 from biobank.foundation.terms import words
+from biobank.pages.ui.filters import plain
 from biobank.pages.ui.parts import Column
 
 CUT = "More rows match than a file of a list takes. Narrow the filters."
@@ -62,7 +63,7 @@ def _cell(value: Any, kind: str, zone: ZoneInfo) -> Any:
         instant = datetime.fromisoformat(value) if isinstance(value, str) else value
         return instant.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, Markup):
-        return value.striptags()
+        return plain(value)
     if kind in ("chip", "words"):
         return words(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else str(value)
