@@ -10,7 +10,8 @@ from sqlmodel import Session
 from biobank.acts.signing import Meaning
 from biobank.custody.models import custody
 from biobank.custody.states import State
-from biobank.demo.people import BANK, PEOPLE
+from biobank.demo.people import BANK, CLINIC, PEOPLE
+from biobank.demo.registers import CENTRIFUGE
 from biobank.demo.signatures import sign_and_do
 from biobank.demo.stage import Stage
 from biobank.exports.selection import Selection
@@ -25,9 +26,15 @@ from biobank.people.roles import grant_role
 from biobank.people.schemas import RoleChange
 from biobank.quality.look_back import start_recall
 from biobank.quality.schemas import Criteria, RecallRequest
+from biobank.registers.models import register_entry
+from biobank.specimens.harvest_schemas import ContainerCollected, RecordHarvest
+from biobank.specimens.harvests import record_harvest
 from biobank.specimens.making import record_making
-from biobank.specimens.models import specimen
+from biobank.specimens.materials import MaterialName, Unit
+from biobank.specimens.models import harvest, specimen
+from biobank.specimens.preparations import Prepared, Spin
 from biobank.specimens.processing_schemas import MakingRun, RunInput, RunOutput
+from biobank.specimens.taking import HarvestMethod
 from biobank.storage.counts import count
 from biobank.storage.schemas import CountBlind
 from biobank.viability.criteria import set_criterion
@@ -48,6 +55,8 @@ _RAW: Final = (
     .order_by(custody.c.code)
     .limit(1)
 )
+_LATEST_DONOR: Final = select(harvest.c.donor_code).order_by(harvest.c.started_at.desc(), harvest.c.code).limit(1)
+_CENTRIFUGE: Final = select(register_entry.c.key).where(register_entry.c.name == CENTRIFUGE)
 _BOXES: Final = (
     select(custody.c.container_code)
     .where(_STORED)
@@ -89,9 +98,28 @@ _RECALLED: Final = (
 
 def fill_every_page(stage: Stage) -> None:
     """Record it, each in a transaction of its own."""
-    for work in (_run, _counts, _labels, _waiting, _criterion, _clinic, _recall):
+    for work in (_run, _counts, _labels, _waiting, _criterion, _clinic, _recall, _blood):
         stage.bank.database.write_now(partial(work, stage=stage))
     _copy_of_the_log(stage)
+
+
+def _blood(session: Session, stage: Stage) -> None:
+    """Somebody comes again for hair, and for blood that is spun at the clinic for PRP and counted."""
+    donor, device = session.execute(_LATEST_DONOR).scalar_one(), session.execute(_CENTRIFUGE).scalar_one()
+    vein = {"method": HarvestMethod.VENEPUNCTURE, "anatomical_site": "forearm"}
+    scalp = {"method": HarvestMethod.FOLLICULAR_UNIT_EXCISION, "anatomical_site": "occipital_scalp"}
+    counts = {"follicular_units": 20, "follicles": 45, "transected": 2}
+    hair = ContainerCollected(material=MaterialName.INTACT_FOLLICLES, unit=Unit.FOLLICLES, amount=45, **counts, **scalp)
+    plasma = ContainerCollected(material=MaterialName.PRP, unit=Unit.UL, amount=4000, **vein)
+    preparation = Prepared(
+        material=MaterialName.PRP,
+        prepared_with=device,
+        spins=[Spin(force_g=160, minutes=10), Spin(force_g=400, minutes=10)],
+        blood_platelets_per_ul=241_000,
+        product_platelets_per_ul=1_015_000,
+    )
+    visit = RecordHarvest(donor=donor, site=CLINIC, home_site=BANK, containers=[hair, plasma], preparations=[preparation])
+    record_harvest(session, stage.act("clara", clock.now()), visit)
 
 
 def issue_one(stage: Stage) -> None:

@@ -20,6 +20,7 @@ CONSENT_FORM: Final = hashlib.sha256(_FORM.encode()).hexdigest()
 """The hash of the form that everybody of the example bank signed."""
 LABORATORY: Final = "Eastgate Microbiology"
 WATER_BATH: Final = "Water bath 37 C"
+CENTRIFUGE: Final = "Bench centrifuge of the clinic"
 BENCHES = ("Bench A", "Bench B")
 PROCEDURES = ("SOP-21.3", "SOP-33.1", "SOP-41.1")
 NAMED: tuple[tuple[str, str], ...] = (
@@ -52,6 +53,8 @@ def make_registers(session: Session, act: Act, people: list[str], today: date) -
     for name, due in (("Incubator 1", 90), ("Safety cabinet 2", 20), ("Cell counter", -10)):
         key = _enter(session, act, kind="equipment", name=name, calibration_due_on=today + timedelta(days=due))
         _qualify(session, act, key)
+    key = _enter(session, act, kind="equipment", name=CENTRIFUGE, calibration_due_on=today + timedelta(days=120), site=None)
+    _qualify(session, act, key)
     enter_bench(session, act, name=BENCHES[0])
     shipper = _enter(session, act, kind="shipper", name="DS-04", holds_h=240, least_charge_g=3500, site=None)
     _qualify(session, act, shipper)

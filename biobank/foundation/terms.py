@@ -149,6 +149,8 @@ WORDING: dict[str, str] = {
     "annexin_v_7aad": "Annexin V and 7-AAD",
     "prp": "PRP",
     "prf": "PRF",
+    "spin_forces_g": "Spins, in g",
+    "spin_minutes": "Spins, in minutes",
     "qc": "QC",
     "hf": "HF",
     "dmso": "DMSO",

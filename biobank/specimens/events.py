@@ -18,6 +18,7 @@ from biobank.specimens.taking import HarvestMethod, taking_refusal
 AMOUNT = Field(ge=0, le=10**15, description="In the specimen's unit: cells, µL or follicles.")
 INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 COUNT = Field(default=None, ge=0, le=1_000_000)
+PLATELETS = Field(default=None, ge=1000, le=20_000_000)
 TERM = r"^[a-z0-9_]{2,40}$"
 MEDIUM = r"^(RG-[0-9A-Z]{7}|[a-z0-9_]{2,40})$"
 """A medium of the registers; older events name one in words."""
@@ -50,7 +51,7 @@ class Collected(_Begins):
     """Material was taken from the donor and is in this labelled container."""
 
     kind: Literal["specimen.collected"] = "specimen.collected"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     permission: ClassVar[Permission] = Permission.HARVEST_RECORD
     call: ClassVar[str] = "/harvests"
     to_state: ClassVar[State] = State.COLLECTED
@@ -71,6 +72,12 @@ class Collected(_Begins):
     follicles: int | None = COUNT
     transected: int | None = COUNT
     markers_tested: bool = Field(default=False, description="What the clinic said; lifts no statement.")
+    prepared_with: str | None = Field(default=None, pattern=r"^EQ-[0-9A-Z]{7}$", description="Of PRP and PRF: the device.")
+    spin_forces_g: tuple[int, ...] = Field(default=(), max_length=4)
+    spin_minutes: tuple[int, ...] = Field(default=(), max_length=4)
+    blood_platelets_per_ul: int | None = PLATELETS
+    product_platelets_per_ul: int | None = PLATELETS
+    not_counted: str | None = Field(default=None, pattern=TERM, description="Why a count of the platelets is missing.")
 
     def amendment_refusal(self) -> Refusal | None:
         """A corrected method or place is one by which the material is taken."""

@@ -17,6 +17,7 @@ from biobank.foundation.errors import NotFound
 from biobank.foundation.paging import Paging, read_page
 from biobank.specimens.harvest_schemas import ContainerTaken, HarvestList, HarvestPublic, HarvestSummary
 from biobank.specimens.models import harvest, specimen
+from biobank.specimens.preparations import PREPARED, preparation_in
 from biobank.specimens.scoping import at_sites_of
 from biobank.transparency.models import event
 
@@ -65,7 +66,14 @@ def _containers(session: Session, codes: list[str]) -> list[ContainerTaken]:
         of.setdefault(row.stream_id, []).append((row.leaf_hash.hex(), parse_entry(bytes(row.entry))))
     told = {code: body for code, entries in of.items() if (body := told_at_first(entries, only="specimen.collected"))}
     names = ("material", "unit", "amount", "method", "anatomical_site", "side", "started_at")
-    return [ContainerTaken(specimen=code, **{name: body.get(name) for name in names}) for code, body in told.items()]
+    return [
+        ContainerTaken(
+            specimen=code,
+            preparation=preparation_in(code, body) if body["material"] in PREPARED else None,
+            **{name: body.get(name) for name in names},
+        )
+        for code, body in told.items()
+    ]
 
 
 def told_at_first(entries: Iterable[tuple[str, Mapping[str, Any]]], *, only: str | None = None) -> dict[str, Any]:

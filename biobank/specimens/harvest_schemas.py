@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, model_validator
 from biobank.custody.recording import Circumstances, Instant
 from biobank.foundation.paging import Listed
 from biobank.specimens.materials import MaterialName, Unit
+from biobank.specimens.preparations import PreparationPublic, Prepared
 from biobank.specimens.shapes import (
     Amount,
     DonorCode,
@@ -116,6 +117,9 @@ class RecordHarvest(Circumstances):
     transport_medium: ReagentLot | None = Field(default=None, description="The medium it travels in, from the registers.")
     started_at: Instant | None = Field(default=None, description="When the first material left the body; default `occurred_at`.")
     containers: Annotated[list[ContainerCollected], Field(min_length=1, max_length=LONGEST_KIT)]
+    preparations: Annotated[list[Prepared], Field(max_length=2)] = Field(
+        default_factory=list, description="How the PRP and the PRF among them were prepared, one for each; required of both."
+    )
     unused: Annotated[list[LabelCode], Field(max_length=LONGEST_KIT)] = Field(
         default_factory=list, description="Labels of the kit that are not on a container: destroyed now."
     )
@@ -139,6 +143,7 @@ class ContainerTaken(BaseModel):
     anatomical_site: str
     side: str | None
     started_at: datetime = Field(description="When its material left the body.")
+    preparation: PreparationPublic | None = Field(description="Of PRP and PRF.")
 
 
 class HarvestSummary(BaseModel):

@@ -32,6 +32,7 @@ from biobank.specimens.kit_use import bind_kit, bound_to, labels_of, take_kit
 from biobank.specimens.kits import require_bank_site
 from biobank.specimens.materials import Tissue, tissue_of
 from biobank.specimens.models import harvest
+from biobank.specimens.preparations import Prepared, body_of, require_prepared
 from biobank.specimens.taking import KEEP
 
 LONGEST = timedelta(hours=24)
@@ -57,8 +58,9 @@ def record_harvest(session: Session, act: Act, request: RecordHarvest) -> Harves
 
     Raises NotPermitted, NotFound (donor, kit, site), DonorErased, DonorDeceased, NotABankSite; of the kit KitUsed, KitExpired,
     BeforeItExisted, KitOfAnotherSite, KitOfAnotherDonor, LabelsNotReconciled; IdentificationMissing, IdentificationExpired; of a
-    container NotHarvested, UnitNotOfMaterial, NotTakenSo, CountsDiffer, LabelOfAnotherMaterial; ConsentMissing, ConsentIsRevoked,
-    ImplausibleTime, NotInRegister (medium).
+    container NotHarvested, UnitNotOfMaterial, NotTakenSo, CountsDiffer, LabelOfAnotherMaterial; of PRP and PRF
+    PreparationMissing, PreparationOfSomethingElse; ConsentMissing, ConsentIsRevoked, ImplausibleTime, NotInRegister (of medium
+    and device).
     """
     act.require(Permission.HARVEST_RECORD, at=request.site)
     donor = get_visible_donor(session, act.actor, request.donor, lock=True)
@@ -74,18 +76,29 @@ def record_harvest(session: Session, act: Act, request: RecordHarvest) -> Harves
     kit_row = None if request.kit is None else take_kit(session, request, started)
     identification = _identification(session, request, started)
     require_takeable(request)
+    prepared = require_prepared([one.material for one in request.containers], request.preparations)
     if kit_row is None:
         codes = allocate_codes(session, act, request)
     else:
         codes = require_reconciled(request, labels_of(session, kit_row.code))
     code = request.kit or new_code(session, "KT")
-    warned = _medium(session, act, request, started)
+    warned = _things(session, act, request, started)
     _insert(session, act, code, request, identification, started)
     appended = [] if kit_row is None else [bind_kit(session, act, kit_row, request, identification, codes)]
     consents = _consents(session, request, codes, occurred)
     proofs = () if identification is None else (identification.leaf_hash,)
     drafts = [
-        _draft(code, request, container, label, identification, started, occurred, (consents[_tissue(container, label)], *proofs))
+        _draft(
+            code,
+            request,
+            container,
+            label,
+            prepared.get(container.material),
+            identification,
+            started,
+            occurred,
+            (consents[_tissue(container, label)], *proofs),
+        )
         for container, label in zip(request.containers, codes, strict=True)
     ]
     keep_warnings(session, act, warned, request, used_in=code, site=request.site)
@@ -102,11 +115,13 @@ def record_harvest(session: Session, act: Act, request: RecordHarvest) -> Harves
     )
 
 
-def _medium(session: Session, act: Act, request: RecordHarvest, started: datetime) -> list[Finding]:
-    """Return what to warn of about the medium; what was taken is recorded, so only one of no register is refused."""
-    if request.transport_medium is None:
+def _things(session: Session, act: Act, request: RecordHarvest, started: datetime) -> list[Finding]:
+    """Return what to warn of about medium and devices; what was taken is recorded, so only one of no register is refused."""
+    devices = sorted({one.prepared_with for one in request.preparations})
+    codes = [*devices, *([] if request.transport_medium is None else [request.transport_medium])]
+    if not codes:
         return []
-    use = Use(site=request.site, used_at=started, people=(), codes=[request.transport_medium], keeping=True)
+    use = Use(site=request.site, used_at=started, people=(), codes=codes, devices=devices, keeping=True)
     return require_fit(session, act, use)
 
 
@@ -203,6 +218,7 @@ def _draft(
     request: RecordHarvest,
     container: ContainerCollected,
     code: str,
+    prepared: Prepared | None,
     identification: CompletedIdentification | None,
     started: datetime,
     occurred: datetime,
@@ -229,6 +245,7 @@ def _draft(
         started_at=rfc3339(left),
         markers_tested=container.markers_tested,
         **counts,
+        **body_of(prepared),
     )
     row = counts | {
         "code": code,

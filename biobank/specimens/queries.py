@@ -51,6 +51,7 @@ from biobank.specimens.limits import limits_of, limits_then
 from biobank.specimens.materials import UNDETERMINED, material_of
 from biobank.specimens.models import specimen
 from biobank.specimens.models import specimen_parent as parent
+from biobank.specimens.preparation_queries import preparations_of
 from biobank.specimens.resolving import alias, same_identifier
 from biobank.specimens.schemas import (
     AliasPublic,
@@ -265,6 +266,7 @@ def specimen_public(
             for entry, leaf in zip(row.amended or [], row.amended_by or [], strict=True)
             if _was_known(read := parse_entry(bytes(entry)), as_of)
         ],
+        preparations=preparations_of(session, row.code, row.material),
         markers_evaluated=evaluation.complete,
         label=label_facts(
             row,

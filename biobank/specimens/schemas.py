@@ -12,6 +12,7 @@ from biobank.donors.markers import Evaluation
 from biobank.foundation.kept_files import FileHash
 from biobank.foundation.paging import Listed
 from biobank.specimens.materials import Assay
+from biobank.specimens.preparations import PreparationPublic
 from biobank.specimens.shapes import EquipmentCode, Recorded, Seq, SiteCode
 
 AliasIssuer = Annotated[
@@ -186,6 +187,9 @@ class SpecimenPublic(BaseModel):
     as_of: AsOf | None = Field(description="Null: `custody` is as it stands now.")
     holds: list[HoldSummary] = Field(description="In an as-of answer those of then.")
     amendments: list[AmendmentPublic]
+    preparations: list[PreparationPublic] = Field(
+        description="Of PRP and PRF: how each container that it comes from was prepared; of anything else none."
+    )
     label: LabelFacts
 
 

@@ -19,6 +19,7 @@ from biobank.custody.states import StreamKind
 from biobank.donors.models import donor_marker
 from biobank.donors.visibility import current_code
 from biobank.registers.queries import row_of
+from biobank.registers.using import DEVICES
 from biobank.specimens.models import specimen
 from biobank.transparency.models import event
 
@@ -162,4 +163,11 @@ def touched_by(session: Session, entry: str, since: datetime, until: datetime) -
         return BY_KIND[row.kind](session, named)
     if row.kind in IN_THE_LOG:
         return set(session.execute(IN_THE_LOG[row.kind](named)).scalars())
-    return set(session.execute(_TOUCHED, named).scalars())
+    found = set(session.execute(_TOUCHED, named).scalars())
+    return found | set(session.execute(_prepared(named)).scalars()) if row.kind in DEVICES else found
+
+
+def _prepared(named: dict[str, Any]) -> Select[Any]:
+    """Select the PRP and PRF that were prepared with a device."""
+    asked = select(event.c.stream_id).where(event.c.kind == "specimen.collected", _BODY["prepared_with"].astext == named["entry"])
+    return asked.where(_within(event.c.occurred_at, event.c.recorded_at, named))

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from biobank.custody.states import Condition
 from biobank.specimens.materials import MATERIALS, Estimand, MaterialName
+from biobank.specimens.preparations import GROWTH_FACTORS, PREPARED
 from biobank.viability import refusals
 from biobank.viability.history import History
 from biobank.viability.parameters import Limits, Parameters
@@ -56,7 +57,10 @@ def evidence_refusal(code: str, material: str, assay: str, parameters: Parameter
     """Return why neither this material nor this assay has evidence, or None."""
     if material not in parameters.materials:
         title = MATERIALS[MaterialName(material)].title.lower()
-        return refusals.MaterialUnknown(f"{code} is {title}; no thaw of that was ever read or counted here.", subject=code)
+        content = f" {GROWTH_FACTORS}" if material in PREPARED else ""
+        return refusals.MaterialUnknown(
+            f"{code} is {title}; no thaw of that was ever read or counted here.{content}", subject=code
+        )
     known = assays_for(material, parameters)
     if assay not in known:
         return refusals.AssayUnknown(

@@ -269,7 +269,8 @@ def place_of_box(api: Api, tube: str) -> str:
 def _made_in_the_laboratory(api: Api) -> dict[str, str]:
     """A donor with a consent, an unused kit, a harvest without one, and a washing run with its lot and a pending test."""
     donor = lab.donor(api, family_name="Sandringham-Vale", external_ids=[])
-    harvest = lab.made(lab.harvest(api.clinician, donor))
+    plasma = {"material": "prp", "unit": "ul", "amount": 4000}
+    harvest = lab.made(lab.harvest(api.clinician, donor, lab.fat(), plasma))
     fat = lab.received(api.lab_tech, harvest["specimens"][0])
     washed = lab.output("lipoaspirate", 40_000, "ul_washed")
     run = lab.made(lab.run(api.lab_tech, "wash", [lab.using(fat)], [washed]))

@@ -61,7 +61,16 @@ def harvest(client: Client, donor_code: str, *containers: Json, **changes: Any) 
         "transport_medium": seed.MEDIUM,
         "containers": [taken(one) for one in containers or (fat(),)],
     }
-    return client.post("/harvests", json=body | changes)
+    of_blood = [prepared(one) for one in ("prp", "prf") if any(held["material"] == one for held in containers)]
+    return client.post("/harvests", json=body | ({"preparations": of_blood} if of_blood else {}) | changes)
+
+
+def prepared(material: str, **changes: Any) -> Json:
+    """How PRP or PRF was prepared."""
+    spins = [{"force_g": 160, "minutes": 10}, {"force_g": 400, "minutes": 10}]
+    counts = {"blood_platelets_per_ul": 250_000, "product_platelets_per_ul": 1_070_000}
+    said = {"material": material, "prepared_with": seed.EQUIPMENT, "spins": spins}
+    return said | (counts if material == "prp" else {}) | changes
 
 
 def taken(container: Json) -> Json:

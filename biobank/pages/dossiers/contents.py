@@ -29,6 +29,7 @@ from biobank.quality.look_back import reached
 from biobank.quality.schemas import Criteria
 from biobank.specimens.lots import describe_lot
 from biobank.specimens.materials import amount_text
+from biobank.specimens.preparations import preparation_facts
 from biobank.specimens.processing_schemas import LotPublic
 from biobank.specimens.queries import describe_specimen, list_specimens
 from biobank.vault import Keystore
@@ -109,6 +110,7 @@ def of_specimen(session: Session, actor: Actor, keystore: Keystore, code: str) -
         ("Quality", words(one.custody.quality)),
         ("Amount", amount_text(one.custody.amount, one.unit)),
         ("Site", one.custody.site or "none"),
+        *preparation_facts(one.preparations),
     ]
     return _of(session, actor, keystore, f"The life of {code}", facts, parts, [*own, *asked])
 

@@ -4,6 +4,7 @@ The kit (or, without one, the donor) is scanned first; then the containers, one 
 container is ticked as left over, one by one: a label that nobody can account for is how two people's tissue gets mixed up.
 """
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,7 +29,7 @@ from biobank.pages.ui.act_pages import ActForm, Acting, ActPage, Asked, Done, Op
 from biobank.pages.ui.addresses import KitCode
 from biobank.pages.ui.filters import code as code_markup
 from biobank.pages.ui.filters import when
-from biobank.pages.ui.forms import CIRCUMSTANCES, Field, fields_of, parse_labelled
+from biobank.pages.ui.forms import CIRCUMSTANCES, Field, FormFault, fields_of, parse_labelled
 from biobank.pages.ui.listing import Filter, Link, Listing, Wanted
 from biobank.pages.ui.parts import ActionLink, Column
 from biobank.pages.ui.posted import Form
@@ -50,6 +51,7 @@ from biobank.specimens.harvest_schemas import (
 )
 from biobank.specimens.materials import MATERIALS, amount_text
 from biobank.specimens.materials import MaterialName as M
+from biobank.specimens.preparations import GROWTH_FACTORS, PREPARED, Prepared
 from biobank.specimens.queries import list_specimens
 from biobank.specimens.schemas import SpecimenList
 from biobank.specimens.taking import sites_of
@@ -60,7 +62,10 @@ TAKEN = [name for name, entry in MATERIALS.items() if entry.harvested]
 ABOUT = ("site", "home_site", "method", "anatomical_site", "transport_medium", "started_at")
 WAY = ("method", "anatomical_site", "side")
 COUNTS = ("follicular_units", "follicles", "transected")
+PLATELETS = ("blood_platelets_per_ul", "product_platelets_per_ul", "not_counted")
+PREPARATION = ("material", "prepared_with", "spins", *PLATELETS)
 ROWS = 4
+SPIN = re.compile(r"(?P<force>[0-9]{1,6}) ?(?:g|x ?g|× ?g) ?(?:for|x|×|/)? ?(?P<minutes>[0-9]{1,4}) ?min(?:utes)?", re.IGNORECASE)
 LABELS = {
     "site": "Where",
     "home_site": "For the bank",
@@ -68,6 +73,13 @@ LABELS = {
     "anatomical_site": "Taken from",
     "transport_medium": "Transport medium",
     "started_at": "First material left the body at",
+}
+PREPARATION_LABELS = {
+    "material": "What was prepared",
+    "prepared_with": "Centrifuge or system",
+    "blood_platelets_per_ul": "Platelets of the blood",
+    "product_platelets_per_ul": "Platelets of the product",
+    "not_counted": "Why they were not counted",
 }
 WAY_LABELS = {"method": "Taken by", "anatomical_site": "Taken from", "side": "Side"}
 
@@ -163,6 +175,15 @@ def _draw(at: Opened[Taking]) -> ActForm:
         at_least=min(len(waiting), 12) or ROWS,
         hint="One row for each closed container. How and from where it was filled: for the whole visit above, or in its row.",
     )
+    prepared = draw_rows(
+        "preparations",
+        "Preparation of PRP or PRF",
+        "Preparation",
+        _preparation_fields,
+        at.form if at.sent else None,
+        at_least=len(PREPARED),
+        hint="Only when a container holds PRP or PRF. Platelets are asked of PRP alone.",
+    )
     left_over = Field(
         "unused",
         "Labels left over: destroyed now",
@@ -190,7 +211,7 @@ def _draw(at: Opened[Taking]) -> ActForm:
             },
         ),
         also=[left_over] if waiting else [],
-        rows=[rows],
+        rows=[rows, prepared],
         draft=True,
         hidden={"kit": code} if code else {},
         submit="Record the harvest",
@@ -218,6 +239,14 @@ def _container_fields(row: Any, kit: KitPublic | None, hair: bool, fat: bool) ->
     return fields
 
 
+def _preparation_fields(row: Any) -> list[Field]:
+    what, *platelets = fields_of(Prepared, "material", "prepared_with", *PLATELETS, values=row, labels=PREPARATION_LABELS)
+    hint = "Force in g and minutes of each, in their order: 160 g 10 min, 400 g 10 min."
+    empty = [("", "None"), *((name.value, words(name)) for name in PREPARED)]
+    device, *counts = platelets
+    return [replace(what, options=empty), device, Field("spins", "Spins", "text", row.get("spins", ""), hint=hint), *counts]
+
+
 async def _record(at: Acting[Taking]) -> Done | Response:
     """Record it and show what came into being; or go on from the first scan."""
     form = at.form
@@ -231,6 +260,7 @@ async def _record(at: Acting[Taking]) -> Done | Response:
     if "transport_medium" in form:
         given["transport_medium"] = at.scanned("transport_medium", Prefix.REAGENT_LOT)
     given["containers"] = parse_rows(form, "containers", ("specimen", "amount"), lambda row: _container(at, row))
+    given["preparations"] = parse_rows(form, "preparations", PREPARATION, lambda row: _preparation(at, row), needed=False)
     typed = [name for name in ABOUT if name not in given]
     made = await at.performing(harvests.record_harvest, at.parse(RecordHarvest, *typed, *CIRCUMSTANCES, **given))
     said = " ".join([f"{counted(len(made['specimens']), 'new specimen')}.", *made["warnings"]])
@@ -244,6 +274,22 @@ def _container(at: Acting[Taking], row: Form) -> ContainerCollected:
     given["material"], given["unit"] = typed_what(row, "What is in it")
     given["amount"] = typed_amount(row, given["unit"])
     return parse_labelled(ContainerCollected, row, at.zone, (*WAY, *COUNTS), given, WAY_LABELS)
+
+
+def _preparation(at: Acting[Taking], row: Form) -> Prepared:
+    given: dict[str, Any] = {"spins": typed_spins(row.get("spins", ""))}
+    if "prepared_with" in row:
+        given["prepared_with"] = scanned_code(row, "prepared_with", at.bank.settings, Prefix.EQUIPMENT)
+    return parse_labelled(Prepared, row, at.zone, ("material", *PLATELETS), given, PREPARATION_LABELS)
+
+
+def typed_spins(text: str) -> list[dict[str, int]]:
+    """Read `160 g 10 min, 400 g 10 min`; raise FormFault with how it is typed."""
+    found = [SPIN.fullmatch(part.strip()) for part in text.replace(";", ",").split(",")]
+    spins = [{"force_g": int(one["force"]), "minutes": int(one["minutes"])} for one in found if one is not None]
+    if len(spins) != len(found):
+        raise FormFault({"spins": "Spins: type the force in g and the minutes of each, such as 160 g 10 min, 400 g 10 min."})
+    return spins
 
 
 def places_choices(hair: bool, fat: bool, empty: str) -> list[tuple[str, str]]:
@@ -271,6 +317,7 @@ CONTAINER_COLUMNS = [
     Column("method", "Taken by", "words"),
     Column("place", "Taken from"),
     Column("started_at", "Left the body", "when"),
+    Column("prepared", "Prepared"),
 ]
 
 
@@ -280,6 +327,7 @@ def container_row(one: ContainerTaken) -> dict[str, Any]:
     return one.model_dump() | {
         "amount": amount_text(one.amount, one.unit),
         "place": f"{words(one.anatomical_site)}{side}",
+        "prepared": "" if one.preparation is None else one.preparation.said,
     }
 
 
@@ -324,6 +372,7 @@ async def show_harvest(request: Request, code: KitCode, reading: PageReading) ->
             ("Recorded", when(harvest.recorded_at, request.state.zone)),
             ("By", harvest.recorded_by),
             ("Identification", "Two people" if harvest.identification else "None"),
+            ("PRP and PRF", GROWTH_FACTORS if any(one.preparation for one in harvest.containers) else None),
         ],
         tables=[
             (

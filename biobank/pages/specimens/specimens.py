@@ -46,6 +46,7 @@ from biobank.quality.kept_words import plan_of, plan_refusals
 from biobank.specimens.lineage import lineage_of
 from biobank.specimens.lineage_graph import draw_lineage
 from biobank.specimens.materials import amount_text
+from biobank.specimens.preparations import preparation_facts
 from biobank.specimens.queries import describe_specimen, find_described, specimen_public
 from biobank.specimens.schemas import Lineage, SpecimenPublic
 from biobank.storage.maps import map_around
@@ -197,6 +198,7 @@ def _identity(specimen: SpecimenPublic) -> list[tuple[str, Any]]:
         ("Home", specimen.home_site),
         ("Expires", specimen.label.expires_on),
     ]
+    facts += preparation_facts(specimen.preparations)
     if specimen.aliases:
         facts.append(("Also known as", ", ".join(f"{alias.value} ({alias.issuer})" for alias in specimen.aliases)))
     return facts

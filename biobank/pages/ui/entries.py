@@ -25,6 +25,7 @@ _UNITS = {
     "_s": "seconds",
     "_min": "minutes",
     "_days": "days",
+    "_per_ul": "platelets_per_ul",
     "_ul": "ul",
     "_nl": "nl",
     "_g": "g",

@@ -34,6 +34,7 @@ _UNITS: dict[str, tuple[str, int, int]] = {
     "mm": ("mm", 1, 0),
     "cells": ("cells", 1, 0),
     "cells_per_ml": ("cells/mL", 1, 0),
+    "platelets_per_ul": ("× 10⁹/L", 1000, 3),
     "follicular_units": ("follicular units", 1, 0),
     "follicles": ("follicles", 1, 0),
     "grafts": ("grafts", 1, 0),
