@@ -29,8 +29,8 @@ PER_UL: Final = 1000
 
 NotCounted = Literal["no_counter", "counter_out_of_order", "too_little_material", "platelets_clumped"]
 Platelets = Annotated[int, Field(ge=1 * PER_UL, le=20_000 * PER_UL, description="Platelets in a microlitre.")]
-Force = Annotated[int, Field(ge=10, le=10_000, description="Relative centrifugal force, in g.")]
-Minutes = Annotated[int, Field(ge=1, le=120)]
+Force = Annotated[int, Field(strict=True, ge=10, le=10_000, description="Relative centrifugal force, in g.")]
+Minutes = Annotated[int, Field(strict=True, ge=1, le=120)]
 
 
 class PreparationMissing(Conflict):

@@ -103,7 +103,7 @@ def test_what_was_not_prepared_so_is_refused_and_nothing_is_kept(
         {"spins": []},
         {"spins": [{"force_g": 160, "minutes": 10}] * 5},
         *({"spins": [{"force_g": force, "minutes": 10}]} for force in (-1, 0, 9, 10_001, 1.5, "much", None)),
-        *({"spins": [{"force_g": 160, "minutes": minutes}]} for minutes in (-1, 0, 121, 0.5, None)),
+        *({"spins": [{"force_g": 160, "minutes": minutes}]} for minutes in (-1, 0, 121, 0.5, True, "10", None)),
         {"spins": [{"force_g": 160, "minutes": 10, "rpm": 1500}]},
         *({"blood_platelets_per_ul": count} for count in (-1, 0, 999, 20_000_001, 1e30, "250", 0.25)),
         {"product_platelets_per_ul": 0},
