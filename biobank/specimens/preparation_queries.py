@@ -2,25 +2,33 @@
 
 from typing import Any
 
-from sqlalchemy import LargeBinary, Text, column, text
+from sqlalchemy import Text, column, or_, select, text
 from sqlmodel import Session
 
 from biobank.custody.entry import parse_entry
 from biobank.specimens.harvest_queries import told_at_first
 from biobank.specimens.preparations import PREPARED, PreparationPublic, preparation_in
+from biobank.transparency.models import event
 
-_FIRST = text(
-    """
-    WITH RECURSIVE line (code) AS (
-        SELECT CAST(:code AS text)
-        UNION SELECT p.parent_code FROM line JOIN specimen_parent p ON p.child_code = line.code
+_ROOTS = (
+    text(
+        """
+        WITH RECURSIVE line (code) AS (
+            SELECT CAST(:code AS text)
+            UNION SELECT p.parent_code FROM line JOIN specimen_parent p ON p.child_code = line.code
+        )
+        SELECT code FROM line WHERE NOT EXISTS (SELECT FROM specimen_parent up WHERE up.child_code = line.code)
+        """
     )
-    SELECT e.stream_id, e.leaf_hash, e.entry FROM line
-    JOIN event e ON e.stream_kind = 'specimen' AND e.stream_id = line.code AND (e.seq = 1 OR e.kind = 'specimen.amended')
-    WHERE NOT EXISTS (SELECT FROM specimen_parent up WHERE up.child_code = line.code)
-    ORDER BY e.stream_id, e.seq
-    """
-).columns(column("stream_id", Text), column("leaf_hash", LargeBinary), column("entry", LargeBinary))
+    .columns(column("code", Text))
+    .subquery("root")
+)
+_FIRST = (
+    select(event.c.stream_id, event.c.leaf_hash, event.c.entry)
+    .join(_ROOTS, _ROOTS.c.code == event.c.stream_id)
+    .where(event.c.stream_kind == "specimen", or_(event.c.seq == 1, event.c.kind == "specimen.amended"))
+    .order_by(event.c.stream_id, event.c.seq)
+)
 
 
 def preparations_of(session: Session, code: str, material: str) -> list[PreparationPublic]:
