@@ -92,7 +92,10 @@ def test_every_role_of_the_example_bank_finds_something_to_do(
     verdict = audited.seal().verdict()
     assert verdict["verdict"] == "true", verdict
     assert (verdict["signatures"]["by_key"] > 20, verdict["signatures"]["without_key"]) == (True, 0)
-    # Every row that the log knows of says what the log says; of the logins, those of the example.
+    # Every row that the log knows of says what the log says; of the logins and registers, those of the example.
     differing = bank.write(lambda s: {name: look(s, "", 1_000_000).differing for name, look in parts().items()})
     assert not differing.pop("logins").keys() & {badges[username] for username in PEOPLE}
+    seeded = bank.write(lambda s: set(s.execute(text("SELECT key FROM register_entry WHERE recorded_by = 'SYSTEM'")).scalars()))
+    for name in ("register_entry", "register_authorisation"):
+        assert differing.pop(name).keys() <= seeded
     assert {name: told for name, told in differing.items() if told} == {}
