@@ -28,7 +28,7 @@ class _Collector:
         assert settings.telemetry_address is not None
         self._url = settings.telemetry_address.rstrip("/") + path
         trusted = ssl.create_default_context(cafile=settings.telemetry_ca_file) if settings.telemetry_ca_file else True
-        self._client = httpx.Client(timeout=PATIENCE_S, trust_env=False, verify=trusted, follow_redirects=False)
+        self._client = httpx.Client(timeout=PATIENCE_S, trust_env=False, verify=trusted)
         self._well = True
 
     def takes(self, body: bytes) -> bool:
