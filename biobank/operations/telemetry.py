@@ -158,6 +158,7 @@ def begin(bank: Bank) -> None:
     from biobank.operations.telemetry_statements import follow_statements
 
     follow_statements(telemetry)
+    bank.database.direct.forget_idle()  # a connection of the scan path is followed, or not, from its beginning
     Tracing.tracer = telemetry
 
 
