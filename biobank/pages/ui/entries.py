@@ -146,11 +146,11 @@ def _shown(value: Any, whole: bool = False) -> Any:
         return grouped(value)
     if isinstance(value, dict):
         return said_of(value, whole=True) or None if whole else None
+    if isinstance(value, list) and all(isinstance(part, str) and part in _PERMISSIONS for part in value):
+        return ", ".join(Permission(part).words for part in value)  # whole: somebody signs for it
     if isinstance(value, list) and whole:
         return ", ".join(filter(None, (_plain(_shown(part, whole) or "") for part in value))) or None
     if isinstance(value, list):
-        if all(isinstance(part, str) and part in _PERMISSIONS for part in value):
-            return ", ".join(Permission(part).words for part in value)  # whole: somebody signs for it
         text = ", ".join(str(part) for part in value if not isinstance(part, dict | list) and not _PROOF.match(str(part)))
         return text[:SHORTEST_VALUE] or None
     if _PROOF.match(value):
