@@ -67,6 +67,9 @@ def joined(text: str) -> str:
     return normalise(text).replace(" ", "")
 
 
+_DOUBLED: Final = re.compile(r"(.)\1+")
+
+
 def sound(word: str) -> str:
     """Return the sound of a normalised word without spaces: its consonant classes, `a` for a leading vowel.
 
@@ -76,7 +79,7 @@ def sound(word: str) -> str:
     """
     if not _LATIN.fullmatch(word):
         return word
-    spelled = word.replace("ph", "f").replace("qu", "kw").replace("gh", "h").replace("dge", "g")
+    spelled = _DOUBLED.sub(r"\1", word).replace("ph", "f").replace("qu", "kw").replace("gh", "h").replace("dge", "g")
     symbols: list[str] = []
     previous = ""
     for position, letter in enumerate(spelled):

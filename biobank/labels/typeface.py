@@ -120,6 +120,9 @@ def fit_text(paragraphs: Sequence[str], box: Box, style: TextStyle) -> tuple[Tex
             high_enough = _height(rows, style.bold) * em_dots <= box.height
             if high_enough and all(_natural_width(row, style.bold) <= width for row in rows):
                 balanced = [_balanced(text, width, style.bold) for text in paragraphs]
+                # Another last row may reach further down.
+                if _height([row for rows in balanced for row in rows], style.bold) * em_dots > box.height:
+                    balanced = [_wrapped(text, width, style.bold) for text in paragraphs]
                 return tuple(_set(balanced, box, style, em_dots, stretch_percent))
     return None
 

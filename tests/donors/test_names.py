@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from biobank.donors.names import joined, normalise, same_family_name, same_given_names, sound, tidy, words
@@ -77,6 +77,7 @@ def test_the_first_given_name_may_stand_alone_and_no_other_part_may() -> None:
 
 
 @given(LATIN)
+@example("adge")
 def test_the_sound_of_a_word_is_never_empty_and_doubling_a_consonant_keeps_it(word: str) -> None:
     assert sound(word)
     doubled = "".join(c * 2 if c in "bdlmnrt" else c for c in word)

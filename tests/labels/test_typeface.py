@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import ImageFont
 
@@ -35,6 +35,7 @@ boxes = st.builds(Box, st.integers(0, 50), st.integers(0, 50), st.integers(5, 80
 
 @unhurried
 @given(paragraphs, boxes, styles)
+@example(["0", "0 0 p 0"], Box(0, 0, 31, 41), TextStyle(15, 11, False, Align.LEFT))
 def test_set_text_keeps_every_word_in_order_and_stays_in_its_box(texts: list[str], box: Box, style: TextStyle) -> None:
     runs = fit_text(texts, box, style)
     if runs is None:

@@ -111,7 +111,8 @@ class TinyLog:
 
     def collect(self, code: str = "AD26-000001-X", **entry: Any) -> None:
         """Begin a specimen."""
-        body = {name: None for row in rules.table if row["kind"] == "specimen.collected" for name in row["body"]}
+        (members,) = (row["body"] for row in rules.table if row["kind"] == "specimen.collected")
+        body: dict[str, Any] = {name: [] if "array" in types and "null" not in types else None for name, types in members.items()}
         self.add(
             "specimen",
             code,
