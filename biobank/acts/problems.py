@@ -123,6 +123,15 @@ def wants_page(request: Request) -> bool:
     return not request.url.path.startswith(FOR_PROGRAMS) and "text/html" in request.headers.get("accept", "")
 
 
+Page = Callable[[Request, Refusal], Awaitable[Response]]
+"""Draws a refusal for a browser."""
+
+
+async def refused_ahead(request: Request, refusal: Refusal, page: Page) -> Response:
+    """Return the answer of what stands ahead of the routes: a page for a browser, a problem for a program."""
+    return await page(request, refusal) if wants_page(request) else problem_response(refusal)
+
+
 _NO_BODY = frozenset({"missing", "model_attributes_type", "model_type", "dict_type"})
 
 
@@ -149,7 +158,7 @@ def _with_code(request: Request, before: str, now: str) -> str | None:
 
 def install(
     app: FastAPI,
-    page: Callable[[Request, Refusal], Awaitable[Response]] | None = None,
+    page: Page | None = None,
     shapes: Mapping[str, tuple[Shape, str]] = {},
 ) -> None:
     """Register the handlers on `app`; `page` renders a refusal for a browser.

@@ -21,7 +21,7 @@ from biobank.auth.actor import Actor
 from biobank.auth.identity import load_actor
 from biobank.auth.passkeys import Relying
 from biobank.auth.queries import username_of
-from biobank.auth.second_factor import SecondFactorNotSetUp
+from biobank.auth.second_factor import SECRET, SecondFactorNotSetUp
 from biobank.auth.service import PasswordCheck, Proven, WrongCredentials, prove_password, require_standing
 from biobank.auth.throttle import DEVICE_COOKIES, DEVICE_S, Asking, remembered
 from biobank.foundation import clock
@@ -50,7 +50,7 @@ credentials_changed: FromAbove[Callable[[Session, Act, str], Any]] = FromAbove("
 
 def password_check_of(bank: Bank) -> PasswordCheck:
     """Return what `auth.service.prove_password` needs."""
-    throttle, factors = bank.secret("throttle"), bank.secrets_of("second-factor")
+    throttle, factors = bank.secret("throttle"), bank.secrets_of(SECRET)
 
     def hashed_anew(session: Session, user: str) -> None:
         credentials_changed.get()(session, Act.system(bank, path="sign-in/hashed-anew"), user)

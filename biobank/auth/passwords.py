@@ -178,10 +178,10 @@ def _is_common(password: str) -> bool:
     """Say whether nothing is left but a common stem, once repetition, digits at the ends and signs are taken away."""
     folded = "".join(c for c in password.casefold() if c.isalnum())
     trimmed = folded.strip("0123456789")
-    return len(set(password)) < 4 or any(_repeats(text) in COMMON_STEMS for text in (folded, trimmed))
+    return len(set(password)) < 4 or any(repeated(text) in COMMON_STEMS for text in (folded, trimmed))
 
 
-def _repeats(text: str) -> str:
+def repeated(text: str) -> str:
     """Return the shortest piece that `text` repeats, or `text` itself."""
     for size in range(1, len(text) // 2 + 1):
         if text == text[:size] * (len(text) // size):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 from uuid import UUID
 
 from sqlalchemy import Row, bindparam, delete, func, insert, select, update
@@ -19,6 +19,7 @@ from sqlmodel import Session
 
 from biobank.auth.models import login_attempt as _attempt
 from biobank.auth.models import user as _user
+from biobank.auth.passwords import repeated
 from biobank.auth.second_factor import bank_box
 from biobank.auth.service import WINDOW
 from biobank.auth.station_models import badge_failure as _failure
@@ -87,8 +88,7 @@ def require_good(pin: str) -> None:
     if re.fullmatch(rf"[0-9]{{{SHORTEST},{LONGEST}}}", pin) is None:
         raise WeakPin(f"A PIN has {SHORTEST} to {LONGEST} digits and nothing else.")
     steps = {(int(after) - int(before)) % 10 for before, after in pairwise(pin)}
-    repeats = any(len(pin) % size == 0 and pin == pin[:size] * (len(pin) // size) for size in range(1, len(pin)))
-    if len(steps) == 1 or repeats or len(set(pin)) < 3:
+    if len(steps) == 1 or repeated(pin) != pin or len(set(pin)) < 3:
         raise WeakPin("Many people choose this one, so it is tried first. Choose digits that follow no rule.")
 
 
@@ -143,15 +143,19 @@ def begin(session: Session, station: "Row[Any]", code: str, keys: Sequence[bytes
         "succeeded": False,
     }
     attempt = session.execute(insert(_attempt).values(values).returning(_attempt.c.id)).scalar_one()
-    if row is None or row.pin is None or not row.active or row.must_change_password:
+    if not _may_open(row):
         return Tried(attempt, code, station.id)
     return Tried(attempt, code, station.id, bank_box(keys).decrypt(row.pin).decode(), row.pin)
+
+
+def _may_open(row: "Row[Any] | None") -> "TypeGuard[Row[Any]]":
+    return row is not None and row.pin is not None and row.active and not row.must_change_password
 
 
 def succeed(session: Session, tried: Tried) -> None:
     """Note that the PIN was right; raise WrongPin when it was replaced, or the login shut, since it was compared."""
     row = session.execute(_find.with_for_update(read=True, of=_user), {"code": tried.code}).first()
-    if row is None or row.pin is None or row.pin != tried.kept or not row.active or row.must_change_password:
+    if not _may_open(row) or row.pin != tried.kept:
         raise WrongPin(WRONG)
     session.execute(update(_attempt).where(_attempt.c.id == tried.attempt).values(succeeded=True))
     session.execute(delete(_failure).where(_failure.c.user_code == tried.code, _failure.c.station_id == tried.station))

@@ -18,6 +18,8 @@ from sqlmodel import Session
 from biobank.auth.models import second_factor as _factor
 from biobank.foundation.errors import Conflict, NotPermitted
 
+SECRET = "second-factor"  # noqa: S105  (the name of a file)
+"""Of the bank: under it lies what opens a login and is kept."""
 DRIFT_STEPS = 1
 
 

@@ -20,6 +20,7 @@ from biobank.auth.identity import grants_at, load_actor_of
 from biobank.auth.passwords import verify_password
 from biobank.auth.permissions import Permission
 from biobank.auth.scope import ANYWHERE
+from biobank.auth.second_factor import SECRET
 from biobank.auth.service import new_secret, secret_hash
 from biobank.auth.sessions import create_badge_session, end_replaced_session
 from biobank.auth.station_models import station as _station
@@ -33,7 +34,6 @@ from biobank.custody.states import StreamKind
 from biobank.foundation import clock
 from biobank.foundation.errors import Conflict, NotFound, NotPermitted, Refused
 from biobank.people.badge_events import StationEnded, StationEnrolled
-from biobank.people.pins import SECRET
 from biobank.registers.models import register_entry
 from biobank.registers.queries import row_of
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import structlog
@@ -18,9 +18,6 @@ import structlog
 from biobank.foundation.config import WeakSettings
 from biobank.foundation.durable_files import flush_folder
 from biobank.foundation.errors import Unavailable
-
-if TYPE_CHECKING:
-    pass
 
 log = structlog.get_logger("biobank.foundation.file_store")
 T = TypeVar("T")

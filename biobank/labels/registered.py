@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, TypeVar
 
 from biobank.foundation.config import Settings
-from biobank.foundation.errors import Conflict
+from biobank.foundation.errors import Conflict, Refusal, raise_first
 from biobank.labels.data import LabelData
 from biobank.labels.template import DONATION, EUROPEAN, Template
 from biobank.specimens.foreign_codes import ISBT_128, SEC, parse_donation_number, parse_european_code
@@ -46,31 +46,34 @@ class House:
         return cls(settings.host_name, settings.isbt_facility, settings.sec_establishment)
 
 
-def require_registered(template: Template, house: House) -> None:
-    """Raise NotRegistered when a template says codes of a registration that this bank does not have."""
+def registration_refusals(template: Template, house: House) -> list[Refusal]:
+    """Return why a template says codes of a registration that this bank does not have. Pure."""
+    found: list[Refusal] = []
     if template.fields >= DONATION and house.facility is None:
-        raise NotRegistered(
-            f"{template.name} says an ISBT 128 number, and this bank has no registration with ICCBBA in its settings. "
-            "Choose another label, or have BIOBANK_ISBT_FACILITY set."
+        found.append(
+            NotRegistered(
+                f"{template.name} says an ISBT 128 number, and this bank has no registration with ICCBBA in its settings. "
+                "Choose another label, or have BIOBANK_ISBT_FACILITY set."
+            )
         )
     if EUROPEAN & template.fields and house.establishment is None:
-        raise NotRegistered(
-            f"{template.name} says a Single European Code, and this bank has no establishment of the EU in its settings. "
-            "Choose another label, or have BIOBANK_SEC_ESTABLISHMENT set."
+        found.append(
+            NotRegistered(
+                f"{template.name} says a Single European Code, and this bank has no establishment of the EU in its settings. "
+                "Choose another label, or have BIOBANK_SEC_ESTABLISHMENT set."
+            )
         )
+    return found
+
+
+def require_registered(template: Template, house: House) -> None:
+    """Raise the first of `registration_refusals`."""
+    raise_first(registration_refusals(template, house))
 
 
 def offered(templates: Iterable[Template], house: House) -> list[Template]:
     """Return those that this bank may print."""
-    return [one for one in templates if _may(one, house)]
-
-
-def _may(template: Template, house: House) -> bool:
-    try:
-        require_registered(template, house)
-    except NotRegistered:
-        return False
-    return True
+    return [one for one in templates if not registration_refusals(one, house)]
 
 
 def identified(data: LabelData, template: Template, aliases: Sequence[AliasPublic], house: House) -> LabelData:

@@ -15,10 +15,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from biobank.acts.bank import Bank
-from biobank.acts.problems import problem_response, wants_page
+from biobank.acts.problems import Page, refused_ahead
 from biobank.foundation import clock
 from biobank.foundation.errors import Refusal, Unavailable
-from biobank.operations.doorman import Page
 from biobank.operations.startup_gate import ALWAYS_OPEN
 
 log = structlog.get_logger("biobank.operations.clock_gate")
@@ -71,8 +70,7 @@ class ClockGate:
             try:
                 await bank.database.read(require_right)
             except Refusal as refusal:
-                request = Request(scope, receive)
-                answer = await self.page(request, refusal) if wants_page(request) else problem_response(refusal)
+                answer = await refused_ahead(Request(scope, receive), refusal, self.page)
                 await answer(scope, receive, send)
                 return
         await self.app(scope, receive, send)

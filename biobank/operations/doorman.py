@@ -14,17 +14,16 @@ the connection ends. A compressed body is not taken at all. The head of a reques
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import ClassVar
 
 from fastapi import Request
 from starlette.datastructures import Headers
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from biobank.acts.bank import Bank
-from biobank.acts.problems import problem_response, wants_page
+from biobank.acts.problems import Page, refused_ahead
 from biobank.foundation.asgi import handing_back
 from biobank.foundation.config import Settings
 from biobank.foundation.errors import MalformedRequest, NotSignedIn, PayloadTooLarge, Refusal
@@ -102,9 +101,6 @@ def allowed_hosts(*named: str) -> frozenset[str]:
     if "*" in named:
         return frozenset()
     return frozenset(name.lower() for name in named) | {"localhost", "127.0.0.1", "[::1]"}
-
-
-Page = Callable[[Request, Refusal], Awaitable[Response]]
 
 
 class Doorman:
@@ -217,8 +213,7 @@ class Doorman:
             await self._refuse(refusal, scope, receive, send)
 
     async def _refuse(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        response = await self.page(request, refusal) if wants_page(request) else problem_response(refusal)
+        response = await refused_ahead(Request(scope, receive), refusal, self.page)
         response.headers["Connection"] = "close"  # what is left of the body is not read
         await response(scope, receive, send)
 

@@ -74,7 +74,7 @@ def _index_all(bank: Bank, say: Say, *, alone: bool = False) -> None:
 
 
 def _encrypt_factors(bank: Bank, say: Say) -> None:
-    keys = bank.secrets_of("second-factor")
+    keys = bank.secrets_of(second_factor.SECRET)
 
     def factors(session: Session) -> tuple[int, int]:
         whose, of_badges = second_factor.encrypt_anew(session, keys), pins.encrypt_anew(session, keys)
@@ -90,7 +90,7 @@ def _encrypt_factors(bank: Bank, say: Say) -> None:
 _CHANGES: Final[dict[str, Callable[[Bank, Say], None]]] = {
     "vault-master": _wrap_all,
     "blind-index": _index_all,
-    "second-factor": _encrypt_factors,
+    second_factor.SECRET: _encrypt_factors,
 }
 """What is put under the new secret. Of `throttle` nothing is: failures are counted anew, and devices are strangers once."""
 _WAITING: Final = frozenset({"digests", "device-keys", "client-keys"})

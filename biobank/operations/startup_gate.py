@@ -16,12 +16,11 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from biobank.acts.act import Act
 from biobank.acts.bank import Bank
-from biobank.acts.problems import problem_response, wants_page
+from biobank.acts.problems import Page, refused_ahead
 from biobank.auth.actor import SYSTEM
 from biobank.donors.erasure import replay_erasures
 from biobank.foundation.errors import Refusal, Unavailable
@@ -71,7 +70,7 @@ class StartupGate:
 class StartupGateMiddleware:
     """ASGI middleware: answers 503 until the startup gate is open. `page` draws it for a browser and asks nobody who they are."""
 
-    def __init__(self, app: ASGIApp, gate: StartupGate, page: Callable[[Request, Refusal], Response]) -> None:
+    def __init__(self, app: ASGIApp, gate: StartupGate, page: Page) -> None:
         self.app = app
         self.gate = gate
         self.page = page
@@ -87,8 +86,7 @@ class StartupGateMiddleware:
                     "Send the same request again in a minute, and tell the administrator."
                 )
                 log.warning("not_available", path=scope["path"], code=shut.code, cause="startup gate")
-                request = Request(scope, receive)
-                answer = self.page(request, shut) if wants_page(request) else problem_response(shut)
+                answer = await refused_ahead(Request(scope, receive), shut, self.page)
                 await answer(scope, receive, send)
                 return
         await self.app(scope, receive, send)

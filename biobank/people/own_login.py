@@ -17,13 +17,11 @@ from biobank.people.credentials import record_about, record_credentials
 from biobank.people.events import UserPasskeyAdded, UserPasskeyRemoved, UserSecondFactorRemoved, UserSecondFactorSet
 from biobank.people.queries import get_user
 
-SECOND_FACTOR_KEY = "second-factor"
-
 
 def begin_second_factor(session: Session, act: Act, username: str) -> FactorBegun:
     """Make a second factor of the actor, whose password was just proved; it counts once confirmed. Raises SecondFactorStands."""
     get_user(session, act.actor, act.actor.code, lock=True)
-    keys, issuer = act.bank.secrets_of(SECOND_FACTOR_KEY), act.bank.settings.host_name
+    keys, issuer = act.bank.secrets_of(second_factor.SECRET), act.bank.settings.host_name
     secret, address = second_factor.begin(session, keys, act.actor.code, issuer, username, act.at)
     return FactorBegun(secret=secret, address=address)
 
@@ -31,7 +29,7 @@ def begin_second_factor(session: Session, act: Act, username: str) -> FactorBegu
 def confirm_second_factor(session: Session, act: Act, code: str) -> None:
     """Let the second factor count. Raises NoSecondFactor, SecondFactorStands, WrongSecondFactor."""
     get_user(session, act.actor, act.actor.code, lock=True)
-    second_factor.confirm(session, act.bank.secrets_of(SECOND_FACTOR_KEY), act.actor.code, code, act.at)
+    second_factor.confirm(session, act.bank.secrets_of(second_factor.SECRET), act.actor.code, code, act.at)
     record_about(session, act, act.actor.code, UserSecondFactorSet())
     record_credentials(session, act, act.actor.code)
 
@@ -52,7 +50,7 @@ def add_passkey(session: Session, act: Act, answer: str) -> PasskeyPublic:
     """
     code = act.actor.code
     get_user(session, act.actor, code, lock=True)
-    keys, relying = act.bank.secrets_of(SECOND_FACTOR_KEY), passkeys.Relying.of(act.bank.settings)
+    keys, relying = act.bank.secrets_of(second_factor.SECRET), passkeys.Relying.of(act.bank.settings)
     made, digest = passkeys.add(session, keys, relying, code, answer, act.at)
     record_about(session, act, code, UserPasskeyAdded(passkey=digest))
     record_credentials(session, act, code)

@@ -8,10 +8,8 @@ from biobank.acts.act import Act
 from biobank.acts.personal_signature import vouch
 from biobank.auth import personal_keys
 from biobank.auth.passwords import Hashed
+from biobank.auth.second_factor import SECRET
 from biobank.people.events import UserEnrolmentOpened, UserPersonalKeySet
-
-SECRET = "second-factor"  # noqa: S105  (the name of a file)
-"""The bank's secret under which an enrolment waits for its owner."""
 
 
 def open_enrolment(session: Session, act: Act, code: str, people: dict[str, str]) -> UserEnrolmentOpened:

@@ -7,13 +7,13 @@ from sqlmodel import Session
 from biobank.acts.act import Act
 from biobank.auth import pins
 from biobank.auth.passwords import Hashed
+from biobank.auth.second_factor import SECRET
 from biobank.auth.stations import end_badge_sessions_of
 from biobank.custody.ledger import Appended
 from biobank.people.badge_events import UserPinCleared, UserPinSet
 from biobank.people.credentials import record_about, record_credentials
 from biobank.people.queries import get_user
 
-SECRET = "second-factor"  # noqa: S105  (the name of a file)
 Because = Literal["owner", "password_reset"]
 
 

@@ -29,12 +29,12 @@ from biobank.auth.schemas import (
     SessionsEnded,
     TokenAnswer,
 )
+from biobank.auth.second_factor import SECRET
 from biobank.auth.service import end_session, open_token_session, prove_password, refresh_tokens
 from biobank.auth.tokens import Claims
 from biobank.foundation import clock
 from biobank.foundation.errors import Refused
 from biobank.people.own_login import (
-    SECOND_FACTOR_KEY,
     add_passkey,
     begin_second_factor,
     confirm_second_factor,
@@ -146,7 +146,7 @@ async def ask_a_passkey(bank: BankDep, response: Response, purpose: Purpose = "s
     It is for anybody: the answer, with the password, shows who you are.
     """
     response.headers.update(NO_STORE)
-    challenge = passkeys.new_challenge(bank.secrets_of(SECOND_FACTOR_KEY), purpose, clock.now())
+    challenge = passkeys.new_challenge(bank.secrets_of(SECRET), purpose, clock.now())
     return PasskeyQuestion(challenge=challenge, site=passkeys.Relying.of(bank.settings).name)
 
 

@@ -140,7 +140,7 @@ def _compared(session: Session, one: Follows, streams: Sequence[str]) -> Slice:
         expected = {code: _expected(one, told, entries.get(code, [])) for code, told in stored.items()}  # type: ignore[arg-type]
         return expected, sum(map(len, entries.values()))
 
-    return slice_of(session, streams, rows, logged, site=None if one.site is None else one.site)
+    return slice_of(session, streams, rows, logged, site=one.site)
 
 
 def _stored(session: Session, one: Follows, codes: Sequence[str]) -> dict[str, Rows]:

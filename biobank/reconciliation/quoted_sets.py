@@ -30,9 +30,9 @@ def _subjects(rows: Rows, entry: Entry) -> None:
         rows[()] = {"sha256": entry["body"]["subjects_sha256"]}
 
 
-def _hex_digest(lines: Any, order: Any) -> Any:
+def _hex_digest(lines: Any, *order: Any) -> Any:
     """Return the SHA-256 of lines in an order, as entries quote a set, computed by the database."""
-    joined = func.string_agg(lines, aggregate_order_by(literal("\n"), order))
+    joined = func.string_agg(lines, aggregate_order_by(literal("\n"), *order))
     return func.encode(func.sha256(func.convert_to(joined, "UTF8")), "hex")
 
 
@@ -47,13 +47,7 @@ def _digests(of: Any, member: Any, *key: Any, where: Any = None, joined: Any = N
 _slot = storage_position.c
 _line = _slot.code + " " + cast_to(_slot.row, Text) + " " + cast_to(_slot.col, Text) + " " + _slot.label
 _slots_of = (
-    select(
-        _slot.container_code,
-        func.encode(
-            func.sha256(func.convert_to(func.string_agg(_line, aggregate_order_by(literal("\n"), _slot.row, _slot.col)), "UTF8")),
-            "hex",
-        ).label("slots_sha256"),
-    )
+    select(_slot.container_code, _hex_digest(_line, _slot.row, _slot.col).label("slots_sha256"))
     .group_by(_slot.container_code)
     .subquery()
 )

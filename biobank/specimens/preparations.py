@@ -11,6 +11,7 @@ doi 10.5312/wjo.v13.i6.587, twelve volunteers). Nothing here is a claim about an
 """
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field
@@ -180,5 +181,4 @@ def preparation_facts(prepared: Sequence[PreparationPublic]) -> list[tuple[str, 
 
 
 def _per_litre(per_ul: int) -> str:
-    whole, rest = divmod(per_ul, PER_UL)
-    return f"{whole}{f'.{rest:03}'.rstrip('0') if rest else ''} × 10⁹/L"
+    return f"{Decimal(per_ul) / PER_UL:f} × 10⁹/L"

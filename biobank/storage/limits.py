@@ -53,18 +53,14 @@ class PlaceLimits:
     rise_mc_per_min: int | None = None
     fall_ppm_per_h: int | None = None
 
+    @classmethod
+    def of(cls, holder: Any) -> Self:
+        """Read them from what bears them by their names: a row of a container or of a class, a request."""
+        return cls(**{name: getattr(holder, name) for name in NAMES})
+
     def with_stricter(self, other: "PlaceLimits") -> "PlaceLimits":
         """Return the stricter of both in everything."""
         return PlaceLimits(**{name: _stricter(name, getattr(self, name), getattr(other, name)) for name in NAMES})
-
-    def looser_by(self, other: "PlaceLimits") -> list[str]:
-        """Return the names in which `other` would allow more than this."""
-        return [
-            name
-            for name in NAMES
-            if (mine := getattr(self, name)) is not None
-            and ((its := getattr(other, name)) is None or (its != mine and _stricter(name, mine, its) == mine))
-        ]
 
     def looser_than(self, above: "PlaceLimits") -> list[str]:
         """Return the names in which this would be looser than what stands without it."""
@@ -140,7 +136,7 @@ def limits_of_place(session: Session, code: str, *, without_own: bool = False) -
     chain = up_to_its_cold(list(session.execute(_CHAIN, {"codes": [code]})))
     found = with_own_level(chain, class_limits(session, {chain[0].site_code})[class_judged_by(chain)])
     for row in chain[1:] if without_own else chain:
-        found = found.with_stricter(PlaceLimits(**{one: getattr(row, one) for one in NAMES}))
+        found = found.with_stricter(PlaceLimits.of(row))
     return found
 
 
@@ -148,7 +144,7 @@ def class_limits(session: Session, sites: Collection[str]) -> dict[str, PlaceLim
     """Return the limits of every class: the registry's, and whatever one of these sites set stricter. One statement."""
     found = {name: entry.limits for name, entry in CLASSES.items()}
     for row in session.execute(select(class_limit).where(class_limit.c.site_code.in_(sorted(sites)))):
-        its = PlaceLimits(**{one: getattr(row, one) for one in NAMES})
+        its = PlaceLimits.of(row)
         found[row.temperature_class] = found[row.temperature_class].with_stricter(its)
     return found
 
@@ -158,7 +154,8 @@ LOOSEN = "place.loosen_limits"
 
 def loosens(now: PlaceLimits, wanted: PlaceLimits, above: PlaceLimits) -> bool:
     """Say whether `wanted` in place of `now` lets something be read that may not be now; `above` stands in any case. Pure."""
-    return bool(now.with_stricter(above).looser_by(wanted.with_stricter(above)))
+    then = wanted.with_stricter(above)
+    return then.with_stricter(now) != then
 
 
 class LooserThanAbove(Conflict):
@@ -213,7 +210,7 @@ class SetPlaceLimits(Circumstances):
     @property
     def limits(self) -> PlaceLimits:
         """The limits in it."""
-        return PlaceLimits(**{name: getattr(self, name) for name in NAMES})
+        return PlaceLimits.of(self)
 
 
 class PlaceLimitsPublic(BaseModel):
@@ -262,7 +259,7 @@ def set_place_limits(session: Session, act: Act, subject: str, request: SetPlace
         code = request.container.upper()
         row = queries.get_container(session, act.actor, code, lock=True)
         site, above = row.site_code, limits_of_place(session, code, without_own=True)
-        own = PlaceLimits(**{name: getattr(row, name) for name in NAMES})
+        own = PlaceLimits.of(row)
     else:
         assert request.site is not None
         assert request.temperature_class is not None
@@ -316,7 +313,7 @@ def _of_site(session: Session, site: str, name: str) -> PlaceLimits:
     get_site(session, site, lock=True)
     of = class_limit.c
     row = session.execute(select(class_limit).where(of.site_code == site, of.temperature_class == name)).first()
-    return PlaceLimits() if row is None else PlaceLimits(**{name: getattr(row, name) for name in NAMES})
+    return PlaceLimits() if row is None else PlaceLimits.of(row)
 
 
 def _of_class(session: Session, site: str, name: str) -> set[str]:

@@ -23,9 +23,9 @@ the shortest series of steps that breaks one.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from tests.transparency.model_state import (
     EVERY,
@@ -308,6 +308,9 @@ EVERYTHING: Final = Model()
 TWO_FAULTS: Final = Model(events=1, faults=2, backups_of_the_unborn=False)
 
 
+S = TypeVar("S")
+
+
 @dataclass(frozen=True)
 class Finding:
     """What a search found: the number of states, and the shortest way to a broken promise if there is one."""
@@ -334,7 +337,7 @@ def explore(model: Model) -> Finding:
                     promise = broken_promise(after, model.on)
                     following.append(after)
                 if promise is not None:
-                    return Finding(len(came_from), promise, (*_way(came_from, state), label))
+                    return Finding(len(came_from), promise, (*way_to(came_from, state), label))
         frontier = following
     return Finding(len(came_from))
 
@@ -346,7 +349,8 @@ def counterexample(safeguard: str) -> Finding:
     return without_faults if without_faults.promise is not None else explore(Model(on, events=2))
 
 
-def _way(came_from: dict[State, tuple[State, str] | None], state: State) -> list[str]:
+def way_to(came_from: Mapping[S, tuple[S, str] | None], state: S) -> list[str]:
+    """Return the labels of the steps by which a search came to a state."""
     labels: list[str] = []
     while (step := came_from[state]) is not None:
         state, label = step

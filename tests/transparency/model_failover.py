@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Final, NamedTuple
 
+from tests.transparency.model import Finding, way_to
+
 MARK: Final = 0
 
 
@@ -182,15 +184,6 @@ def broken_promise(state: State) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class Finding:
-    """How many states were seen, and the shortest way to a broken promise, when there is one."""
-
-    states: int
-    promise: str | None = None
-    trace: tuple[str, ...] = ()
-
-
 def explore(model: Model) -> Finding:
     """Walk through every state, the nearest first."""
     first = State()
@@ -199,20 +192,12 @@ def explore(model: Model) -> Finding:
     while queue:
         state = queue.popleft()
         if (promise := broken_promise(state)) is not None:
-            return Finding(len(came), promise, tuple(_way(came, state)))
+            return Finding(len(came), promise, tuple(way_to(came, state)))
         for label, after in model.steps(state):
             if after not in came:
                 came[after] = (state, label)
                 queue.append(after)
     return Finding(len(came))
-
-
-def _way(came: dict[State, tuple[State, str] | None], state: State) -> list[str]:
-    labels: list[str] = []
-    while (step := came[state]) is not None:
-        state, label = step
-        labels.append(label)
-    return labels[::-1]
 
 
 def without(safeguard: str) -> Finding:

@@ -364,6 +364,16 @@ class Story:
         whole = {"result": "as_expected"} | body
         return (client or self.api.clinician).post(f"/withdrawals/{self.code}/outcome", json=whole)
 
+    def two_to_the_clinic(self) -> None:
+        """Ask for the first two vials, bring both to the clinic, and insist that it works."""
+        two = self.vials[:2]
+        assert self.request(specimens=two).status_code == 201
+        assert self.approve().status_code == 200
+        for tube in two:
+            assert self.pick(tube=tube).status_code == self.confirm(tube=tube).status_code == 201
+        assert self.issue().status_code == 200
+        assert self.receive(tubes=two).status_code == 200
+
     def up_to(self, step: str) -> "Story":
         """Take every step before and including `step`, each by the right people, and insist that it works."""
         steps: dict[str, list[Callable[[], httpx.Response]]] = {

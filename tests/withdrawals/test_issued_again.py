@@ -40,12 +40,7 @@ def test_the_first_withdrawal_ends_while_its_tube_is_out_for_the_second(api: Api
 
 def test_of_two_tubes_the_one_that_is_out_for_another_withdrawal_is_waited_for_there_alone(api: Api) -> None:
     story = a_story(api, 3, lot=True)
-    assert story.request(specimens=story.vials[:2]).status_code == 201
-    assert story.approve().status_code == 200
-    for tube in story.vials[:2]:
-        assert story.pick(tube=tube).status_code == story.confirm(tube=tube).status_code == 201
-    assert story.issue().status_code == 200
-    assert story.receive(tubes=story.vials[:2]).status_code == 200
+    story.two_to_the_clinic()
     again = out_again(api, story)
     back, stays = story.vials[:2]
 

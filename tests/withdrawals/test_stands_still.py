@@ -94,12 +94,7 @@ def test_an_act_on_what_is_stopped_answers_that_it_is(api: Api) -> None:
 
 def test_of_two_tubes_the_answer_about_one_says_that_the_other_is_stopped(api: Api) -> None:
     story = a_story(api, 3)
-    assert story.request(specimens=story.vials[:2]).status_code == 201
-    assert story.approve().status_code == 200
-    for tube in story.vials[:2]:
-        assert story.pick(tube=tube).status_code == story.confirm(tube=tube).status_code == 201
-    assert story.issue().status_code == 200
-    assert story.receive(tubes=story.vials[:2]).status_code == 200
+    story.two_to_the_clinic()
     asked = HoldRequest(scope_kind="specimen", scope_id=story.vials[1], kind="quality", reason="result_awaited")
     api.test_bank.write(lambda s: place_hold(s, api.test_bank.act("quality"), asked))
     waits = story.thaw().json()["waits_for"]

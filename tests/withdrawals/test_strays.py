@@ -50,12 +50,7 @@ def test_what_was_scanned_is_held_and_goes_no_way_on_and_quality_is_called_by_na
 
 def test_a_release_that_two_made_before_ends_with_it(api: Api) -> None:
     story, other = a_story(api, 3), a_story(api, 2).up_to("receive")
-    assert story.request(specimens=story.vials[:2]).status_code == 201
-    assert story.approve().status_code == 200
-    for tube in story.vials[:2]:
-        assert story.pick(tube=tube).status_code == story.confirm(tube=tube).status_code == 201
-    assert story.issue().status_code == 200
-    assert story.receive(tubes=story.vials[:2]).status_code == 200
+    story.two_to_the_clinic()
     assert story.thaw().status_code == 200
     assert story.check().status_code == story.check(api.clinic_staff).status_code == 201
     refused(story.thaw(tube=other.vials[0]), 409, "wrong_specimen")

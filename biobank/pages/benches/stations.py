@@ -1,7 +1,6 @@
 """Stations: the list with enrolling and retiring, and the page where people sign in by badge and PIN."""
 
-import secrets
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -29,16 +28,15 @@ from biobank.foundation.errors import Refusal
 from biobank.pages.ui.parts import Column
 from biobank.pages.ui.posted import SECOND, chosen_id, read_form
 from biobank.pages.ui.session import (
-    SIGN_IN_S,
     STATION,
     Visiting,
     cookie_name,
     local_path,
     posted_form,
-    same_secret,
     see,
     set_cookie,
-    sign_in_cookie,
+    signing_in,
+    signing_in_from,
     station_cookie_name,
     station_cookie_of,
 )
@@ -121,22 +119,15 @@ async def show_sign_in(
     badge: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:
     """Draw the page where a badge is scanned; the sign-in with password where the browser is no station."""
-    shown = station_cookie_of(request, bank.settings)
-    name = await bank.database.read(lambda s: station_here(s, shown))
+    name = await _name_here(request, bank)
     if name is None:
         return see("/login")
-    return _sign_in_page(request, bank, name, local_path(next_page), badge)
+    return signing_in(request, bank.settings, "station.html", name=name, next_url=local_path(next_page), badge=badge)
 
 
-def _sign_in_page(
-    request: Request, bank: Bank, name: str | None, next_page: str, badge: str = "", refusal: Refusal | None = None
-) -> Response:
-    token = request.cookies.get(sign_in_cookie(bank.settings)) or secrets.token_urlsafe(24)
-    shown: dict[str, Any] = {"csrf_token": token, "name": name, "next_url": next_page, "badge": badge}
-    status = 200 if refusal is None else refusal.status
-    response = render(request, "station.html", status, refusal=None if refusal is None else refusal.problem(), **shown)
-    set_cookie(response, bank.settings, sign_in_cookie(bank.settings), token, SIGN_IN_S)
-    return response
+async def _name_here(request: Request, bank: Bank) -> str | None:
+    shown = station_cookie_of(request, bank.settings)
+    return await bank.database.read(lambda s: station_here(s, shown))
 
 
 @router.post(STATION)
@@ -145,11 +136,6 @@ async def sign_in(request: Request, bank: BankDep) -> Response:
     form = await read_form(request)
     form.require_fields("next", "badge")
     next_page, settings = local_path(form.get("next")), bank.settings
-    shown = station_cookie_of(request, settings)
-    name = await bank.database.read(lambda s: station_here(s, shown))
-    if not same_secret(form.get("csrf_token"), request.cookies.get(sign_in_cookie(settings))):
-        stale = WrongFormToken("This page was open for too long. Scan your badge again.")
-        return _sign_in_page(request, bank, name, next_page, refusal=stale)
     scanned = form.get("badge", "")[:100]
 
     def read(session: Session) -> Code:
@@ -159,11 +145,15 @@ async def sign_in(request: Request, bank: BankDep) -> Response:
         return code
 
     try:
+        if not signing_in_from(request, settings, form):
+            raise WrongFormToken("This page was open for too long. Scan your badge again.")
         code = (await bank.database.read(read)).text
-        replaced = request.cookies.get(cookie_name(settings))
+        shown, replaced = station_cookie_of(request, settings), request.cookies.get(cookie_name(settings))
         made = await sign_in_by_badge(bank, shown, code, form.get("password", "")[:20], replaced)
     except Refusal as refusal:
-        return _sign_in_page(request, bank, name, next_page, "" if isinstance(refusal, WrongPin) else scanned, refusal)
+        badge = "" if isinstance(refusal, (WrongPin, WrongFormToken)) else scanned
+        name = await _name_here(request, bank)
+        return signing_in(request, settings, "station.html", refusal, name=name, next_url=next_page, badge=badge)
     response = see(next_page)
     set_cookie(response, settings, cookie_name(settings), made.session, settings.badge_session_s)
     set_cookie(response, settings, station_cookie_name(settings), made.station, STATION_S)

@@ -1,6 +1,5 @@
 """Signing in and out, the first password, and the list of logins."""
 
-import secrets
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -18,15 +17,15 @@ from biobank.foundation.errors import Refusal
 from biobank.pages.ui.posted import SECOND, read_form
 from biobank.pages.ui.session import (
     FIRST_LOGIN,
-    SIGN_IN_S,
     Visiting,
     cookie_name,
     local_path,
     posted_form,
-    same_secret,
     see,
     set_cookie,
     sign_in_cookie,
+    signing_in,
+    signing_in_from,
 )
 from biobank.pages.ui.templating import render
 from biobank.people.service import change_own_password
@@ -45,18 +44,7 @@ async def show_login(
 def _sign_in_page(
     request: Request, bank: BankDep, next_page: str, username: str = "", refusal: Refusal | None = None
 ) -> Response:
-    token = request.cookies.get(sign_in_cookie(bank.settings)) or secrets.token_urlsafe(24)
-    response = render(
-        request,
-        "login.html",
-        200 if refusal is None else refusal.status,
-        csrf_token=token,
-        username=username,
-        next_url=next_page,
-        refusal=None if refusal is None else refusal.problem(),
-    )
-    set_cookie(response, bank.settings, sign_in_cookie(bank.settings), token, SIGN_IN_S)
-    return response
+    return signing_in(request, bank.settings, "login.html", refusal, username=username, next_url=next_page)
 
 
 @router.post("/login")
@@ -65,7 +53,7 @@ async def log_in(request: Request, bank: BankDep) -> Response:
     form = await read_form(request)
     form.require_fields("next", "username")
     next_page = local_path(form.get("next"))
-    if not same_secret(form.get("csrf_token"), request.cookies.get(sign_in_cookie(bank.settings))):
+    if not signing_in_from(request, bank.settings, form):
         refusal: Refusal = WrongFormToken("This page was open for too long. Log in again.")
         return _sign_in_page(request, bank, next_page, refusal=refusal)
     username = form.get("username", "")[:80]

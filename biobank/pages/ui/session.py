@@ -14,6 +14,7 @@ twice is one act.
 
 import hmac
 import json
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Concatenate, ParamSpec
@@ -44,7 +45,7 @@ from biobank.foundation.config import Settings
 from biobank.foundation.errors import MalformedRequest, NotPermitted, NotSignedIn, Refusal, Unavailable, raise_first
 from biobank.pages.ui.parts import Flash
 from biobank.pages.ui.posted import SECOND, Form, read_form
-from biobank.pages.ui.templating import UTC_ZONE, Again, render_problem
+from biobank.pages.ui.templating import UTC_ZONE, Again, render, render_problem
 
 P = ParamSpec("P")
 
@@ -95,6 +96,21 @@ def station_cookie_of(request: Request, settings: Settings) -> str | None:
 def set_cookie(response: Response, settings: Settings, name: str, value: str, lifetime_s: int) -> None:
     """Set a cookie that only this host reads, never a script."""
     response.set_cookie(name, value, max_age=lifetime_s, path="/", secure=settings.secure_cookies, httponly=True, samesite="lax")
+
+
+def signing_in(request: Request, settings: Settings, template: str, refusal: Refusal | None = None, **shown: Any) -> Response:
+    """Draw a page that signs in: its form's token is a cookie of its own, as there is no session yet."""
+    token = request.cookies.get(sign_in_cookie(settings)) or secrets.token_urlsafe(24)
+    status = 200 if refusal is None else refusal.status
+    told = None if refusal is None else refusal.problem()
+    response = render(request, template, status, csrf_token=token, refusal=told, **shown)
+    set_cookie(response, settings, sign_in_cookie(settings), token, SIGN_IN_S)
+    return response
+
+
+def signing_in_from(request: Request, settings: Settings, form: Form) -> bool:
+    """Say whether a form that signs in came from a page of ours in this browser."""
+    return same_secret(form.get("csrf_token"), request.cookies.get(sign_in_cookie(settings)))
 
 
 def local_path(text: str | None) -> str:
@@ -335,7 +351,7 @@ async def refusal_page(request: Request, refusal: Refusal) -> Response:
     return render_problem(request, refusal.problem(), again=again)
 
 
-def page_for_nobody(request: Request, refusal: Refusal) -> Response:
+async def page_for_nobody(request: Request, refusal: Refusal) -> Response:
     """Show a refusal without asking the database who is there."""
     request.state.actor = None
     return render_problem(request, refusal.problem())
