@@ -160,7 +160,7 @@ SECTIONS: tuple[Section, ...] = (
             Part("Who is called", "/rotas", "alarms", (P.SITE_MANAGE, *KEEPS)),
             Part("Look back", "/look-backs", "deviations", (P.LOG_READ,), everywhere=True),
             Part("File a form on paper", "/paper-forms/new", "paper", (P.DEVIATION_OPEN,)),
-            Part("Law of a site", "/jurisdictions", "deviations", (P.QUALITY_DECIDE,)),
+            Part("Law of a site", "/jurisdictions", "users-and-sites", (P.QUALITY_DECIDE,)),
             Part("Rule of ending material", "/ending-rules", "deviations", (P.QUALITY_DECIDE,)),
             Part("Closing a bank", "/closings", "deviations", SEES_SPECIMENS),
             Part("Days to report", "/reporting-rules", "adverse-events", (P.DEVIATION_DECIDE,)),
